@@ -1,0 +1,131 @@
+"""How much may a study spend, and how seriously is one trial taken?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from autocomp.errors import BudgetError
+
+_SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
+_PART = re.compile(r"^(?P<amount>\d+(?:\.\d+)?)\s*(?:(?P<resource>gpu|cpu)-?)?(?P<unit>[a-z]+)$")
+RULE = "a budget is like 8gpu-hours, 20cpu-minutes, 45m, 2h, 40trials, or several joined by a comma"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the whole study may spend; None is no limit of that kind.
+
+    `gpu_s` and `cpu_s` count resources held times seconds, over all workers; `wall_s` is the clock.
+    """
+
+    wall_s: float | None = None
+    gpu_s: float | None = None
+    cpu_s: float | None = None
+    trials: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        parts = [(self.gpu_s, "gpu-"), (self.cpu_s, "cpu-"), (self.wall_s, "")]
+        times = [f"{seconds / 60:g}{prefix}minutes" for seconds, prefix in parts if seconds is not None]
+        return ",".join([*times, *([f"{self.trials}trials"] if self.trials is not None else [])])
+
+
+def parse_budget(text: str) -> Budget:
+    """A budget from what a person typed.
+
+    Raises:
+        BudgetError: not of the form, zero, or one kind named twice.
+    """
+    found: dict[str, float] = {}
+    for part in str(text).lower().split(","):
+        key, amount = _parse_part(part.strip(), text)
+        if key in found:
+            raise BudgetError(f"{RULE}; {text!r} names {key} twice")
+        found[key] = amount
+    trials = found.pop("trials", None)
+    return Budget(**found, trials=None if trials is None else int(trials))
+
+
+def _parse_part(part: str, text: str) -> tuple[str, float]:
+    match = _PART.match(part)
+    if not match:
+        raise BudgetError(f"{RULE}; got {text!r}")
+    amount, resource, unit = float(match["amount"]), match["resource"], match["unit"]
+    if amount <= 0:
+        raise BudgetError(f"a budget must be more than nothing; got {text!r}")
+    if unit in ("trial", "trials") and not resource:
+        if amount != int(amount):
+            raise BudgetError(f"a number of trials must be whole; got {text!r}")
+        return "trials", amount
+    seconds = _SECONDS.get(unit) or _SECONDS.get(unit.removesuffix("s"))
+    if seconds is None:
+        raise BudgetError(f"{RULE}; got {text!r}")
+    return {"gpu": "gpu_s", "cpu": "cpu_s", None: "wall_s"}[resource], amount * seconds
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How seriously one trial is taken.
+
+    Attributes:
+        rung: 0, 1, … ; -1 is post-training (no recovery at all).
+        steps: recovery steps in all, earlier rungs counted in.
+        batch: texts a step.
+    """
+
+    rung: int
+    steps: int
+    batch: int = 32
+
+    def to_json(self) -> dict[str, int]:
+        """Plain numbers."""
+        return asdict(self)
+
+
+POST_TRAINING = Fidelity(rung=-1, steps=0)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One line of the ledger: resources held for a time.
+
+    Attributes:
+        what: `teacher`, `trial`, `measuring`, `front`, `lost` (held when the study was interrupted) …
+        wall_s: clock time that passed for the study as a whole, no matter how many jobs ran in it.
+        cpu_s, gpu_s: resources held x seconds.
+        trials: finished trials.
+    """
+
+    what: str
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
+    trials: int = 0
+
+
+@dataclass
+class Ledger:
+    """What has been spent; rebuilt from the journal's charges."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
+    trials: int = 0
+
+    def add(self, charge: Charge) -> None:
+        """Book one charge."""
+        self.wall_s += charge.wall_s
+        self.cpu_s += charge.cpu_s
+        self.gpu_s += charge.gpu_s
+        self.trials += charge.trials
+
+    def left(self, budget: Budget) -> dict[str, float]:
+        """What is left of each limited kind, never below zero."""
+        spent = asdict(self)
+        limits = {k: v for k, v in budget.to_json().items() if v is not None}
+        return {kind: max(0.0, limit - spent[kind]) for kind, limit in limits.items()}

@@ -1,0 +1,108 @@
+"""What can go wrong, as one tree.
+
+    AutocompError
+     ├ InputError             something a person gave is wrong; exit status 2
+     │  ├ SpecError             in a YAML file or flag (carries file, key, rule, value)
+     │  ├ UnknownName           no such technique, task, device … (carries near matches)
+     │  ├ DataError             a data set that cannot be used
+     │  ├ ModelError            a model that cannot be imported
+     │  ├ BudgetError           a budget that cannot be parsed or cannot pay for the teacher
+     │  ├ RunFolderError        a run directory that exists, is missing or is not a run
+     │  ├ ArtifactError         a file that is not an artifact, or is damaged
+     │  └ MissingExtra          an optional package is absent (carries the pip line)
+     └ TrialError             one candidate failed; recorded, never ends a study
+        ├ InfeasiblePlan        its steps cannot be combined or leave nothing
+        ├ TrainingDiverged      the loss is not a number
+        ├ ExportMismatch        the file does not compute what the student computes
+        └ MeasurementError      a number that cannot be trusted
+
+Every message states the rule, the value given, where it stands and the way out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AutocompError(Exception):
+    """Base of every error autocomp raises on purpose."""
+
+
+class InputError(AutocompError):
+    """Something a person gave is wrong. The command line exits with status 2."""
+
+
+class SpecError(InputError):
+    """A value in a YAML file or a flag breaks a rule.
+
+    Args:
+        source: the file (or `command line`) in which it stands.
+        key: dotted path of the key, `space.depth.layers`.
+        rule: the rule as an expression or sentence.
+        value: what was given.
+    """
+
+    def __init__(self, source: str, key: str, rule: str, value: object = None) -> None:
+        given = "" if value is None else f", got {value!r}"
+        super().__init__(f"{source}: {key}: {rule}{given}")
+        self.source, self.key, self.rule, self.value = source, key, rule, value
+
+
+class UnknownName(InputError):
+    """A name that no registered thing has; the message lists near matches and all names."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(map(repr, near))}? " if near else ""
+        super().__init__(f"no {kind} {name!r}; {hint}({len(known)} known: {', '.join(known)})")
+        self.kind, self.name, self.near = kind, name, near
+
+
+class DataError(InputError):
+    """A data set is empty, unreadable, single-class, or lacks a column."""
+
+
+class ModelError(InputError):
+    """A model folder or hub id is not an encoder we can import."""
+
+
+class BudgetError(InputError):
+    """A budget cannot be parsed, or cannot pay for the teacher."""
+
+
+class RunFolderError(InputError):
+    """A run directory exists already, is missing, or is not a run."""
+
+
+class ArtifactError(InputError):
+    """A folder is not an artifact, or its files do not match its manifest."""
+
+
+class MissingExtra(InputError):
+    """An optional package is absent; the message is the pip line that installs it."""
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(f"{what} needs an extra: pip install 'autocomp[{extra}]'")
+        self.extra = extra
+
+
+class TrialError(AutocompError):
+    """One candidate failed. It becomes a record with a reason; the study goes on."""
+
+
+class InfeasiblePlan(TrialError):
+    """The steps of a plan cannot be combined, or leave nothing of the model."""
+
+
+class TrainingDiverged(TrialError):
+    """The loss became NaN or infinite."""
+
+
+class ExportMismatch(TrialError):
+    """The exported file does not compute what the PyTorch student computes."""
+
+
+class MeasurementError(TrialError):
+    """A number could not be trusted (its spread is over the limit, or nothing ran)."""

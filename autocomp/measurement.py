@@ -1,0 +1,36 @@
+"""A number one can argue with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured quantity.
+
+    Attributes:
+        value: in `unit`.
+        unit: `ms`, `bytes`, `fraction` …
+        spread: interquartile range (times) or standard error (scores) in the same unit; None when exact.
+        n: how many observations stand behind the value.
+        device: fingerprint of the machine, or `any` when the number holds everywhere.
+        details: further statistics of the same observations, `p50`, `p95` …
+    """
+
+    value: float
+    unit: str
+    spread: float | None = None
+    n: int = 1
+    device: str = "any"
+    details: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers and strings."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Measurement:
+        """Inverse of `to_json`."""
+        return cls(**data)

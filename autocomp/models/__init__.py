@@ -1,0 +1,1 @@
+"""What is an encoder? One elastic encoder, and importers from Hugging Face."""

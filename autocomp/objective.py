@@ -1,0 +1,46 @@
+"""What is better? A measure with a direction, a limit and a worst value."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autocomp.measurement import Measurement
+
+
+class Objective(BaseModel):
+    """One criterion, as a person wrote it in `objectives/*.yaml`.
+
+    Attributes:
+        name: the file's stem.
+        measure: name of the measure that yields the number.
+        options: of the measure (`statistic: p95`).
+        direction: `minimize` or `maximize`.
+        worst: coordinate of the hypervolume reference point, as a multiple of the teacher's value
+            (a score's worst is `teacher - worst_drop`).
+        limit: infeasible beyond it, in the measure's unit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    summary: str = ""
+    measure: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    direction: Literal["minimize", "maximize"] = "minimize"
+    worst_times_teacher: float = Field(default=1.1, gt=0)
+    limit: float | None = None
+
+    def value(self, measurements: dict[str, Measurement]) -> float:
+        """The number this criterion looks at: the measure's value or the named statistic."""
+        measurement = measurements[self.measure]
+        statistic = self.options.get("statistic")
+        return measurement.details[statistic] if statistic else measurement.value
+
+    def to_loss(self, value: float) -> float:
+        """The value as something to minimise: the only place where a sign is turned."""
+        return value if self.direction == "minimize" else -value
+
+    def is_feasible(self, value: float) -> bool:
+        """Whether the limit, if any, holds."""
+        return self.limit is None or self.to_loss(value) <= self.to_loss(self.limit)

@@ -1,0 +1,126 @@
+"""What happened: trial records and the append-only journal from which all else is rebuilt."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from autocomp.budget import Fidelity
+from autocomp.errors import RunFolderError
+from autocomp.measurement import Measurement
+from autocomp.plan import CompressionPlan
+
+Status = Literal["complete", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One evaluated candidate.
+
+    Attributes:
+        id: `t0007-3`: the trial's number, and the member of its sweep.
+        plan: the candidate.
+        point: the same as values of the flat search space (nearest grid values), for the searcher.
+        fidelity: how seriously it was taken.
+        status: `complete`, or `failed` with `error`.
+        measurements: by measure name.
+        artifact: key of the stage that holds its files.
+        seconds: time its job held resources, shared equally among the records of one job.
+    """
+
+    id: str
+    plan: CompressionPlan
+    point: Mapping[str, Any]
+    fidelity: Fidelity
+    status: Status = "complete"
+    measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    artifact: str | None = None
+    seconds: float = 0.0
+    seed: int = 0
+    source: str = ""
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; inverse of `from_json`."""
+        return {
+            **{k: getattr(self, k) for k in ("id", "status", "artifact", "seconds", "seed", "source", "error")},
+            "point": dict(self.point),
+            "plan": self.plan.to_json(),
+            "fidelity": self.fidelity.to_json(),
+            "measurements": {k: m.to_json() for k, m in self.measurements.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrialRecord:
+        """Inverse of `to_json`."""
+        return cls(
+            **{
+                **data,
+                "plan": CompressionPlan.from_json(data["plan"]),
+                "fidelity": Fidelity(**data["fidelity"]),
+                "measurements": {k: Measurement.from_json(m) for k, m in data["measurements"].items()},
+            }
+        )
+
+
+class Journal:
+    """`RUN/journal.jsonl`: one event a line, `{"event": kind, "at": seconds since 1970, …}`.
+
+    Every line is on disk before `append` returns. A last line cut off by a crash is dropped at the next opening.
+    """
+
+    def __init__(self, file: Path, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.file = file
+        self._listen = listen
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(file)
+
+    def append(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Write one event and hand it to the listener."""
+        line = {"event": event, "at": round(time.time(), 3), **fields}
+        with self.file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line, ensure_ascii=False, default=list) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        if self._listen:
+            self._listen(line)
+        return line
+
+    def events(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
+        """Events in order, or those of one kind."""
+        return read_events(self.file, kind)
+
+
+def _drop_torn_line(file: Path) -> None:
+    if file.exists() and (data := file.read_bytes()) and not data.endswith(b"\n"):
+        with file.open("r+b") as out:
+            out.truncate(data.rfind(b"\n") + 1)
+
+
+def read_events(file: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
+    """Events of a journal file; a torn last line is passed over.
+
+    Raises:
+        RunFolderError: no journal there, or a damaged line before the last.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError as error:
+        raise RunFolderError(f"{file.parent}: is not a run directory: it has no {file.name}") from error
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise RunFolderError(f"{file}: line {number} is damaged ({error}); delete that line to go on") from error
+        if kind is None or event["event"] == kind:
+            yield event
+
+
+def read_records(file: Path) -> list[TrialRecord]:
+    """All trial records of a journal, in order."""
+    return [TrialRecord.from_json(e["record"]) for e in read_events(file, "record")]

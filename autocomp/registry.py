@@ -1,0 +1,67 @@
+"""One registry class: names come from file stems and entry points, look-ups are lazy and helpful."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from autocomp.errors import UnknownName
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The things of one kind: one module each in a package, or an entry point elsewhere.
+
+    A module `autocomp/techniques/depth.py` defines the technique `depth` as its attribute `attribute`.
+    Nothing is imported until it is looked up; a module that fails to import raises its own error.
+    Entry points of the group `autocomp.<folder>` (value `module:attribute`) add names from other packages.
+
+    Raises:
+        UnknownName: on look-up of a name that nothing defines, with near matches.
+        ValueError: when two packages define one name.
+    """
+
+    def __init__(self, kind: str, package: str, attribute: str) -> None:
+        self.kind, self.package, self.attribute = kind, package, attribute
+        self._loaded: dict[str, T] = {}
+
+    def names(self) -> list[str]:
+        """All names, sorted; imports no member."""
+        return sorted({*self._own(), *self._foreign()})
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def origin(self, name: str) -> str:
+        """Where a name is defined: a module or an entry point's value."""
+        return self._foreign()[name].value if name in self._foreign() else f"{self.package}.{name}"
+
+    def _own(self) -> list[str]:
+        paths = importlib.import_module(self.package).__path__
+        return [m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_")]
+
+    def _foreign(self) -> dict[str, importlib.metadata.EntryPoint]:
+        points = importlib.metadata.entry_points(group=f"autocomp.{self.package.rsplit('.', 1)[-1]}")
+        return {point.name: point for point in points}
+
+    def _load(self, name: str) -> T:
+        own, foreign = self._own(), self._foreign()
+        if name in own and name in foreign:
+            raise ValueError(f"{self.kind} {name!r} is defined twice: {self.package}.{name} and {foreign[name].value}")
+        if name in own:
+            return getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)
+        if name in foreign:
+            return foreign[name].load()
+        raise UnknownName(self.kind, name, self.names())

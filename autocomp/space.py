@@ -1,0 +1,103 @@
+"""What may vary? Knobs declared by techniques, narrowed or fixed by YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from autocomp.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One search dimension: an ordered grid of settled values (numbers), or a choice among names.
+
+    A grid rather than a range: structured sizes must be multiples of what kernels like, and equal plans must
+    have equal fingerprints so that nothing is trained twice.
+    """
+
+    values: tuple[Any, ...]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the values are ordered numbers."""
+        return all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values)
+
+    def contains(self, value: Any) -> bool:
+        """Whether a value lies on the grid."""
+        return value in self.values
+
+    def nearest(self, value: Any) -> Any:
+        """The grid's value closest to one that need not lie on it."""
+        if not self.is_numeric or not isinstance(value, int | float):
+            return value if self.contains(value) else self.values[0]
+        return min(self.values, key=lambda v: abs(v - value))
+
+    def narrow(self, wanted: Any, source: str, key: str) -> Knob:
+        """The part of the grid a person asked for: a list of values, `{min:, max:}`, or one fixed value.
+
+        Raises:
+            SpecError: a value outside the knob, or nothing left.
+        """
+        if isinstance(wanted, Mapping):
+            return self._between(wanted, source, key)
+        values = tuple(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else (wanted,)
+        for value in values:
+            if not self._allows(value):
+                raise SpecError(source, key, f"must be one of {self.describe()}", value)
+        if not values:
+            raise SpecError(source, key, "must list at least one value", wanted)
+        return replace(self, values=values)
+
+    def _allows(self, value: Any) -> bool:
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.is_numeric and numeric:
+            return min(self.values) <= value <= max(self.values)
+        return self.contains(value)
+
+    def _between(self, wanted: Mapping[str, Any], source: str, key: str) -> Knob:
+        unknown = set(wanted) - {"min", "max"}
+        if unknown or not self.is_numeric:
+            raise SpecError(source, key, "a mapping must have only `min` and `max`, of a numeric knob", dict(wanted))
+        low, high = wanted.get("min", min(self.values)), wanted.get("max", max(self.values))
+        kept = tuple(v for v in self.values if low <= v <= high)
+        if not kept:
+            raise SpecError(source, key, f"leaves none of {self.describe()}", dict(wanted))
+        return replace(self, values=kept)
+
+    def describe(self) -> str:
+        """Short text for messages and `autocomp list`."""
+        return ", ".join(map(str, self.values))
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The joint space: knobs by dotted name `technique.option`; a plan picks one value of each.
+
+    Attributes:
+        knobs: `{"depth.layers": Knob, …}` in declaration order.
+        techniques: names of the techniques it uses, in stage order.
+    """
+
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
+    techniques: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of distinct points."""
+        return int(np.prod([len(k.values) for k in self.knobs.values()], dtype=object)) if self.knobs else 1
+
+    def sample(self, rng: np.random.Generator) -> dict[str, Any]:
+        """One uniformly drawn point, `{knob: value}`."""
+        return {name: knob.values[int(rng.integers(len(knob.values)))] for name, knob in self.knobs.items()}
+
+    def contains(self, point: Mapping[str, Any]) -> bool:
+        """Whether a point names every knob with a value of its grid."""
+        return set(point) == set(self.knobs) and all(self.knobs[k].contains(v) for k, v in point.items())
+
+    def nearest(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The space's point closest to `point`; knobs it lacks take the last (least compressing) value."""
+        return {name: knob.nearest(point.get(name, knob.values[-1])) for name, knob in self.knobs.items()}
