@@ -1,0 +1,147 @@
+"""What did the person write? A study: model, task, space, objectives, device, budget; checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autocomp.budget import Budget, parse_budget
+from autocomp.catalogue import find, read_yaml
+from autocomp.errors import SpecError
+from autocomp.objective import Objective
+
+
+class Spec(BaseModel):
+    """Base of everything a person writes: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TaskSpec(Spec):
+    """A data set: a registered name, files, a folder, or a hub id; and which columns to read."""
+
+    source: str
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    label_names: tuple[str, ...] | None = None
+    metric: str | None = None
+    max_length: int = Field(default=128, ge=8, le=4096)
+
+
+class SpaceSpec(Spec):
+    """A search space: which techniques, each with its knobs narrowed (empty: all of them), and plans tried first."""
+
+    summary: str = ""
+    techniques: dict[str, dict[str, Any]] = Field(min_length=1)
+    start: tuple[dict[str, Any], ...] = ()
+
+
+class DeviceProfile(Spec):
+    """Where a latency holds: engine, threads and how it is timed."""
+
+    name: str
+    summary: str = ""
+    runtime: str = "onnxruntime"
+    threads: int = Field(default=1, ge=1, le=256)
+    warmup: int = Field(default=5, ge=0)
+    rounds: int = Field(default=60, ge=3)
+
+
+class StudySpec(Spec):
+    """One study, complete: what `autocomp search` runs and a run directory keeps."""
+
+    summary: str = ""
+    model: str
+    task: TaskSpec
+    space: str = "compound"
+    objectives: tuple[str, ...] = ("artifact_size", "latency", "task_score")
+    device: str = "cpu_1_thread"
+    budget: str = "30m"
+    searcher: str = "tpe"
+    workers: int = Field(default=0, ge=0, le=256, description="worker processes; 0 = one per free core")
+    seed: int = Field(default=0, ge=0)
+    teacher_epochs: float = Field(default=3.0, gt=0, le=50)
+    teacher_learning_rate: float = Field(default=8e-5, gt=0, lt=1)
+    recovery_steps: tuple[int, ...] | None = None
+    members: int = Field(default=24, ge=8, le=200)
+    include: tuple[str, ...] = ()
+
+    @property
+    def parsed_budget(self) -> Budget:
+        """The budget as numbers."""
+        return parse_budget(self.budget)
+
+
+def read_study(study: str | None, overrides: Mapping[str, Any], include: Sequence[str] = ()) -> StudySpec:
+    """A study from a shipped name or YAML file (or none), with flags laid over it.
+
+    `overrides` holds StudySpec keys; keys of the task come as `task.source`, `task.text` …; None means not given.
+
+    Raises:
+        SpecError: unknown key, wrong type or range; names file (or `command line`), key, rule and value.
+        BudgetError, UnknownName: as they say.
+    """
+    file = find("studies", study, include) if study else None
+    written = read_yaml(file) if file else {}
+    data, source = _merge(written, overrides), str(file or "command line")
+    if include:
+        data["include"] = [*data.get("include", ()), *include]
+    spec = build(StudySpec, data, source)
+    parse_budget(spec.budget)
+    return spec
+
+
+def _merge(written: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    data = dict(written)
+    task = data.get("task")
+    data_task = {"source": task} if isinstance(task, str) else dict(task or {})
+    for key, value in overrides.items():
+        if value is None:
+            continue
+        if key.startswith("task."):
+            data_task[key.removeprefix("task.")] = value
+        else:
+            data[key] = value
+    return {**data, "task": data_task} if data_task else data
+
+
+def build(model: type[Spec] | type[Objective], data: Mapping[str, Any], source: str) -> Any:
+    """A checked spec, or the first broken rule as a SpecError naming file, key, rule and value."""
+    try:
+        return model(**data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "(whole file)"
+        raise SpecError(source, key, _rule(first, model), _given(first)) from error
+
+
+def _rule(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+    if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+        return f"is not a key of {model.__name__} (known: {', '.join(sorted(model.model_fields))})"
+    return str(problem["msg"][0].lower() + problem["msg"][1:])
+
+
+def _given(problem: Mapping[str, Any]) -> Any:
+    return None if problem["type"] == "missing" else problem.get("input")
+
+
+def read_space(name: str, include: Sequence[str] = ()) -> SpaceSpec:
+    """A search space by name or YAML file."""
+    file = find("search_spaces", name, [Path(p) for p in include])
+    return build(SpaceSpec, read_yaml(file), str(file))
+
+
+def read_objective(name: str, include: Sequence[str] = ()) -> Objective:
+    """An objective by name or YAML file; its name is the file's stem."""
+    file = find("objectives", name, [Path(p) for p in include])
+    return build(Objective, {"name": file.stem, **read_yaml(file)}, str(file))
+
+
+def read_device(name: str, include: Sequence[str] = ()) -> DeviceProfile:
+    """A device profile by name or YAML file."""
+    file = find("devices", name, [Path(p) for p in include])
+    return build(DeviceProfile, {"name": file.stem, **read_yaml(file)}, str(file))
