@@ -1,0 +1,297 @@
+"""The elastic encoder: a BERT-like text classifier in which every size of `EncoderShape` may differ.
+
+Post-norm, as in BERT (Devlin et al., 2019, arXiv:1810.04805). Parameter names are a contract with the importers,
+the slicing functions and the ONNX writer; `docs/architecture.md` lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from autocomp.errors import ModelError
+from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "tanh": torch.tanh,
+}
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Multipliers of one, whose gradients tell how much each part of a model matters.
+
+    Attributes:
+        heads: per depth, `[heads]`, on the output of each attention head.
+        feed_forward: per depth, `[F]`, on the activations inside the feed-forward.
+        hidden: `[H]`, on the residual stream wherever it is written (embeddings' output and both norms).
+    """
+
+    heads: Sequence[Tensor] | None = None
+    feed_forward: Sequence[Tensor] | None = None
+    hidden: Tensor | None = None
+
+    @classmethod
+    def ones(cls, shape: EncoderShape) -> Masks:
+        """Masks that change nothing and record gradients."""
+        blocks = [shape.blocks[b] for b in shape.order]
+        return cls(
+            heads=[torch.ones(b.heads, requires_grad=True) for b in blocks],
+            feed_forward=[torch.ones(b.feed_forward, requires_grad=True) for b in blocks],
+            hidden=torch.ones(shape.hidden, requires_grad=True),
+        )
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one forward pass gives (B texts, N tokens, H hidden, C labels).
+
+    Attributes:
+        logits: `[B, C]`.
+        hidden: `depth + 1` tensors `[B, N, H]`: after the embeddings and after each layer.
+        exit_logits: `{depth: [B, C]}` of every exit head.
+        queries, keys, values: of the last layer, `[B, heads, N, head_size]`.
+    """
+
+    logits: Tensor
+    hidden: tuple[Tensor, ...]
+    exit_logits: dict[int, Tensor]
+    queries: Tensor
+    keys: Tensor
+    values: Tensor
+
+
+class Embeddings(nn.Module):
+    """Word + position + token type, normed, projected to the hidden size where they are narrower."""
+
+    def __init__(self, shape: EncoderShape, dropout: float) -> None:
+        super().__init__()
+        self.word = nn.Embedding(shape.vocabulary, shape.embedding_size)
+        self.position = nn.Embedding(shape.positions, shape.embedding_size)
+        self.token_type = nn.Embedding(shape.token_types, shape.embedding_size) if shape.token_types else None
+        self.norm = nn.LayerNorm(shape.embedding_size, eps=shape.norm_epsilon)
+        factorized = shape.embedding_size != shape.hidden
+        self.projection = nn.Linear(shape.embedding_size, shape.hidden) if factorized else None
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """`[B, N]` ids to `[B, N, H]`."""
+        x: Tensor = self.word(input_ids) + self.position.weight[: input_ids.shape[1]]
+        if self.token_type is not None:
+            x = x + (self.token_type.weight[0] if token_type_ids is None else self.token_type(token_type_ids))
+        x = self.dropout(self.norm(x))
+        return x if self.projection is None else _apply(self.projection, x)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention of any number of heads and head size; the residual is added by the block."""
+
+    def __init__(self, hidden: int, shape: BlockShape, dropout: float) -> None:
+        super().__init__()
+        inner = shape.heads * shape.head_size
+        self.heads, self.head_size = shape.heads, shape.head_size
+        self.query, self.key, self.value = (nn.Linear(hidden, inner) for _ in range(3))
+        self.output = nn.Linear(inner, hidden)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, visible: Tensor, mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """`[B, N, H]` to the sublayer's output `[B, N, H]` and (queries, keys, values)."""
+        query, key, value = self.split(x)
+        return self.join(self.attend(query, key, value, visible, mask)), (query, key, value)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values `[B, heads, N, head_size]` of `x`."""
+        size = (*x.shape[:2], self.heads, self.head_size)
+        query, key, value = (part(x).view(size).transpose(1, 2) for part in (self.query, self.key, self.value))
+        return query, key, value
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What each head reads, `[B, heads, N, head_size]`; `visible` `[B, 1, 1, N]` is true where a token is."""
+        dropout = self.dropout if self.training else 0.0
+        read = F.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
+        return read if mask is None else read * mask[:, None, None]
+
+    def join(self, read: Tensor) -> Tensor:
+        """The heads' readings as one `[B, N, H]`."""
+        return _apply(self.output, read.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Two linears around an activation."""
+
+    def __init__(self, hidden: int, width: int, activation: str) -> None:
+        super().__init__()
+        self.input, self.output = nn.Linear(hidden, width), nn.Linear(width, hidden)
+        self.activation = activation
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`[B, N, H]` to `[B, N, H]`; `mask` `[F]` multiplies the activations."""
+        inner = ACTIVATIONS[self.activation](self.input(x))
+        return _apply(self.output, _masked(inner, mask))
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each with a residual connection and a layer norm after it."""
+
+    def __init__(self, shape: EncoderShape, block: BlockShape, dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(shape.hidden, block, dropout)
+        self.attention_norm = nn.LayerNorm(shape.hidden, eps=shape.norm_epsilon)
+        self.feed_forward = FeedForward(shape.hidden, block.feed_forward, shape.activation)
+        self.feed_forward_norm = nn.LayerNorm(shape.hidden, eps=shape.norm_epsilon)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, visible: Tensor, masks: Masks | None, depth: int
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """`[B, N, H]` to the layer's output `[B, N, H]` and its (queries, keys, values)."""
+        masks = masks or Masks()
+        read, relations = self.attention(x, visible, None if masks.heads is None else masks.heads[depth])
+        x = _masked(self.attention_norm(x + self.dropout(read)), masks.hidden)
+        inner = self.feed_forward(x, None if masks.feed_forward is None else masks.feed_forward[depth])
+        return _masked(self.feed_forward_norm(x + self.dropout(inner)), masks.hidden), relations
+
+
+class ClassifierHead(nn.Module):
+    """Logits from the first token: an optional dense layer with activation, then a linear."""
+
+    def __init__(self, hidden: int, shape: HeadShape, dropout: float) -> None:
+        super().__init__()
+        self.dense = None if shape.size is None else nn.Linear(hidden, shape.size)
+        self.classifier = nn.Linear(hidden if shape.size is None else shape.size, shape.labels)
+        self.activation = shape.activation
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, N, H]` to `[B, C]`."""
+        first = x[:, 0]
+        if self.dense is not None:
+            first = ACTIVATIONS[self.activation](self.dense(first))
+        return _apply(self.classifier, self.dropout(first))
+
+
+class Encoder(nn.Module):
+    """A text classifier of the given shape; `shape` always describes the weights it holds.
+
+    Args:
+        shape: every size. `shape.order` may run one block at several depths (ALBERT, arXiv:1909.11942).
+        dropout: applied in training where BERT applies it.
+    """
+
+    def __init__(self, shape: EncoderShape, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.shape, self.dropout = shape, dropout
+        self.embeddings = Embeddings(shape, dropout)
+        self.blocks = nn.ModuleList(Block(shape, block, dropout) for block in shape.blocks)
+        self.head = ClassifierHead(shape.hidden, shape.head, dropout)
+        self.exits = nn.ModuleDict({str(d): nn.Linear(shape.hidden, shape.head.labels) for d in shape.exits})
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        masks: Masks | None = None,
+    ) -> Outputs:
+        """Run all layers and all exit heads.
+
+        Args:
+            input_ids: `[B, N]`, padded on the right.
+            attention_mask: `[B, N]`, 1 at tokens and 0 at padding.
+            token_type_ids: `[B, N]`; None means all zero.
+            masks: see `Masks`; None costs nothing.
+
+        Raises:
+            ValueError: when N is over `shape.positions`.
+        """
+        self._check_length(input_ids.shape[1])
+        visible = attention_mask[:, None, None, :].bool()
+        x = _masked(self.embeddings(input_ids, token_type_ids), masks.hidden if masks else None)
+        hidden = [x]
+        for depth, block in enumerate(self.shape.order):
+            x, relations = self.blocks[block](x, visible, masks, depth)
+            hidden.append(x)
+        exits = {d: self.exits[str(d)](masked_mean(hidden[d], attention_mask)) for d in self.shape.exits}
+        return Outputs(self.head(x), tuple(hidden), exits, *relations)
+
+    def _check_length(self, tokens: int) -> None:
+        if tokens > self.shape.positions:
+            raise ValueError(f"{tokens} tokens, but the encoder has {self.shape.positions} positions; cut the text")
+
+
+def masked_mean(x: Tensor, attention_mask: Tensor) -> Tensor:
+    """Mean of `x` `[B, N, H]` over the tokens that are not padding, `[B, H]`."""
+    kept = attention_mask[:, :, None].to(x.dtype)
+    return (x * kept).sum(1) / kept.sum(1).clamp(min=1)
+
+
+def blank_encoder(shape: EncoderShape, dropout: float = 0.0) -> Encoder:
+    """An encoder whose weights are uninitialised memory, to be filled; draws no random number."""
+    with torch.device("meta"):
+        encoder = Encoder(shape, dropout)
+    return encoder.to_empty(device="cpu")
+
+
+def random_encoder(shape: EncoderShape, generator: torch.Generator, dropout: float = 0.0) -> Encoder:
+    """An encoder initialised as BERT is: normal weights of deviation 0.02, zero biases, unit norms."""
+    encoder = blank_encoder(shape, dropout)
+    for module in encoder.modules():
+        initialize(module, generator)
+    return encoder
+
+
+@torch.no_grad()
+def initialize(module: nn.Module, generator: torch.Generator, deviation: float = 0.02) -> None:
+    """Initialise one linear, embedding or norm in place, as BERT does; other modules are left alone."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        module.weight.normal_(0.0, deviation, generator=generator)
+    if isinstance(module, nn.LayerNorm):
+        module.weight.fill_(1.0)
+    if isinstance(module, nn.Linear | nn.LayerNorm):
+        module.bias.zero_()
+
+
+def encoder_from(shape: EncoderShape, weights: Mapping[str, Tensor], dropout: float = 0.0) -> Encoder:
+    """An encoder of the given shape holding a copy of `weights` (named as in the contract), in evaluation mode.
+
+    Raises:
+        ModelError: when a weight is missing, unknown or of another size.
+    """
+    encoder = blank_encoder(shape, dropout)
+    try:
+        encoder.load_state_dict(dict(weights), strict=True)
+    except RuntimeError as error:
+        raise ModelError(f"weights do not fit the encoder's shape: {error}") from error
+    return encoder.eval()
+
+
+def plain_weights(encoder: nn.Module) -> dict[str, Tensor]:
+    """`{name: tensor}` under the contract's names, detached; a parametrized weight gives its effective value."""
+    found: dict[str, Tensor] = {}
+    for prefix, module in encoder.named_modules():
+        if "parametrizations" in prefix.split("."):
+            continue
+        names = [name for name, value in module._parameters.items() if value is not None]
+        if parametrize.is_parametrized(module):
+            names += list(module.parametrizations)
+        found |= {f"{prefix}.{name}" if prefix else name: getattr(module, name).detach() for name in names}
+    return found
+
+
+def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    return x if mask is None else x * mask
+
+
+def _apply(module: nn.Module, x: Tensor) -> Tensor:
+    """`module(x)`, whose type torch leaves open."""
+    result: Tensor = module(x)
+    return result

@@ -1,0 +1,131 @@
+"""A student: an encoder with all that is needed to use, store and compare it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from autocomp.artifact.format import WeightFormat
+from autocomp.errors import ModelError
+from autocomp.models.encoder import Encoder, encoder_from, plain_weights
+from autocomp.models.shape import EncoderShape
+
+_FILES = ("shape.json", "student.json", "tokenizer.json", "weights.safetensors")
+
+
+@dataclass
+class Student:
+    """A text classifier; the teacher is one too.
+
+    Attributes:
+        encoder: the torch module.
+        tokenizer: without padding and truncation; batches are padded on the right by whoever makes them.
+        labels: label names, in the order of the logits.
+        max_length: tokens a text is cut to, special tokens included; at most `encoder.shape.positions`.
+        pairs: whether a text is a pair.
+        formats: how each weight is stored in the artifact, by the encoder's parameter names; absent means FP32.
+    """
+
+    encoder: Encoder
+    tokenizer: Tokenizer
+    labels: tuple[str, ...]
+    max_length: int
+    pairs: bool = False
+    formats: dict[str, WeightFormat] = field(default_factory=dict)
+
+
+def save_student(student: Student, folder: Path) -> None:
+    """Write `shape.json`, `weights.safetensors`, `tokenizer.json` and `student.json`.
+
+    Atomic: all files are written beside `folder`, which is then renamed into place; an older one is replaced.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        _write(student, new)
+        if folder.exists():
+            os.rename(folder, Path(scratch) / "old")
+        os.rename(new, folder)
+
+
+def load_student(folder: Path) -> Student:
+    """Read what `save_student` wrote; the encoder is in evaluation mode.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    folder = Path(folder)
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder} is not a saved student: it lacks {', '.join(missing)}")
+    try:
+        return _read(folder)
+    except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+        raise ModelError(f"{folder} is a damaged student ({error}); delete it and run again") from error
+
+
+def fingerprint(student: Student) -> str:
+    """Hexadecimal SHA-256 of everything that `save_student` writes."""
+    digest = hashlib.sha256()
+    for text in (_dump(student.encoder.shape.to_json()), _dump(_facts(student)), student.tokenizer.to_str()):
+        digest.update(text.encode())
+    digest.update(weights_fingerprint(plain_weights(student.encoder)).encode())
+    return digest.hexdigest()
+
+
+def weights_fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """Hexadecimal SHA-256 of named tensors (names, types, sizes and values)."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().float().contiguous()
+        digest.update(f"{name} {weights[name].dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().data)
+    return digest.hexdigest()
+
+
+def _write(student: Student, folder: Path) -> None:
+    weights = {name: tensor.cpu().contiguous() for name, tensor in plain_weights(student.encoder).items()}
+    save_file(weights, folder / "weights.safetensors")
+    (folder / "tokenizer.json").write_text(student.tokenizer.to_str(), encoding="utf-8")
+    (folder / "shape.json").write_text(_dump(student.encoder.shape.to_json()), encoding="utf-8")
+    (folder / "student.json").write_text(_dump(_facts(student)), encoding="utf-8")
+
+
+def _read(folder: Path) -> Student:
+    shape = EncoderShape.from_json(json.loads((folder / "shape.json").read_text(encoding="utf-8")))
+    facts = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+    return Student(
+        encoder=encoder_from(shape, load_file(folder / "weights.safetensors"), facts["dropout"]),
+        tokenizer=Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8")),
+        labels=tuple(facts["labels"]),
+        max_length=facts["max_length"],
+        pairs=facts["pairs"],
+        formats={name: WeightFormat(**value) for name, value in facts["formats"].items()},
+    )
+
+
+def _facts(student: Student) -> dict[str, Any]:
+    return {
+        "labels": list(student.labels),
+        "max_length": student.max_length,
+        "pairs": student.pairs,
+        "dropout": student.encoder.dropout,
+        "formats": {name: asdict(value) for name, value in sorted(student.formats.items())},
+    }
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,106 @@
+"""Tiny random models that run in milliseconds: for our tests and for those of plug-in authors."""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import WordPiece as WordPieceDecoder
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+from autocomp.models.encoder import Encoder, blank_encoder
+from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.models.student import Student
+
+SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+COMMON_WORDS = tuple(
+    "the of and to in is it you that he was for on are with as his they at be this from have or by one had not but "
+    "what all were when we there can an your which their said if do will each about how up out them then she many "
+    "some so these would other into has more her two like him see time could no make than first been its who now "
+    "people my made over did down only way find use may water long little very after words called just where most "
+    "good bad great terrible film movie boring love hate ignore previous instructions".split()
+)
+
+
+def tiny_shape(
+    *,
+    layers: int = 3,
+    heads: int = 4,
+    head_size: int = 8,
+    feed_forward: int = 64,
+    labels: int = 2,
+    vocabulary: int = 400,
+    exits: tuple[int, ...] = (),
+) -> EncoderShape:
+    """A BERT shape of hidden size 32 with 64 positions, two token types and a pooler."""
+    return EncoderShape(
+        vocabulary=vocabulary,
+        positions=64,
+        token_types=2,
+        embedding_size=32,
+        hidden=32,
+        blocks=(BlockShape(heads, head_size, feed_forward),) * layers,
+        order=tuple(range(layers)),
+        head=HeadShape(labels, size=32),
+        exits=exits,
+    )
+
+
+def random_student(
+    shape: EncoderShape | None = None, seed: int = 0, labels: Sequence[str] | None = None, pairs: bool = False
+) -> Student:
+    """A student whose every weight, bias and norm is random, large enough that texts get different logits.
+
+    Args:
+        shape: `tiny_shape()` when None; `shape.vocabulary` must hold the tokenizer's 193 essential pieces.
+        seed: of all weights.
+        labels: `label_0`, `label_1`, … when None.
+        pairs: whether a text is a pair.
+    """
+    shape = shape or tiny_shape()
+    names = tuple(labels) if labels is not None else tuple(f"label_{i}" for i in range(shape.head.labels))
+    encoder = scattered_encoder(shape, torch.Generator().manual_seed(seed))
+    return Student(encoder, wordpiece_tokenizer(shape.vocabulary), names, shape.positions, pairs)
+
+
+@torch.no_grad()
+def scattered_encoder(shape: EncoderShape, generator: torch.Generator) -> Encoder:
+    """An encoder with no weight at a special value: norms near one, biases near zero, matrices of deviation 0.2."""
+    encoder = blank_encoder(shape).eval()
+    for name, weight in encoder.named_parameters():
+        matrix, norm = weight.ndim == 2, name.endswith("norm.weight")
+        weight.normal_(1.0 if norm else 0.0, 0.2 if matrix else 0.1, generator=generator)
+    return encoder
+
+
+def wordpiece_tokenizer(size: int) -> Tokenizer:
+    """A lower-casing WordPiece tokenizer of exactly `size` pieces that splits any ASCII text without [UNK].
+
+    Raises:
+        ValueError: when `size` is below the special pieces and single characters.
+    """
+    characters = sorted(set(string.printable) - set(string.whitespace))
+    essential = [*SPECIAL_PIECES, *characters, *(f"##{c}" for c in characters)]
+    if size < len(essential):
+        raise ValueError(f"vocabulary = {size}, but size >= {len(essential)} must hold for all ASCII characters")
+    letters = string.ascii_lowercase
+    endings = (f"##{''.join(pair)}" for n in (2, 3) for pair in itertools.product(letters, repeat=n))
+    words = (word for word in COMMON_WORDS if len(word) > 1)
+    pieces = itertools.islice(dict.fromkeys(itertools.chain(essential, words, endings)), size)
+    tokenizer = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.decoder = WordPieceDecoder()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(piece, SPECIAL_PIECES.index(piece)) for piece in ("[CLS]", "[SEP]")],
+    )
+    tokenizer.add_special_tokens(list(SPECIAL_PIECES))
+    return tokenizer
