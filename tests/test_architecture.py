@@ -1,0 +1,158 @@
+"""The rules of docs/architecture.md that a machine can check: who may import what, and how large things may grow."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "autocomp"
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if "_catalogue" not in p.parts)
+TREES = {p.relative_to(ROOT).as_posix(): ast.parse(p.read_text(encoding="utf-8"), str(p)) for p in FILES}
+
+HEAVY = {"torch", "transformers", "datasets", "optuna", "ray", "onnxruntime", "onnx", "sklearn", "scipy", "plotly"}
+CORE_MAY = {"numpy", "yaml", "pydantic"}
+#: Libraries that stand behind one adapter each: the only places where their name may be imported.
+ADAPTERS = {
+    "optuna": "autocomp/search/searchers/",
+    "onnxruntime": "autocomp/artifact/",
+    "ray": "autocomp/executors/ray_.py",
+    "plotly": "autocomp/report/",
+}
+#: Imports point inwards: a room may be imported by rooms of a higher rank, and by rooms of its own rank.
+RANKS = {
+    "models": 1, "artifact": 1, "metrics": 1, "tasks": 1, "devices": 1,
+    "techniques": 2, "training": 2, "measures": 2, "report": 2,
+    "search": 3, "executors": 3,
+    "cli": 4, "testing": 4,
+}  # fmt: skip
+UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Dotted names of everything a module imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+IMPORTS = {name: imports(tree) for name, tree in TREES.items()}
+TOPS = {name: {dotted.split(".")[0] for dotted in dotteds} for name, dotteds in IMPORTS.items()}
+CORE = [n for n in TREES if n.count("/") == 1 and Path(n).stem not in {"__init__", "__main__", "api"}]
+
+
+def rooms(name: str) -> set[str]:
+    """The rooms of autocomp that a file imports from."""
+    parts = (dotted.split(".") for dotted in IMPORTS[name])
+    return {p[1] for p in parts if p[0] == "autocomp" and len(p) > 1 and p[1] in RANKS}
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function from its `def` to its end, without its docstring."""
+    docstring = ast.get_docstring(function, clean=False)
+    lines = function.end_lineno - function.lineno + 1
+    return lines - (function.body[0].end_lineno - function.body[0].lineno + 1 if docstring is not None else 0)
+
+
+def functions() -> dict[str, int]:
+    """`{file:line name: lines}` of every function in the package."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return {
+        f"{name}:{node.lineno} {node.name}": body_lines(node)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, kinds)
+    }
+
+
+def test_core_is_light_and_knows_no_room():
+    assert len(CORE) >= 10
+    third_party = {n: TOPS[n] - sys.stdlib_module_names - CORE_MAY - {"autocomp", "__future__"} for n in CORE}
+    assert {n: found for n, found in third_party.items() if found} == {}
+    assert {n: rooms(n) for n in CORE if rooms(n)} == {}
+
+
+def test_imports_point_inwards():
+    wrong = []
+    for name in TREES:
+        rank = RANKS.get(name.split("/")[1])
+        if rank is not None:
+            wrong += [f"{name} imports autocomp.{room}" for room in rooms(name) if RANKS[room] > rank]
+    assert wrong == []
+
+
+def test_every_room_has_a_rank():
+    assert {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").is_file()} <= set(RANKS)
+
+
+@pytest.mark.parametrize("library", ADAPTERS)
+def test_a_library_behind_an_adapter_is_imported_nowhere_else(library):
+    assert [n for n in TREES if library in TOPS[n] and not n.startswith(ADAPTERS[library])] == []
+
+
+def test_no_technique_imports_another():
+    own = [n for n in TREES if n.startswith("autocomp/techniques/")]
+    members = {Path(n).stem for n in own if not Path(n).stem.startswith("_")}
+    wrong = {n: sorted(m for m in members if f"autocomp.techniques.{m}" in IMPORTS[n]) for n in own}
+    assert {n: found for n, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize("room", ["artifact", "report"])
+def test_a_room_needs_no_torch(room):
+    wrong = [n for n in TREES if n.startswith(f"autocomp/{room}/") and TOPS[n] & {"torch", "transformers", "datasets"}]
+    assert wrong == []
+
+
+def test_nothing_unpickles_or_runs_remote_code():
+    wrong = [n for n in TREES if TOPS[n] & UNSAFE]
+    for name, tree in TREES.items():
+        text = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        wrong += [name] if {"torch.load", "eval", "exec"} & text else []
+        flags = [k for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords]
+        switched = [k.arg for k in flags if isinstance(k.value, ast.Constant) and k.value.value is True]
+        wrong += [name] if {"trust_remote_code", "allow_pickle"} & set(switched) else []
+    assert wrong == []
+
+
+def test_files_functions_and_names_stay_small():
+    sizes = {n: len((ROOT / n).read_text(encoding="utf-8").splitlines()) for n in TREES}
+    assert {n: size for n, size in sizes.items() if size > 400} == {}
+    assert {name: lines for name, lines in functions().items() if lines > 60} == {}
+    assert statistics.median(functions().values()) < 10
+    assert [n for n in TREES if Path(n).stem in {"utils", "util", "helpers", "common", "misc", "manager"}] == []
+
+
+def test_catalogue_folders_hold_no_python():
+    kinds = ["search_spaces", "objectives", "dashboards", "studies", "devices"]
+    assert [str(p) for kind in kinds for p in (ROOT / kind).rglob("*.py")] == []
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Heavy libraries in memory of a new process after a statement."""
+    code = f"import sys\ntry:\n    {statement}\nexcept SystemExit:\n    pass\nprint('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stdout.rsplit("LOADED", 1)[1].split())
+
+
+def test_import_leaves_the_heavy_libraries_out():
+    assert loaded_after("import autocomp, autocomp.catalogue, autocomp.registry, autocomp.pareto") == set()
+
+
+@pytest.mark.skipif(not (PACKAGE / "cli" / "__init__.py").is_file(), reason="no command line yet")
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["list", "techniques"]])
+def test_help_and_listing_leave_the_heavy_libraries_out(arguments):
+    assert loaded_after(f"from autocomp.cli import main; main({arguments!r})") == set()
+
+
+@pytest.mark.skipif(find_spec("autocomp.artifact.loader") is None, reason="no loader yet")
+def test_loading_an_artifact_needs_no_training_library():
+    assert loaded_after("import autocomp.artifact.loader") <= {"onnxruntime", "onnx"}
