@@ -1,0 +1,95 @@
+"""What a task is: plain data, whatever it was read from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from autocomp.errors import DataError, UnknownName
+from autocomp.metrics import metrics
+
+
+class Example(NamedTuple):
+    """One row: a text, or a pair of texts, and the index of its label in `TaskData.labels`."""
+
+    text: str
+    pair: str | None
+    label: int
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A data set ready to train on, to search on and to report on.
+
+    Attributes:
+        name: how the task is called in reports.
+        labels: label names; `Example.label` is an index into them.
+        metric: name of the score, larger is better (`autocomp.metrics`).
+        train: rows to learn from.
+        search: rows the search scores candidates on.
+        held_out: rows only the final front is scored on. The three share no text.
+        notes: everything that was decided while reading: splits made, duplicates found, rows dropped.
+        max_length: longest input in tokens that training and serving keep.
+
+    Raises:
+        UnknownName: if there is no such metric.
+        DataError: if the metric does not fit the number of labels.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    metric: str
+    train: tuple[Example, ...]
+    search: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    notes: tuple[str, ...] = ()
+    max_length: int = 128
+
+    def __post_init__(self) -> None:
+        if self.metric not in metrics:
+            raise UnknownName("metric", self.metric, metrics.names())
+        if self.metric == "f1" and len(self.labels) != 2:
+            found = f"{len(self.labels)} labels ({', '.join(self.labels[:5])})"
+            raise DataError(f"task {self.name}: metric 'f1' needs exactly 2 labels, got {found}; use 'macro_f1'")
+        if self.max_length < 8:
+            raise DataError(f"task {self.name}: max_length must be at least 8 tokens, got {self.max_length}")
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the rows are pairs of texts."""
+        return self.train[0].pair is not None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of labels, metric, max_length and every row in order: equal content, equal fingerprint."""
+        digest = hashlib.sha256()
+        for part in (self.labels, self.metric, self.max_length, *(("split", s, len(r)) for s, r in self._splits())):
+            digest.update(json.dumps(part).encode() + b"\n")
+        for _, rows in self._splits():
+            for row in rows:
+                digest.update(json.dumps(row).encode() + b"\n")
+        return digest.hexdigest()
+
+    def _splits(self) -> tuple[tuple[str, tuple[Example, ...]], ...]:
+        return ("train", self.train), ("search", self.search), ("held_out", self.held_out)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A named task: what a module in `autocomp/tasks/` defines as `task`.
+
+    Attributes:
+        summary: one line for `autocomp list tasks`.
+        load: reads the data; raises DataError, or MissingExtra if its package is absent.
+        licence: licence of the data.
+        source: where the data come from.
+    """
+
+    summary: str
+    load: Callable[[], TaskData]
+    licence: str
+    source: str

@@ -1,0 +1,67 @@
+"""From what a person types to a task."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from autocomp.errors import DataError, UnknownName
+from autocomp.tasks._base import TaskData
+from autocomp.tasks._files import SUFFIXES, load_files
+from autocomp.tasks._hub import load_hub
+
+
+def resolve_task(
+    task: str,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    label_names: Sequence[str] | None = None,
+    metric: str | None = None,
+    max_length: int | None = None,
+) -> TaskData:
+    """Load a task by its name, by the path of its files, or by its id on the Hugging Face hub, in this order.
+
+    A folder that is called like a registered task is reached as `./name`.
+
+    Args:
+        task: `prompt_injection`, `data/reviews`, `data/reviews.csv`, `glue/sst2`, `owner/name:part`.
+        text, pair, label: names of the columns, where they are not found by themselves (files and hub only).
+        label_names: names of integer labels, or the order of named ones (files and hub only).
+        metric: name of the score; accuracy unless the task says otherwise.
+        max_length: longest input in tokens.
+
+    Raises:
+        UnknownName: if it is nothing of these.
+        DataError: if the data cannot be used, or a column is given for a registered task.
+        MissingExtra: if the package that holds the data is absent.
+    """
+    from autocomp.tasks import tasks
+
+    columns = {"text": text, "pair": pair, "label": label, "label_names": label_names}
+    path = Path(task).expanduser()
+    if task in tasks:
+        return _registered(task, columns, metric, max_length)
+    if path.exists():
+        return load_files(path, text, pair, label, metric, label_names, max_length)
+    if _looks_like_path(task):
+        raise DataError(f"task {task}: no such file or folder (looked in {Path.cwd()})")
+    if "/" in task:
+        return load_hub(task, text, pair, label, metric, label_names, max_length)
+    raise UnknownName("task", task, tasks.names())
+
+
+def _registered(name: str, columns: dict[str, object], metric: str | None, max_length: int | None) -> TaskData:
+    from autocomp.tasks import tasks
+
+    given = [key for key, value in columns.items() if value is not None]
+    if given:
+        raise DataError(f"task {name} has its own columns; leave out {', '.join(given)}, or name the files instead")
+    data = tasks[name].load()
+    return dataclasses.replace(data, metric=metric or data.metric, max_length=max_length or data.max_length)
+
+
+def _looks_like_path(task: str) -> bool:
+    return task.startswith((".", "/", "~")) or task.removesuffix(".gz").endswith(tuple(SUFFIXES))

@@ -1,0 +1,145 @@
+"""From rows to a task: duplicates out, missing splits cut, and every decision noted."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from autocomp.errors import DataError
+from autocomp.tasks._base import Example, TaskData
+
+CUT_FRACTION = 0.1
+CUT_MOST = 2000
+
+
+def finish_task(
+    name: str,
+    labels: Sequence[str],
+    metric: str,
+    splits: Mapping[str, Sequence[Example]],
+    notes: Sequence[str] = (),
+    max_length: int = 128,
+    cut_most: int | None = CUT_MOST,
+) -> TaskData:
+    """Make a TaskData whose splits share no text.
+
+    Repeated rows of train go first; then a missing `search` or `held_out` is cut from train (`cut`); then rows of
+    search and train that stand in held_out, and rows of train that stand in search, are removed. Two rows are equal
+    when their texts are, ignoring case and white space.
+
+    Args:
+        name: name of the task, for messages.
+        labels: label names.
+        metric: name of the score.
+        splits: rows of `train`, and of `search` and `held_out` where the data set has them.
+        notes: what was decided before.
+        max_length: longest input in tokens.
+        cut_most: a split that has to be cut takes 10 % of train, but at most so many rows.
+
+    Raises:
+        DataError: if a split is, or becomes, empty; if train has one label only; if another split has a label that
+            train lacks.
+    """
+    said = list(notes)
+    for split, rows in splits.items():
+        if not rows:
+            raise DataError(f"task {name}: the {split} split is empty; it needs at least one row with text and label")
+    train, repeats = _without_repeats(splits["train"])
+    said += [f"train: {repeats} repeated rows removed"] * bool(repeats)
+    parts = {**splits, "train": train}
+    missing = [split for split in ("held_out", "search") if split not in parts]
+    if missing:
+        _check_labels(name, labels, {"train": train})
+        parts = {**parts, **cut(train, missing, len(labels), cut_most)}
+        said += [f"{split}: cut from train, {len(parts[split])} rows, stratified, seed 0" for split in missing]
+    search, held_out = parts["search"], parts["held_out"]
+    search, in_held_out = _without_texts_of(search, held_out)
+    train, in_either = _without_texts_of(parts["train"], [*search, *held_out])
+    said += [f"search: {in_held_out} rows removed that stand in held_out"] * bool(in_held_out)
+    said += [f"train: {in_either} rows removed that stand in search or held_out"] * bool(in_either)
+    parts = {"train": train, "search": search, "held_out": held_out}
+    said += [note for split, rows in parts.items() for note in _remarks(split, rows, labels)]
+    _check_labels(name, labels, parts)
+    return TaskData(name, tuple(labels), metric, *map(tuple, parts.values()), tuple(said), max_length)
+
+
+def cut(
+    rows: Sequence[Example], names: Sequence[str], classes: int, most: int | None = CUT_MOST, seed: int = 0
+) -> dict[str, list[Example]]:
+    """Cut equally large splits from rows: each 10 %, at most `most` rows, with the labels in proportion.
+
+    Deterministic: the same rows in the same order give the same splits. A label with too few rows to reach every
+    split stays in train. Order is kept.
+
+    Returns:
+        The rows of every name, and those left under `train`.
+    """
+    draw = random.Random(seed)
+    members: list[list[int]] = [[] for _ in range(classes)]
+    for index, row in enumerate(rows):
+        members[row.label].append(index)
+    sizes = _shares([len(m) for m in members], len(names), most)
+    taken: dict[str, list[int]] = {name: [] for name in (*names, "train")}
+    for indices, size in zip(members, sizes, strict=True):
+        draw.shuffle(indices)
+        for position, name in enumerate(names):
+            taken[name] += indices[position * size : (position + 1) * size]
+        taken["train"] += indices[len(names) * size :]
+    return {name: [rows[index] for index in sorted(indices)] for name, indices in taken.items()}
+
+
+def _shares(counts: list[int], splits: int, most: int | None) -> list[int]:
+    """Rows of each label in one cut split: in proportion, at least one where train keeps one too."""
+    total = sum(counts)
+    wanted = min(CUT_FRACTION * total, total if most is None else most)
+    sizes = [max(round(wanted * n / total), 1) if n > splits else 0 for n in counts]
+    while most is not None and sum(sizes) > most:
+        sizes[sizes.index(max(sizes))] -= 1
+    return sizes
+
+
+def _key(row: Example) -> tuple[str, str]:
+    return " ".join(row.text.casefold().split()), " ".join((row.pair or "").casefold().split())
+
+
+def _without_repeats(rows: Sequence[Example]) -> tuple[list[Example], int]:
+    """Rows without later ones of equal text and label; conflicting labels stay."""
+    first: dict[tuple[tuple[str, str], int], Example] = {}
+    for row in rows:
+        first.setdefault((_key(row), row.label), row)
+    return list(first.values()), len(rows) - len(first)
+
+
+def _without_texts_of(rows: Iterable[Example], others: Iterable[Example]) -> tuple[list[Example], int]:
+    rows, taken = list(rows), {_key(row) for row in others}
+    kept = [row for row in rows if _key(row) not in taken]
+    return kept, len(rows) - len(kept)
+
+
+def _remarks(split: str, rows: Sequence[Example], labels: Sequence[str]) -> list[str]:
+    """What a reader of a score should know about a split and nobody changed."""
+    kinds = Counter(key for key, _ in {(_key(row), row.label) for row in rows})
+    conflicts = sum(count > 1 for count in kinds.values())
+    repeats = len(rows) - sum(kinds.values())
+    found = [f"{split}: texts with more than one label: {conflicts}"] * bool(conflicts)
+    found += [f"{split}: {repeats} repeated rows left in place"] * bool(repeats and split != "train")
+    absent = sorted(set(range(len(labels))) - {row.label for row in rows})
+    found += [f"{split}: no row of {', '.join(labels[i] for i in absent)}"] * bool(absent and rows)
+    return found
+
+
+def _check_labels(name: str, labels: Sequence[str], parts: Mapping[str, Sequence[Example]]) -> None:
+    known = {row.label for row in parts["train"]}
+    for split, rows in parts.items():
+        if not rows:
+            raise DataError(
+                f"task {name}: the {split} split is empty once duplicates and other splits are taken out; "
+                "give more rows, or splits that do not repeat each other"
+            )
+        foreign = sorted({row.label for row in rows} - known)
+        if foreign:
+            raise DataError(f"task {name}: {split} has label {labels[foreign[0]]!r}, which train lacks")
+    if len(known) < 2:
+        only = labels[next(iter(known))]
+        raise DataError(f"task {name}: train has a single label, {only!r}; a classifier needs at least two")
