@@ -22,14 +22,20 @@ help:  ## this list
 
 install: $(STAMP)  ## set up .venv with the pinned packages; does nothing when it is up to date
 
+# The stamp holds the folder: an environment that was copied or moved points elsewhere and is made anew.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
 $(STAMP): pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "autocomp needs Python 3.11 or newer: none found; say make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("autocomp needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + "; say make PYTHON=/path/to/python")'
 	@echo "Installing into $(VENV), pinned by constraints.txt: about 2.1 GB, one to three minutes."
-	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@if ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1 || ! grep -qxF "$(CURDIR)" $(STAMP) 2>/dev/null; then \
+	  $(PYTHON) -m venv --clear $(VENV); fi
 	@$(PIP) -c constraints.txt -e '.[dev]'
 	@$(PIP) -c constraints.txt --no-deps $(DEMO)
-	@touch $@
+	@echo "$(CURDIR)" > $@
 	@echo "Installed: $(VENV)/bin/autocomp"
 
 test: install  ## the tests that CI runs; ARGS="-k name" chooses
