@@ -1,0 +1,29 @@
+"""autocomp: compress a BERT-like encoder for a task and a device; the result is a Pareto front of files you can ship.
+
+Names are looked up when first used, so that `import autocomp` costs nothing and `autocomp.load` needs only
+onnxruntime, tokenizers and numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autocomp.api import Run, load, open_run, resume, search
+
+    __version__: str
+
+__all__ = ["Run", "__version__", "load", "open_run", "resume", "search"]
+
+_HOMES = {"__version__": "autocomp.version"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'autocomp' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOMES.get(name, "autocomp.api")), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -1,0 +1,154 @@
+"""The Python door: search, resume, load, and a run as an object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autocomp.artifact.loader import Predictor
+    from autocomp.spec import StudySpec
+
+Listener = Callable[[dict[str, Any]], None]
+Paths = str | os.PathLike[str]
+_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length")
+
+
+class Run:
+    """A run directory, finished or not; every look reads the journal anew."""
+
+    def __init__(self, path: Paths) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `autocomp show RUN --json` prints."""
+        from autocomp.report.summary import summary
+
+        return summary(self.path)
+
+    @property
+    def front(self) -> list[dict[str, Any]]:
+        """The members, smallest first."""
+        return list(self.summary["members"])
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The member with the best score."""
+        return self.pick("best")
+
+    def pick(self, expression: str = "knee") -> dict[str, Any]:
+        """One member: knee, fastest, smallest, best, an id, or limits such as `accuracy>=0.95,latency_ms<=2`.
+
+        Raises:
+            InputError: nothing fits; the nearest member is named.
+        """
+        from autocomp.report.pick import pick
+
+        return pick(self.summary, expression)
+
+    def export(self, pick: str, out: Paths) -> Path:
+        """Copy one member to the new folder `out`.
+
+        Raises:
+            InputError: `out` exists, nothing fits, or the member has no files yet.
+        """
+        from autocomp.report.export import export
+
+        return export(self.pick(pick), Path(out))
+
+    def report(self, file: Paths) -> Path:
+        """Write the run as one HTML page that needs no network."""
+        from autocomp.report.page import write_report
+
+        return write_report(self.path, Path(file))
+
+
+def search(
+    study: str | Paths | StudySpec | None = None, *, out: Paths, listen: Listener | None = None, **overrides: Any
+) -> Run:
+    """Run a study to its end and write `out/report.html`.
+
+    Args:
+        study: a shipped study's name, a YAML file, a StudySpec, or nothing when `overrides` say it all.
+        out: the run directory; must not exist.
+        listen: called with every journal event as it happens (and `progress`, which the journal does not keep).
+        overrides: StudySpec keys (`model`, `task`, `budget` …) and the task's own (`text`, `pair`, `label`, `metric` …).
+
+    Raises:
+        InputError: what `autocomp search` would refuse; nothing is started then.
+    """
+    from autocomp.search.study import run_study
+    from autocomp.spec import StudySpec, read_study
+
+    given = StudySpec if isinstance(study, StudySpec) else None
+    written = {**study.model_dump(exclude_unset=True), **_task_apart(overrides)} if given else _task_apart(overrides)
+    spec = read_study(None if given or study is None else os.fspath(study), written)  # type: ignore[arg-type]
+    return watched(Path(out), listen, lambda heard: run_study(spec, Path(out), heard))
+
+
+def resume(out: Paths, listen: Listener | None = None) -> Run:
+    """Go on with an interrupted run; finished work is not repeated.
+
+    Raises:
+        RunFolderError: `out` is not a run, or another process is at work on it.
+    """
+    from autocomp.search.study import resume_study
+
+    return watched(Path(out), listen, lambda heard: resume_study(Path(out), heard))
+
+
+def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any]) -> Run:
+    """Do `work` while holding the run's lock, then write its page: shared by search and resume."""
+    from autocomp.report.lock import Lock
+    from autocomp.report.page import write_report
+
+    with Lock(out) as lock:
+
+        def heard(event: dict[str, Any]) -> None:
+            lock.take()
+            if listen:
+                listen(event)
+
+        work(heard)
+        write_report(out, out / "report.html")
+    return Run(out)
+
+
+def load(folder: Paths, threads: int = 1) -> Predictor:
+    """A predictor of an exported artifact; needs only onnxruntime, tokenizers and numpy.
+
+    Raises:
+        ArtifactError: not an artifact, or damaged.
+    """
+    from autocomp.artifact.loader import load as load_artifact
+
+    return load_artifact(Path(folder), threads)
+
+
+def open_run(path: Paths) -> Run:
+    """A run directory as an object.
+
+    Raises:
+        RunFolderError: it has no journal.
+    """
+    run = Run(path)
+    run.summary  # noqa: B018  (a wrong folder should fail here, not at the first use)
+    return run
+
+
+def _task_apart(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in overrides.items():
+        if key == "task" and isinstance(value, Mapping):
+            flat |= {f"task.{k}": v for k, v in value.items()}
+        elif key == "task":
+            flat["task.source"] = value
+        else:
+            flat[f"task.{key}" if key in _TASK_KEYS else key] = value
+    return flat

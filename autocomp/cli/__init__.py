@@ -1,0 +1,89 @@
+"""The `autocomp` command: one verb a file, found by its name.
+
+A verb module has SUMMARY, EXAMPLES, `add_arguments(parser)` and `run(args) -> int`; modules that start with `_` are
+not verbs. Exit status: 0 success, 1 failure, 2 wrong input, 130 interrupted; all that is not a result goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+
+from autocomp.errors import AutocompError, InputError
+
+
+def verbs() -> dict[str, ModuleType]:
+    """The verb modules by name, in alphabetical order."""
+    names = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
+    return {name.rstrip("_"): importlib.import_module(f"{__name__}.{name}") for name in sorted(names)}
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from autocomp.version import __version__
+
+        print(f"autocomp {__version__}")
+        parser.exit()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="autocomp",
+        description="Compress a BERT-like encoder for a task and a device: a Pareto front of files you can ship.",
+        epilog="Start with `autocomp search demo --budget 9m`. `autocomp VERB --help` has examples.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks (also: AUTOCOMP_DEBUG=1)")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, module in verbs().items():
+        _add_verb(subparsers, name, module)
+    return parser
+
+
+def _add_verb(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: ModuleType) -> None:
+    verb = subparsers.add_parser(
+        name,
+        help=module.SUMMARY,
+        description=module.SUMMARY,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in module.EXAMPLES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    module.add_arguments(verb)
+    verb.set_defaults(run=module.run)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit status and never raises for what a person did."""
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as end:  # argparse has spoken: --help, --version or a usage error
+        return int(end.code or 0)
+    debug = args.debug or bool(os.environ.get("AUTOCOMP_DEBUG"))
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130, debug=False)
+    except BrokenPipeError:  # `autocomp show RUN | head`: nobody reads on, and that is no failure of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except InputError as error:
+        return _fail(str(error), 2, debug)
+    except AutocompError as error:
+        return _fail(str(error), 1, debug)
+    except Exception as error:
+        return _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1, debug)
+
+
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"autocomp: {message}", file=sys.stderr)
+    return status

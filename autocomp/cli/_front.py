@@ -1,0 +1,83 @@
+"""The front as a table: what `show`, `search` and the live view print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autocomp.cli._say import amounts, command, millis, short_path, size, text_table, times
+from autocomp.report.state import Member
+from autocomp.report.summary import score_of
+
+LEFT = ("", "plan")
+TEACHER, PLAIN = "teacher", "plain int8"
+
+
+def head(metric: str, final: bool) -> list[str]:
+    """Column titles; the score is on the held-out split only when the front is final."""
+    return ["", "size", "smaller", "latency", "faster", metric if final else f"{metric} (search)", "of teacher", "plan"]
+
+
+def row(name: str, member: Member) -> list[str]:
+    """One line: name, size, latency and score, each also as times the teacher's, and the plan in words."""
+    return [
+        name,
+        size(member.get("bytes")),
+        times(member.get("times_smaller")),
+        millis(member.get("latency_ms")),
+        times(member.get("times_faster")),
+        score(member),
+        times(member.get("times_score"), 4),
+        member.get("describe") or "",
+    ]
+
+
+def score(member: Member) -> str:
+    """`0.9761 ± 0.0033`; the error only where it was measured on the same split."""
+    value, error = score_of(member), member.get("score_se")
+    if value is None:
+        return "–"
+    return f"{value:.4f} ± {error:.4f}" if error is not None else f"{value:.4f}"
+
+
+def rows(summary: dict[str, Any], most: int | None = None) -> list[list[str]]:
+    """Teacher, plain int8, then members (at most `most`, evenly taken from small to large)."""
+    marks = [(TEACHER, summary["teacher"]), (PLAIN, summary["plain_int8"])]
+    named = [(m["id"] + (" *" if m.get("dominates_plain_int8") else ""), m) for m in thinned(summary["members"], most)]
+    return [row(name, member) for name, member in [*marks, *named] if member]
+
+
+def thinned(members: Sequence[Member], most: int | None) -> list[Member]:
+    """At most `most` members, both ends kept, evenly taken in between."""
+    if most is None or len(members) <= most:
+        return list(members)
+    return [members[round(i * (len(members) - 1) / (most - 1))] for i in range(most)]
+
+
+def front_text(summary: dict[str, Any], most: int | None = None) -> str:
+    """The front in plain text, with its legend."""
+    lines = rows(summary, most)
+    if not lines:
+        return "nothing measured yet"
+    text = text_table(head(summary["metric"], summary["final"]), lines, LEFT)
+    hidden = len(summary["members"]) - len(thinned(summary["members"], most))
+    legend = ["* nowhere worse than plain int8 and somewhere better"] if any(r[0].endswith(" *") for r in lines) else []
+    return "\n".join([text, *legend, *([f"… and {hidden} more members: --all shows them"] if hidden else [])])
+
+
+def budget_text(summary: dict[str, Any]) -> str:
+    """`spent 8 min 51 s of clock of 9m; 14 jobs, 212 candidates, 1 failed`."""
+    budget, trials = summary["budget"], summary["trials"]
+    limited = [k for k, v in budget["given"].items() if v is not None] or ["wall_s"]
+    counts = f"{trials['jobs']} jobs, {trials['complete']} candidates measured, {trials['failed']} failed"
+    return f"spent {amounts(budget['spent'], limited)} of {budget['text'] or 'no budget'}; {counts}"
+
+
+def next_steps(summary: dict[str, Any]) -> list[str]:
+    """What to type next; every line works as it is."""
+    run = short_path(summary["run"])
+    if summary["status"] == "running":
+        return []
+    if not summary["final"] or summary["status"] != "finished":
+        return [f"go on with it:  {command('resume', run)}"]
+    return [f"take one away:  {command('export', run, '--pick', 'knee', '--out', 'compressed')}"]

@@ -1,0 +1,105 @@
+"""How results are written for people: sizes, times, tables, and commands that can be pasted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def note(text: str) -> None:
+    """A message for the person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(data: Any) -> None:
+    """A result for a script, on stdout."""
+    print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+
+
+def command(*words: str | os.PathLike[str]) -> str:
+    """A command line that works where this process was started, quoted for the shell."""
+    return " ".join([*_program(), *(shlex.quote(str(word)) for word in words)])
+
+
+def _program() -> list[str]:
+    name = Path(sys.argv[0])
+    found = shutil.which("autocomp")
+    if name.stem == "autocomp" and found and Path(found).resolve() == name.resolve():
+        return ["autocomp"]
+    if name.stem == "autocomp" and name.is_file():
+        return [shlex.quote(str(name))]
+    return ["autocomp"] if found else [shlex.quote(sys.executable), "-m", "autocomp"]
+
+
+def short_path(path: str | Path) -> str:
+    """A path as one would type it from here."""
+    full, here = Path(path).resolve(), Path.cwd()
+    return str(full.relative_to(here)) if full.is_relative_to(here) and full != here else str(full)
+
+
+def size(count: float | None) -> str:
+    """Bytes as `431 kB` or `22.9 MB` (decimal)."""
+    if count is None:
+        return "–"
+    return (
+        f"{count / 1e3:.0f} kB"
+        if count < 999_500
+        else f"{count / 1e6:.3g} MB"
+        if count < 1e8
+        else f"{count / 1e6:.0f} MB"
+    )
+
+
+def millis(value: float | None) -> str:
+    """Milliseconds with three digits."""
+    return "–" if value is None else f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
+
+
+def times(value: float | None, digits: int = 3) -> str:
+    """A multiple of the teacher, `×12.4`."""
+    return "–" if value is None else f"×{value:.0f}" if value >= 100 else f"×{value:.{digits}g}"
+
+
+def duration(seconds: float | None) -> str:
+    """`45 s`, `7 min 05 s`, `2 h 03 min`."""
+    if seconds is None:
+        return "–"
+    whole = int(round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    return (
+        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    )
+
+
+def amounts(spent: Mapping[str, float], only: Iterable[str] | None = None) -> str:
+    """A ledger in words: `7 min 05 s of clock, 31 trials`."""
+    kinds = {"wall_s": "of clock", "cpu_s": "of CPU", "gpu_s": "of GPU"}
+    wanted = list(spent) if only is None else list(only)
+    parts = [f"{duration(spent[k])} {words}" for k, words in kinds.items() if k in wanted]
+    return ", ".join([*parts, *([f"{spent['trials']:.0f} trials"] if "trials" in wanted else [])])
+
+
+def text_table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Iterable[str] = ()) -> str:
+    """Columns in plain text; those named in `left` are aligned left. Cut to the terminal's width where there is one."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lefts = [name in set(left) for name in head]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if is_left else cell.rjust(width)
+            for cell, width, is_left in zip(row, widths, lefts, strict=True)
+        )
+        for row in [head, *rows]
+    ]
+    return "\n".join(_fit(line.rstrip()) for line in lines)
+
+
+def _fit(line: str) -> str:
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    return line if not width or len(line) <= width else line[: max(1, width - 1)] + "…"

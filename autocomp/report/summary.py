@@ -1,0 +1,121 @@
+"""What is a run worth? Its landmarks, members, budget and trials, rebuilt from the journal alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autocomp.pareto import dominates
+from autocomp.record import read_events
+from autocomp.report.lock import is_held
+from autocomp.report.state import Member, RunState
+
+
+def read_state(run: Path) -> RunState:
+    """The events of a run, added up.
+
+    Raises:
+        RunFolderError: no journal there, or a damaged one.
+    """
+    state = RunState()
+    for event in read_events(run / "journal.jsonl"):
+        state.add(event)
+    return state
+
+
+def summary(run: Path) -> dict[str, Any]:
+    """What `autocomp show RUN --json` prints; its keys are documented in docs/command-line.md.
+
+    Raises:
+        RunFolderError: `run` is not a run directory.
+    """
+    run = Path(run)
+    return summarise(read_state(run), run)
+
+
+def summarise(state: RunState, run: Path) -> dict[str, Any]:
+    """The summary of a state whose files lie under `run`."""
+    run = run.resolve()
+    plain = _landmark(state.plain_int8, state.teacher, run)
+    members = [_member(m, state.teacher, plain, run) for m in state.members]
+    return {
+        "run": str(run),
+        "status": status(state, run),
+        "reason": state.reason,
+        "final": state.final,
+        "model": state.spec.get("model"),
+        "task": state.data.get("name") or (state.spec.get("task") or {}).get("source"),
+        "metric": state.data.get("metric") or "score",
+        "teacher": _landmark(state.teacher, state.teacher, run),
+        "plain_int8": plain,
+        "members": sorted(members, key=lambda m: (m.get("bytes") or 0, m.get("id") or "")),
+        "budget": _budget(state),
+        "trials": {
+            "complete": state.count("complete"),
+            "failed": state.count("failed"),
+            "jobs": len(state.started),
+        },
+        "hypervolume": state.front.get("hypervolume"),
+        "agreement": state.front.get("agreement"),
+    }
+
+
+def status(state: RunState, run: Path) -> str:
+    """`finished`, `running` (a living process holds the run's lock), or `interrupted`."""
+    if state.reason is not None:
+        return "finished"
+    return "running" if is_held(run) else "interrupted"
+
+
+def score_of(member: Member) -> float | None:
+    """The held-out score, or the search split's while there is none."""
+    return member.get("score") if member.get("score") is not None else member.get("search_score")
+
+
+def losses(member: Member) -> tuple[float, float, float] | None:
+    """`(bytes, latency_ms, -score)`, or None while one of them is not measured."""
+    score = score_of(member)
+    numbers = (member.get("bytes"), member.get("latency_ms"), None if score is None else -score)
+    return None if None in numbers else numbers  # type: ignore[return-value]
+
+
+def _budget(state: RunState) -> dict[str, Any]:
+    spent = {k: round(v, 3) for k, v in asdict(state.ledger).items()}
+    by_purpose = {what: {k: round(v, 3) for k, v in asdict(part).items()} for what, part in state.charges.items()}
+    return {
+        "text": state.spec.get("budget"),
+        "given": state.budget.to_json(),
+        "spent": spent,
+        "left": state.ledger.left(state.budget),
+        "by_purpose": by_purpose,
+    }
+
+
+def _member(member: Member, teacher: Member | None, plain: Member | None, run: Path) -> Member:
+    full = _landmark(member, teacher, run) or {}
+    mine, theirs = losses(full), losses(plain or {})
+    full["dominates_plain_int8"] = bool(mine and theirs and dominates(np.array(mine), np.array(theirs)))
+    return full
+
+
+def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Member | None:
+    if member is None:
+        return None
+    base = teacher or {}
+    path = member.get("path")
+    return {
+        **member,
+        "score": member.get("score"),
+        "score_se": member.get("score_se"),
+        "times_smaller": member.get("times_smaller") or _times(base.get("bytes"), member.get("bytes")),
+        "times_faster": member.get("times_faster") or _times(base.get("latency_ms"), member.get("latency_ms")),
+        "times_score": _times(score_of(member), score_of(base)),
+        "path": str(run / path) if path else None,
+    }
+
+
+def _times(a: float | None, b: float | None) -> float | None:
+    return a / b if a is not None and b else None
