@@ -1,0 +1,1 @@
+"""How is a Hugging Face model read? One file per `model_type`, each with an `importer`."""

@@ -1,0 +1,37 @@
+"""BERT (Devlin et al., 2019, arXiv:1810.04805); MiniLM and most sentence encoders have this type too."""
+
+from typing import Any
+
+from autocomp.models.importing import Importer, activation, bert_block_modules, embedding_modules, token_types
+from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+
+
+def shape(config: Any, labels: int) -> EncoderShape:
+    """The shape of a `BertConfig`: pooler with tanh, then the classifier."""
+    size, layers = config.hidden_size, config.num_hidden_layers
+    heads = config.num_attention_heads
+    return EncoderShape(
+        vocabulary=config.vocab_size,
+        positions=config.max_position_embeddings,
+        token_types=token_types(config),
+        embedding_size=size,
+        hidden=size,
+        blocks=(BlockShape(heads, size // heads, config.intermediate_size),) * layers,
+        order=tuple(range(layers)),
+        head=HeadShape(labels, size, "tanh"),
+        activation=activation(config.hidden_act),
+        norm_epsilon=config.layer_norm_eps,
+    )
+
+
+def modules(shape: EncoderShape) -> dict[str, str]:
+    """Where each module of ours is in `BertForSequenceClassification`."""
+    return {
+        **embedding_modules(shape, "bert.embeddings"),
+        **bert_block_modules(shape, "bert.encoder.layer"),
+        "head.dense": "bert.pooler.dense",
+        "head.classifier": "classifier",
+    }
+
+
+importer = Importer(shape, modules)
