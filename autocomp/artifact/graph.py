@@ -1,0 +1,97 @@
+"""A thin builder of ONNX graphs: constants stored once, sub-graphs for `If`, the opset raised only when needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import ChainMap
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET, IR_VERSION = 21, 10
+
+
+class Graph:
+    """Nodes and constants of one (sub)graph; a branch sees, and reuses, everything of the graphs around it.
+
+    A constant stands in the branch that first needs it: the runtime prepares ("prepacks") int8 weights for its kernels
+    only where they are used in the graph that holds them. Names are short, for they are bytes that a user ships.
+    """
+
+    def __init__(self, parent: Graph | None = None) -> None:
+        self.root: Graph = parent.root if parent else self
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[TensorProto] = []
+        self._constants: ChainMap[object, str] = parent._constants.new_child() if parent else ChainMap()
+        self._once: ChainMap[object, str] = parent._once.new_child() if parent else ChainMap()
+        self._names, self._opset, self._ir_version = 0, OPSET, IR_VERSION  # of the whole file; the root's count
+
+    def branch(self) -> Graph:
+        """A sub-graph (a branch of `If`) that sees everything of this one."""
+        return Graph(self)
+
+    def op(self, kind: str, *inputs: str, **attributes: object) -> str:
+        """Append a node with one output and return the output's name."""
+        return self.ops(kind, 1, *inputs, **attributes)[0]
+
+    def ops(self, kind: str, outputs: int, *inputs: str, **attributes: object) -> list[str]:
+        """Append a node with several outputs and return their names."""
+        names = [self.root._name() for _ in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
+        return names
+
+    def constant(self, value: np.ndarray, name: str | None = None) -> str:
+        """An initializer; an equal one (type, shape, bytes) is stored once only."""
+        value = np.asarray(value, order="C")  # not ascontiguousarray, which makes scalars vectors
+        return self.tensor(numpy_helper.from_array(value), name)
+
+    def tensor(self, tensor: TensorProto, name: str | None = None) -> str:
+        """Like `constant`, for a tensor whose `raw_data` is made already (INT4 and INT2 have no numpy type)."""
+        key = (tensor.data_type, tuple(tensor.dims), hashlib.sha256(tensor.raw_data).digest())
+        if key not in self._constants:
+            tensor.name = name or self.root._name()
+            self._constants[key] = tensor.name
+            self.initializers.append(tensor)
+        return self._constants[key]
+
+    def once(self, key: object, build: Callable[[Graph], str]) -> str:
+        """What `build` emits, made at the first call with this key in this graph or those around it."""
+        if key not in self._once:
+            self._once[key] = build(self)
+        return self._once[key]
+
+    def local(self, key: object, value: str, shape: Sequence[int]) -> str:
+        """A constant `once` made under `key`, as a copy of this branch if it stands in a graph around it.
+
+        The copy costs nothing in the file: a Reshape that the runtime folds at load, into a tensor it can prepack.
+        """
+        if key in self._once.maps[0]:
+            return value
+        return self.once(("local", id(self), key), lambda g: g.op("Reshape", value, g.constant(np.array(shape))))
+
+    def require(self, opset: int, ir_version: int) -> None:
+        """Raise the file's opset: some tensor or operator in it needs that."""
+        self.root._opset = max(self.root._opset, opset)
+        self.root._ir_version = max(self.root._ir_version, ir_version)
+
+    def rename(self, value: str, name: str) -> None:
+        """Give an output its public name through an Identity, which the runtime removes."""
+        self.nodes.append(helper.make_node("Identity", [value], [name]))
+
+    def to_subgraph(self, name: str, outputs: Sequence[onnx.ValueInfoProto]) -> onnx.GraphProto:
+        """The graph of a branch."""
+        return helper.make_graph(self.nodes, name, [], list(outputs), self.initializers)
+
+    def to_model(
+        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], name: str = "autocomp"
+    ) -> onnx.ModelProto:
+        """The whole file."""
+        proto = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.initializers)
+        opsets = [helper.make_opsetid("", self._opset)]
+        return helper.make_model(proto, opset_imports=opsets, ir_version=self._ir_version, producer_name="autocomp")
+
+    def _name(self) -> str:
+        self._names += 1
+        return f"v{self._names}"

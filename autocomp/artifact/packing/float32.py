@@ -1,0 +1,29 @@
+"""Plain FP32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.graph import Graph
+
+
+class Float32:
+    """Four bytes a value; nothing to unpack."""
+
+    def fits(self, format: WeightFormat) -> bool:
+        """32 bits, dense."""
+        return format == WeightFormat(bits=32)
+
+    def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
+        """Four a value."""
+        return 4 * int(np.prod(shape))
+
+    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+        """One FLOAT initializer."""
+        return graph.constant(codes.astype(np.float32, copy=False), name)
+
+
+packing = Float32()

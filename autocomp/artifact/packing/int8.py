@@ -1,0 +1,29 @@
+"""Plain int8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.graph import Graph
+
+
+class Int8:
+    """One byte a code; nothing to unpack."""
+
+    def fits(self, format: WeightFormat) -> bool:
+        """8 bits, dense."""
+        return format == WeightFormat(bits=8)
+
+    def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
+        """One a code."""
+        return int(np.prod(shape))
+
+    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+        """One INT8 initializer."""
+        return graph.constant(codes.astype(np.int8, copy=False), name)
+
+
+packing = Int8()

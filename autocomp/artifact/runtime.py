@@ -1,0 +1,34 @@
+"""The one place where ONNX Runtime sessions are made, so that everything is timed and scored under the same options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+
+from autocomp.errors import ArtifactError
+
+
+def open_session(
+    model: bytes | str | Path, threads: int = 1, optimized_to: str | Path | None = None
+) -> onnxruntime.InferenceSession:
+    """A session on the CPU, all optimisations on.
+
+    Args:
+        model: the file's bytes or its path.
+        threads: threads inside one operator; operators run one after another.
+        optimized_to: where to save the graph after optimisation, for inspection.
+
+    Raises:
+        ArtifactError: the runtime cannot read the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    if optimized_to is not None:
+        options.optimized_model_filepath = str(optimized_to)
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's exceptions have no common public base
+        raise ArtifactError(f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}") from error

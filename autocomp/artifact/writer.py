@@ -1,0 +1,180 @@
+"""From a shape and its weights to one ONNX file that unpacks itself and may leave early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from autocomp.artifact import layers
+from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.graph import Graph
+from autocomp.artifact.weights import Codes, WeightStore
+from autocomp.models.shape import EncoderShape
+
+THRESHOLD = "exit_threshold"
+"""Optional float32 scalar input: the probability at which an exit is taken."""
+
+
+def write_model(
+    shape: EncoderShape,
+    weights: Mapping[str, np.ndarray],
+    formats: Mapping[str, WeightFormat],
+    *,
+    pairs: bool,
+    exit_threshold: float | None = None,
+    all_exits: bool = False,
+    codes: Mapping[str, Codes] | None = None,
+) -> onnx.ModelProto:
+    """The model as ONNX.
+
+    Inputs: `input_ids`, `attention_mask` (int64 `[batch, tokens]`), `token_type_ids` when `pairs` and the shape has
+    more than one token type. Outputs: `logits` `[batch, labels]` and `exit_depth` (int64 scalar, layers run).
+
+    Args:
+        weights: float arrays by the encoder's parameter names.
+        formats: storage by parameter name; absent is FP32. Linears of 8 bits or less run in int8.
+        pairs: texts come as pairs. If not, token type 0 is folded into the positions.
+        exit_threshold: leave after an exit when every row's highest probability reaches it; it becomes the default of
+            the optional input `exit_threshold`. None leaves the exits out of the file.
+        all_exits: for tuning: run every layer and also output `exit_logits` `[batch, exits, labels]`.
+        codes: codes and scales to use instead of `quantize`'s, by parameter name.
+
+    Raises:
+        ExportMismatch: a weight is missing, or a format is given for something that is not a matrix.
+        InfeasiblePlan: a format that no packing stores.
+    """
+    writer = _Writer(shape, WeightStore(weights, formats, codes or {}), pairs and shape.token_types > 1, exit_threshold)
+    return writer.tuning_model() if all_exits else writer.model()
+
+
+@dataclass(frozen=True)
+class _Writer:
+    shape: EncoderShape
+    store: WeightStore
+    takes_types: bool
+    threshold: float | None
+
+    def model(self) -> onnx.ModelProto:
+        graph = Graph()
+        logits, depth = self._run(graph, self._embed(graph), range(self.shape.depth), first=True)
+        graph.rename(logits, "logits")
+        graph.rename(depth, "exit_depth")
+        return graph.to_model([*self._inputs(), *self._threshold_input(graph)], self._outputs("logits", "exit_depth"))
+
+    def tuning_model(self) -> onnx.ModelProto:
+        graph, exits = Graph(), []
+        x, shares = self._embed(graph), _shares(graph)
+        axis = graph.constant(np.array([1]))
+        for depth in range(self.shape.depth):
+            if depth in self.shape.exits:
+                exits.append(
+                    graph.op("Unsqueeze", layers.exit_head(graph, self.store, x, shares, f"exits.{depth}"), axis)
+                )
+            x = self._block(graph, x, depth)
+        graph.rename(self._classify(graph, x), "logits")
+        graph.rename(graph.constant(np.array(self.shape.depth)), "exit_depth")
+        if exits:
+            graph.rename(graph.op("Concat", *exits, axis=1), "exit_logits")
+        outputs = self._outputs("logits", "exit_depth") + ([_exit_logits(self.shape)] if exits else [])
+        return graph.to_model(self._inputs(), outputs)
+
+    def _run(self, graph: Graph, x: str, depths: range, first: bool = False) -> tuple[str, str]:
+        """The layers at `depths`, up to the next exit, which nests the rest in a branch."""
+        for depth in depths:
+            if self._may_leave(depth) and (first or depth > depths.start):
+                return self._leave_or_go_on(graph, x, depth)
+            x = self._block(graph, x, depth)
+        return self._classify(graph, x), graph.constant(np.array(self.shape.depth))
+
+    def _may_leave(self, depth: int) -> bool:
+        return self.threshold is not None and depth in self.shape.exits
+
+    def _leave_or_go_on(self, graph: Graph, x: str, depth: int) -> tuple[str, str]:
+        logits = layers.exit_head(graph, self.store, x, _shares(graph), f"exits.{depth}")
+        leave, go_on = graph.branch(), graph.branch()
+        leaving = (logits, leave.constant(np.array(depth)))
+        going = self._run(go_on, x, range(depth, self.shape.depth))
+        branches = {
+            "then_branch": self._branch(leave, "leave", leaving),
+            "else_branch": self._branch(go_on, "go_on", going),
+        }
+        chosen, depth_run = graph.ops("If", 2, _is_sure(graph, logits), **branches)
+        return chosen, depth_run
+
+    def _branch(self, graph: Graph, name: str, results: tuple[str, str]) -> onnx.GraphProto:
+        """A branch's outputs must be made inside it, hence the Identity."""
+        logits, depth = (graph.op("Identity", value) for value in results)
+        return graph.to_subgraph(name, self._outputs(logits, depth))
+
+    def _block(self, graph: Graph, x: str, depth: int) -> str:
+        index = self.shape.order[depth]
+        mask = graph.once("additive mask", lambda g: layers.additive_mask(g, "attention_mask"))
+        return layers.block(
+            graph, self.store, x, mask, f"blocks.{index}", self.shape.blocks[index], self.shape.activation,
+            self.shape.norm_epsilon, first_only=depth == self.shape.depth - 1,
+        )  # fmt: skip
+
+    def _embed(self, graph: Graph) -> str:
+        x = graph.op("Gather", self.store.table(graph, "embeddings.word.weight"), "input_ids")
+        x = graph.op("Add", x, self._positions(graph))
+        if self.takes_types:
+            x = graph.op(
+                "Add", x, graph.op("Gather", self.store.table(graph, "embeddings.token_type.weight"), "token_type_ids")
+            )
+        x = layers.layer_norm(graph, self.store, x, "embeddings.norm", self.shape.norm_epsilon)
+        if self.shape.embedding_size != self.shape.hidden:
+            x = layers.linear(graph, self.store, x, "embeddings.projection")
+        return x
+
+    def _positions(self, graph: Graph) -> str:
+        folds_type = self.shape.token_types > 0 and not self.takes_types
+        row = self.store.array("embeddings.token_type.weight")[0] if folds_type else None
+        table = self.store.table(graph, "embeddings.position.weight", row)
+        tokens = graph.op("Shape", "input_ids", start=1, end=2)
+        zero = graph.constant(np.array([0]))
+        return graph.op("Slice", table, zero, tokens, zero)
+
+    def _classify(self, graph: Graph, x: str) -> str:
+        first, head = layers.first_token(graph, x), self.shape.head
+        if head.size is not None:
+            first = layers.activation(graph, layers.linear(graph, self.store, first, "head.dense"), head.activation)
+        return layers.linear(graph, self.store, first, "head.classifier")
+
+    def _inputs(self) -> list[onnx.ValueInfoProto]:
+        names = ["input_ids", "attention_mask", *(["token_type_ids"] if self.takes_types else [])]
+        return [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in names]
+
+    def _threshold_input(self, graph: Graph) -> list[onnx.ValueInfoProto]:
+        """An input that is an initializer too is optional."""
+        if self.threshold is None or not self.shape.exits:
+            return []
+        default = onnx.numpy_helper.from_array(np.array(self.threshold, np.float32), THRESHOLD)
+        graph.initializers.append(default)
+        return [helper.make_tensor_value_info(THRESHOLD, TensorProto.FLOAT, [])]
+
+    def _outputs(self, logits: str, depth: str) -> list[onnx.ValueInfoProto]:
+        labels = self.shape.head.labels
+        return [
+            helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["batch", labels]),
+            helper.make_tensor_value_info(depth, TensorProto.INT64, []),
+        ]
+
+
+def _shares(graph: Graph) -> str:
+    return graph.once("mean weights", lambda g: layers.mean_weights(g, "attention_mask"))
+
+
+def _is_sure(graph: Graph, logits: str) -> str:
+    """Whether the highest probability of every row reaches the threshold."""
+    probabilities = graph.op("Softmax", logits, axis=-1)
+    highest = graph.op("ReduceMax", probabilities, graph.constant(np.array([1])), keepdims=0)
+    return graph.op("GreaterOrEqual", graph.op("ReduceMin", highest, keepdims=0), THRESHOLD)
+
+
+def _exit_logits(shape: EncoderShape) -> onnx.ValueInfoProto:
+    sizes: Sequence[str | int] = ["batch", len(shape.exits), shape.head.labels]
+    return helper.make_tensor_value_info("exit_logits", TensorProto.FLOAT, sizes)

@@ -1,0 +1,142 @@
+"""The file computes what the PyTorch encoder computes."""
+
+import numpy as np
+import pytest
+
+from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.operators import int8_linears, running_operators
+from autocomp.artifact.quantize import dequantize, quantize
+from autocomp.artifact.writer import write_model
+from autocomp.errors import ExportMismatch, InfeasiblePlan
+from autocomp.models.encoder import encoder_from
+from autocomp.testing.models import tiny_shape
+
+torch = pytest.importorskip("torch")
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_fp32_equals_torch_for_random_shapes(kit, seed):
+    rng = np.random.default_rng(seed)
+    shape, pairs = kit.shape(rng), bool(seed % 2)
+    encoder, weights = kit.encoder(shape, seed)
+    inputs = kit.batch(rng, shape, pairs)
+    expected = kit.torch_outputs(encoder, inputs)
+    got = kit.run(write_model(shape, weights, {}, pairs=pairs, all_exits=True), inputs)
+    np.testing.assert_allclose(got["logits"], expected.logits.numpy(), atol=1e-4)
+    for i, depth in enumerate(shape.exits):
+        np.testing.assert_allclose(got["exit_logits"][:, i], expected.exit_logits[depth].numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_exit_is_taken_when_every_row_is_sure(kit, seed):
+    rng = np.random.default_rng(100 + seed)
+    shape = kit.shape(rng)
+    encoder, weights = kit.encoder(shape, seed)
+    inputs = kit.batch(rng, shape, pairs=False, rows=int(rng.integers(1, 3)))
+    expected = kit.torch_outputs(encoder, inputs)
+    for threshold in (0.55, 0.7, 0.9):
+        sure = [d for d in shape.exits if softmax(expected.exit_logits[d].numpy()).max(-1).min() >= threshold]
+        logits = expected.exit_logits[sure[0]] if sure else expected.logits
+        got = kit.run(write_model(shape, weights, {}, pairs=False, exit_threshold=threshold), inputs)
+        assert got["exit_depth"] == (sure[0] if sure else shape.depth)
+        np.testing.assert_allclose(got["logits"], logits.numpy(), atol=1e-4)
+
+
+def test_threshold_is_an_optional_input(kit, rng):
+    shape = tiny_shape(layers=4, exits=(1, 3))
+    _, weights = kit.encoder(shape)
+    inputs = kit.batch(rng, shape, pairs=False)
+    model = write_model(shape, weights, {}, pairs=False, exit_threshold=0.0)
+    assert kit.run(model, inputs)["exit_depth"] == 1
+    full = kit.run(model, {**inputs, "exit_threshold": np.array(1.01, np.float32)})
+    without = kit.run(write_model(shape, weights, {}, pairs=False), inputs)
+    assert full["exit_depth"] == without["exit_depth"] == 4
+    np.testing.assert_allclose(full["logits"], without["logits"], atol=1e-5)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8])
+def test_packed_weights_compute_what_their_dequantized_values_compute(kit, rng, bits, sparse):
+    shape = tiny_shape(layers=2).with_(embedding_size=24, order=(0, 1, 0))
+    _, weights = kit.encoder(shape)
+    if sparse:
+        weights = {n: np.where(rng.random(w.shape) < 0.5, 0, w).astype(np.float32) for n, w in weights.items()}
+    formats = {n: WeightFormat(bits, sparse) for n, w in weights.items() if w.ndim == 2 and "token_type" not in n}
+    plain = weights | {n: dequantize(*quantize(weights[n], bits)) for n in formats}
+    inputs = kit.batch(rng, shape, pairs=False)
+    expected = kit.torch_outputs(encoder_from(shape, {n: torch.from_numpy(w) for n, w in plain.items()}), inputs)
+    packed = write_model(shape, weights, formats, pairs=False)
+    got = kit.run(packed, inputs)["logits"]
+    error = got - expected.logits.numpy()
+    assert np.sqrt((error**2).mean()) < 0.1 * expected.logits.std(), "only the activations' 8 bits may differ"
+    as_bytes = write_model(
+        shape,
+        weights,
+        dict.fromkeys(formats, WeightFormat(8)),
+        pairs=False,
+        codes={n: quantize(weights[n], bits) for n in formats},
+    )
+    np.testing.assert_array_equal(got, kit.run(as_bytes, inputs)["logits"])
+    operators = running_operators(packed)
+    assert int8_linears(operators) == 1 + 6 * shape.depth + 2
+    assert not set(operators) & {"BitShift", "BitwiseOr", "CumSum", "Concat"}
+
+
+@pytest.mark.parametrize("bits", [2, 4, 7])
+def test_embeddings_alone_are_exact(kit, rng, bits):
+    shape = tiny_shape(layers=1)
+    _, weights = kit.encoder(shape)
+    formats = {f"embeddings.{part}.weight": WeightFormat(bits) for part in ("word", "position", "token_type")}
+    plain = weights | {n: dequantize(*quantize(weights[n], bits)) for n in formats}
+    inputs = kit.batch(rng, shape, pairs=True)
+    expected = kit.torch_outputs(encoder_from(shape, {n: torch.from_numpy(w) for n, w in plain.items()}), inputs)
+    model = write_model(shape, weights, formats, pairs=True)
+    np.testing.assert_allclose(kit.run(model, inputs)["logits"], expected.logits.numpy(), atol=1e-4)
+    assert running_operators(model)["Cast"] == 1, "look-ups are plain Gathers; the one Cast is the mask's"
+
+
+def test_branches_run_int8_too(kit):
+    shape = tiny_shape(layers=4, exits=(1, 2)).with_(order=(0, 1, 2, 3, 1))
+    _, weights = kit.encoder(shape)
+    formats = {n: WeightFormat(4) for n, w in weights.items() if n.startswith("blocks") and w.ndim == 2}
+    operators = running_operators(write_model(shape, weights, formats, pairs=False, exit_threshold=0.9))
+    assert operators["If"] == 2
+    assert int8_linears(operators) == 6 * shape.depth
+
+
+def test_shared_blocks_are_stored_once(kit):
+    once, thrice = (tiny_shape(layers=1).with_(order=order) for order in ((0,), (0, 0, 0)))
+    _, weights = kit.encoder(once)
+    formats = {n: WeightFormat(8) for n, w in weights.items() if n.startswith("blocks") and w.ndim == 2}
+    sizes = [write_model(shape, weights, formats, pairs=False).ByteSize() for shape in (once, thrice)]
+    block = sum(w.size for n, w in weights.items() if n in formats)
+    assert sizes[1] - sizes[0] < block
+
+
+def test_given_codes_are_stored_as_they_are(kit, rng):
+    shape = tiny_shape(layers=1)
+    _, weights = kit.encoder(shape)
+    name = "embeddings.word.weight"
+    codes = rng.integers(-3, 4, weights[name].shape).astype(np.int8), np.full(shape.vocabulary, 0.125, np.float32)
+    inputs = kit.batch(rng, shape, pairs=False)
+    model = write_model(shape, weights, {name: WeightFormat(3)}, pairs=False, codes={name: codes})
+    plain = {n: torch.from_numpy(w) for n, w in (weights | {name: dequantize(*codes)}).items()}
+    expected = kit.torch_outputs(encoder_from(shape, plain), inputs).logits
+    np.testing.assert_allclose(kit.run(model, inputs)["logits"], expected.numpy(), atol=1e-4)
+
+
+def test_a_format_for_no_matrix_and_a_missing_weight_are_refused(kit):
+    shape = tiny_shape(layers=1)
+    _, weights = kit.encoder(shape)
+    with pytest.raises(ExportMismatch, match=r"blocks\.0\.attention_norm\.weight"):
+        write_model(shape, weights, {"blocks.0.attention_norm.weight": WeightFormat(8)}, pairs=False)
+    with pytest.raises(InfeasiblePlan, match="bits=9"):
+        write_model(shape, weights, {"head.dense.weight": WeightFormat(9)}, pairs=False)
+    del weights["head.classifier.bias"]
+    with pytest.raises(ExportMismatch, match=r"head\.classifier\.bias"):
+        write_model(shape, weights, {}, pairs=False)
