@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autocomp.errors import DataError
 from autocomp.tasks._base import Example, TaskData
@@ -72,7 +72,7 @@ def read_tables(name: str, tables: Mapping[str, Dataset], reading: Reading, note
     read = ", ".join(f"{role} = {column!r}" for role, column in vars(columns).items() if column)
     said.append(f"columns: {read}")
     rows = {split: _rows(f"{name}, {split}", table, columns, split, said) for split, table in tables.items()}
-    rows = _labelled(rows, said)
+    rows = _labelled(name, columns.label, rows, said)
     _check_kinds(name, rows, columns.label)
     known = sorted({value for _, _, value in rows["train"]})  # type: ignore[type-var]
     index, labels = _numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
@@ -144,7 +144,7 @@ def _texts(place: str, column: str, table: Dataset) -> list[str | None]:
 def label_values(place: str, column: str, values: Sequence[object], class_names: tuple[str, ...] | None) -> list[Value]:
     """Labels as whole numbers or as names; None where there is none.
 
-    Names that are all whole numbers are numbers ("0" in a CSV file); booleans are the names `false` and `true`.
+    Names that are all whole numbers are numbers ("0" in a CSV file, "1.0" too); booleans are `false` and `true`.
 
     Raises:
         DataError: for values of several types, fractions, lists.
@@ -160,29 +160,27 @@ def label_values(place: str, column: str, values: Sequence[object], class_names:
         raise DataError(f"{place}: labels in column {column!r} must be names or whole numbers, got {kind.__name__}")
     if class_names is not None and kind is int:
         return [class_names[v] if isinstance(v, int) and 0 <= v < len(class_names) else None for v in values]
-    try:
-        read = [None if value is None or value != value else _READERS[kind](value) for value in values]
-    except ValueError:
-        wrong = next(v for v in values if isinstance(v, float) and v == v and not v.is_integer())
+    read = [None if value is None or value != value else _READERS[kind](value) for value in values]
+    if kind is str and all(value is None or _NUMBER.fullmatch(str(value)) for value in read):
+        return [None if value is None else _whole(place, column, float(value)) for value in read]
+    return [_whole(place, column, value) if isinstance(value, float) else value for value in read]
+
+
+def _whole(place: str, column: str, value: float) -> int:
+    if not value.is_integer():
         raise DataError(
-            f"{place}: labels in column {column!r} must be names or whole numbers, got {wrong!r} (a score? "
-            "autocomp does classification only)"
-        ) from None
-    numeric = kind is str and all(value is None or re.fullmatch(r"-?\d+", str(value)) for value in read)
-    return [None if value is None else int(value) for value in read] if numeric else read
+            f"{place}: labels in column {column!r} must be names or whole numbers, got {value} "
+            "(a score? autocomp does classification only)"
+        )
+    return int(value)
 
 
-def _whole(value: object) -> int:
-    if not float(value).is_integer():  # type: ignore[arg-type]
-        raise ValueError(value)
-    return int(value)  # type: ignore[call-overload,no-any-return]
-
-
-_READERS: Mapping[type, Callable[[object], Value]] = {
-    str: lambda value: str(value).strip() or None,
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_READERS: Mapping[type, Callable[[Any], Any]] = {
+    str: lambda value: value.strip() or None,
     bool: lambda value: str(value).lower(),
-    int: _whole,
-    float: _whole,
+    int: int,
+    float: float,
 }
 
 
@@ -191,7 +189,7 @@ def _class_names(table: Dataset, column: str) -> tuple[str, ...] | None:
     return tuple(names) if names else None
 
 
-def _labelled(rows: dict[str, list[Row]], said: list[str]) -> dict[str, list[Row]]:
+def _labelled(name: str, column: str, rows: dict[str, list[Row]], said: list[str]) -> dict[str, list[Row]]:
     """Rows that have a label; a split without any (the tests of GLUE hold -1) counts as missing."""
     known = {value for _, _, value in rows["train"]}
     kept: dict[str, list[Row]] = {}
@@ -204,7 +202,7 @@ def _labelled(rows: dict[str, list[Row]], said: list[str]) -> dict[str, list[Row
         dropped = len(found) - len(kept[split])
         said += [f"{split}: {dropped} rows without label dropped"] * bool(dropped)
     if not kept["train"]:
-        raise DataError("no row of train has a label; name the right column with label=…")
+        raise DataError(f"{name}: no row of train has a label in column {column!r}; name the right one with label=…")
     return kept
 
 
@@ -236,7 +234,8 @@ def _given_numbering(name: str, known: Sequence[Value], given: tuple[str, ...]) 
     if len(set(given)) != len(given):
         raise DataError(f"{name}: label_names must differ from each other, got {', '.join(given)}")
     if set(known) <= set(given) or set(known) <= set(range(len(given))):
-        return {value: i for i, value in enumerate(given if isinstance(known[0], str) else range(len(given)))}
+        values: Sequence[Value] = given if isinstance(known[0], str) else range(len(given))
+        return {value: i for i, value in enumerate(values)}
     if len(known) == len(given) and not isinstance(known[0], str):
         return {value: i for i, value in enumerate(known)}
     shown = ", ".join(str(value) for value in known[:10])

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from autocomp.errors import DataError
 from autocomp.tasks._base import TaskData
@@ -142,8 +142,10 @@ def _read(path: Path, notes: list[str]) -> Dataset:
             return cast("Dataset", datasets.Dataset.from_csv(str(path), encoding=encoding, **form, **where))
     except (OSError, ValueError, EOFError, csv.Error, DatasetsError, LookupError) as error:
         cause = error.__cause__ or error
-        reason = str(cause).strip().splitlines() or [type(cause).__name__]
-        raise DataError(f"{path}: cannot be read as {_suffix(path)[1:].upper()}: {reason[0]}") from error
+        reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        if "corresponds to no data" in reason:  # how datasets says that a file has no row
+            raise DataError(f"{path}: there are no rows") from error
+        raise DataError(f"{path}: cannot be read as {_suffix(path)[1:].upper()}: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -193,11 +195,13 @@ def _table_form(path: Path, encoding: str) -> dict[str, Any]:
     with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as lines:
         sep = _separator(path, lines.readline())
     plain = sep == "\t" and _quotes_are_plain(path, encoding)
-    quoting = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = 3 if plain else 0  # csv.QUOTE_NONE, csv.QUOTE_MINIMAL
     with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as lines:
         table = csv.reader(lines, delimiter=sep, quoting=quoting)
         header = [name.strip() or f"column_{i}" for i, name in enumerate(next(table, []))]
-        first = next(table, [])
+        first = next((row for row in table if row), None)
+    if first is None:
+        raise DataError(f"{path}: there are no rows below the header")
     if len(set(header)) != len(header):
         raise DataError(f"{path}: the header has a name twice: {', '.join(header)}")
     if len(first) > len(header):
@@ -205,7 +209,7 @@ def _table_form(path: Path, encoding: str) -> dict[str, Any]:
     features = datasets.Features({name: datasets.Value("string") for name in header})
     return {
         "sep": sep,
-        "quoting": int(quoting),
+        "quoting": quoting,
         "names": header,
         "header": 0,
         "features": features,
@@ -220,7 +224,7 @@ def _separator(path: Path, header: str) -> str:
 
 
 def _quotes_are_plain(path: Path, encoding: str) -> bool:
-    """Whether quotes in a TSV file are ordinary characters, as in GLUE: every line is a row, and some are unbalanced."""
+    """Whether quotes in a TSV file are ordinary characters, as in GLUE: each line is a row, some unbalanced."""
     with _open(path) as file, io.TextIOWrapper(file, encoding=encoding) as lines:
         tabs, unbalanced = set(), False
         for line in lines:

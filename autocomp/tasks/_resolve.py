@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autocomp.errors import DataError, UnknownName
@@ -53,7 +53,7 @@ def resolve_task(
     raise UnknownName("task", task, tasks.names())
 
 
-def _registered(name: str, columns: dict[str, object], metric: str | None, max_length: int | None) -> TaskData:
+def _registered(name: str, columns: Mapping[str, object], metric: str | None, max_length: int | None) -> TaskData:
     from autocomp.tasks import tasks
 
     given = [key for key, value in columns.items() if value is not None]

@@ -1,7 +1,7 @@
 """Scores with their uncertainty, so that no front shows a difference that is noise.
 
 A metric depends on the rows only through how often each (label, prediction) occurs. So the delete-one jackknife
-(Efron and Stein 1981) is exact with one evaluation per distinct pair instead of one per row, and draws nothing at random.
+(Efron and Stein 1981) is exact with one evaluation per distinct pair instead of one per row, and has no random draw.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _jackknife(rows: Labels, statistic: Statistic) -> float:
     """Standard error of a statistic of `[n, columns]` rows; equal rows give equal leave-one-out values."""
     if len(rows) < 2:
         return 0.0
-    cells, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
     left_out = np.array([statistic(np.delete(rows, index, axis=0)) for index in first])
     mean = np.average(left_out, weights=counts)
     n = len(rows)

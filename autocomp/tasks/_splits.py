@@ -47,21 +47,45 @@ def finish_task(
             raise DataError(f"task {name}: the {split} split is empty; it needs at least one row with text and label")
     train, repeats = _without_repeats(splits["train"])
     said += [f"train: {repeats} repeated rows removed"] * bool(repeats)
-    parts = {**splits, "train": train}
+    _check_labels(name, labels, {"train": train})
+    parts = _with_missing(name, {**splits, "train": train}, len(labels), cut_most, said)
+    parts = _separate(parts, said)
+    _check_labels(name, labels, parts)
+    said += [note for split, rows in parts.items() for note in _remarks(split, rows, labels)]
+    return TaskData(
+        name=name,
+        labels=tuple(labels),
+        metric=metric,
+        train=tuple(parts["train"]),
+        search=tuple(parts["search"]),
+        held_out=tuple(parts["held_out"]),
+        notes=tuple(said),
+        max_length=max_length,
+    )
+
+
+def _with_missing(
+    name: str, parts: dict[str, Sequence[Example]], classes: int, most: int | None, said: list[str]
+) -> dict[str, Sequence[Example]]:
+    """All three splits; those that were missing are cut from train."""
     missing = [split for split in ("held_out", "search") if split not in parts]
-    if missing:
-        _check_labels(name, labels, {"train": train})
-        parts = {**parts, **cut(train, missing, len(labels), cut_most)}
-        said += [f"{split}: cut from train, {len(parts[split])} rows, stratified, seed 0" for split in missing]
-    search, held_out = parts["search"], parts["held_out"]
-    search, in_held_out = _without_texts_of(search, held_out)
-    train, in_either = _without_texts_of(parts["train"], [*search, *held_out])
+    if not missing:
+        return parts
+    parts = {**parts, **cut(parts["train"], missing, classes, most)}
+    if not parts[missing[0]]:
+        rows, splits = len(parts["train"]), " and ".join(missing)
+        raise DataError(f"task {name}: {rows} rows are too few to cut {splits} from; give more rows or those splits")
+    said += [f"{split}: cut from train, {len(parts[split])} rows, stratified, seed 0" for split in missing]
+    return parts
+
+
+def _separate(parts: Mapping[str, Sequence[Example]], said: list[str]) -> dict[str, Sequence[Example]]:
+    """The splits without the texts they share; held_out gives up none, train gives up most."""
+    search, in_held_out = _without_texts_of(parts["search"], parts["held_out"])
+    train, in_either = _without_texts_of(parts["train"], [*search, *parts["held_out"]])
     said += [f"search: {in_held_out} rows removed that stand in held_out"] * bool(in_held_out)
     said += [f"train: {in_either} rows removed that stand in search or held_out"] * bool(in_either)
-    parts = {"train": train, "search": search, "held_out": held_out}
-    said += [note for split, rows in parts.items() for note in _remarks(split, rows, labels)]
-    _check_labels(name, labels, parts)
-    return TaskData(name, tuple(labels), metric, *map(tuple, parts.values()), tuple(said), max_length)
+    return {"train": train, "search": search, "held_out": parts["held_out"]}
 
 
 def cut(
