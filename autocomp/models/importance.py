@@ -1,0 +1,51 @@
+"""How much each head, neuron and hidden dimension matters: |mask x gradient| summed over texts.
+
+First-order Taylor importance (Molchanov et al. 2017, arXiv:1611.06440; heads: Michel et al. 2019, arXiv:1905.10650).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from autocomp.models.encoder import Masks
+
+if TYPE_CHECKING:
+    from autocomp.models.encoder import Encoder
+    from autocomp.training.batches import Batch
+
+
+def measure_importance(encoder: Encoder, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
+    """Scores of `heads.<depth>` `[heads]`, `feed_forward.<depth>` `[F]` and `hidden` `[H]` over labelled batches."""
+    masks = Masks.ones(encoder.shape)
+    parts = {"hidden": masks.hidden}
+    parts |= {f"heads.{d}": m for d, m in enumerate(masks.heads or ())}
+    parts |= {f"feed_forward.{d}": m for d, m in enumerate(masks.feed_forward or ())}
+    total = {name: torch.zeros_like(mask, requires_grad=False) for name, mask in parts.items()}
+    encoder.eval()
+    for batch in batches:
+        logits = encoder(batch.ids, batch.mask, batch.types, masks=masks).logits
+        gradients = torch.autograd.grad(F.cross_entropy(logits, batch.labels, reduction="sum"), list(parts.values()))
+        for name, gradient in zip(parts, gradients, strict=True):
+            total[name] += gradient.abs()
+    return {name: value.numpy() for name, value in total.items()}
+
+
+def block_scores(encoder: Encoder, importance: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:
+    """Scores per block of an encoder; a block that runs at several depths sums them.
+
+    The importance may be of a deeper teacher: `encoder.origin` says which of its depths were kept. Without any
+    importance every part counts alike, so that the first ones stay.
+    """
+    shape = encoder.shape
+    origin = getattr(encoder, "origin", tuple(range(shape.depth)))
+    size = {"heads": lambda b: b.heads, "feed_forward": lambda b: b.feed_forward}[kind]
+    scores = [np.zeros(size(block)) for block in shape.blocks]
+    for depth, block in enumerate(shape.order):
+        found = importance.get(f"{kind}.{origin[depth]}")
+        scores[block] = scores[block] + (np.ones(size(shape.blocks[block])) if found is None else found)
+    return scores

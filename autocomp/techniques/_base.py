@@ -1,0 +1,143 @@
+"""What every technique is: options with knobs, a stage, and two calls around recovery training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autocomp.errors import SpecError
+from autocomp.space import Knob
+
+if TYPE_CHECKING:
+    from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+
+
+class Stage(IntEnum):
+    """The one fixed order of compound compression; a plan's steps are sorted by it."""
+
+    VOCABULARY = 10
+    DEPTH = 20
+    WIDTH = 30
+    HIDDEN = 35
+    RECOVERY = 40
+    EXITS = 50
+    SPARSITY = 60
+    NUMERICS = 70
+
+
+class Options(BaseModel):
+    """Settled options of one technique: frozen, unknown keys refused, defaults change nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What techniques may know besides the student.
+
+    Attributes:
+        importance: of the teacher's parts, by `heads.<depth>`, `feed_forward.<depth>`, `hidden`.
+        pieces: how often each piece of the teacher's tokenizer occurs in the training texts.
+        sensitivity: `{weight group: {bits: error}}` of the student that is being converted.
+        rng: every random draw comes from here.
+    """
+
+    importance: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pieces: Mapping[str, int] = field(default_factory=dict)
+    sensitivity: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+
+class Technique(Generic[OptionsT]):
+    """A label on plain functions that do the work.
+
+    `prepare` runs before recovery training, `convert` after it; a technique overrides the one it needs.
+    Techniques that only `convert` are cheap: every recovered student is swept over them without training.
+
+    Attributes:
+        summary: one line for `autocomp list`.
+        paper: where it comes from.
+        stage: when it runs.
+        touches: parts of the model it claims; two techniques conflict only if they claim the same part.
+        Options: its options' class.
+    """
+
+    summary: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    stage: ClassVar[Stage]
+    touches: ClassVar[frozenset[str]] = frozenset()
+    Options: ClassVar[type[Options]]
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """What may vary for a teacher of this shape, `{option: Knob}`; the last value compresses least."""
+        raise NotImplementedError
+
+    def settle(self, student: Student, options: OptionsT, context: Context) -> OptionsT:
+        """Options with every relative value made explicit for this student (`kept 0.5` to heads per layer)."""
+        return options
+
+    def prepare(self, student: Student, options: OptionsT, context: Context) -> Student:
+        """The student with the change made, before recovery. Default: unchanged."""
+        return student
+
+    def convert(self, student: Student, options: OptionsT, context: Context) -> Student:
+        """The student with the change made, after recovery. Default: unchanged."""
+        return student
+
+    def describe(self, options: OptionsT, teacher: EncoderShape) -> str:
+        """A few plain words, empty when nothing changes."""
+        return ""
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether it only acts after recovery, so that it can be swept."""
+        return self.stage > Stage.RECOVERY
+
+    def parse(self, options: Mapping[str, Any], source: str = "plan", name: str = "") -> OptionsT:
+        """Checked options.
+
+        Raises:
+            SpecError: an unknown option or a value of a wrong type or range.
+        """
+        try:
+            return self.Options(**options)  # type: ignore[return-value]
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join([name, *map(str, first["loc"])])
+            raise SpecError(source, key, first["msg"], first.get("input")) from error
+
+
+def kept_counts(scores: list[np.ndarray], kept: float, allocation: str, multiple: int) -> tuple[int, ...]:
+    """How many parts each layer keeps so that a fraction of all remains.
+
+    Args:
+        scores: per layer, `[parts]` importance.
+        kept: fraction of all parts to keep, 0..1.
+        allocation: `uniform`, the same fraction in every layer; `importance`, the globally best parts after
+            dividing by each layer's mean (Michel et al. 2019, arXiv:1905.10650).
+        multiple: counts are rounded to it, and never below it (or the layer's size).
+    """
+    if allocation == "uniform":
+        wanted = [kept * len(s) for s in scores]
+    else:
+        scaled = [s / max(float(np.mean(s)), 1e-30) for s in scores]
+        ranked = np.sort(np.concatenate(scaled))[::-1]
+        threshold = ranked[min(len(ranked), max(1, round(kept * len(ranked)))) - 1]
+        wanted = [float(np.sum(s >= threshold)) for s in scaled]
+    return tuple(
+        min(len(s), max(min(multiple, len(s)), multiple * round(w / multiple))) for s, w in zip(scores, wanted, strict=True)
+    )
+
+
+def best(scores: np.ndarray, count: int) -> list[int]:
+    """Indices of the `count` highest scores, ascending; ties go to the lower index."""
+    return sorted(np.argsort(-scores, kind="stable")[:count].tolist())

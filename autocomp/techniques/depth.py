@@ -1,0 +1,74 @@
+"""Keep some encoder layers, in order (Sajjad et al. 2020, arXiv:2004.03844; Fan et al. 2019, arXiv:1909.11556)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from autocomp.errors import InfeasiblePlan
+from autocomp.space import Knob
+from autocomp.techniques._base import Context, Options, Stage, Technique
+
+if TYPE_CHECKING:
+    from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+
+
+class DepthOptions(Options):
+    """How many layers, and which: the lowest, or evenly spread from first to last; `kept` names them exactly."""
+
+    layers: int | None = Field(default=None, ge=1)
+    placement: Literal["bottom", "even"] = "bottom"
+    kept: tuple[int, ...] | None = None
+
+
+def chosen_layers(depth: int, layers: int, placement: str) -> tuple[int, ...]:
+    """Indices of the kept layers, ascending."""
+    if placement == "bottom" or layers == 1:
+        return tuple(range(layers))
+    return tuple(round(i * (depth - 1) / (layers - 1)) for i in range(layers))
+
+
+def shrink_depth(student: Student, kept: Sequence[int]) -> Student:
+    """The student with only these layers."""
+    from autocomp.models.slicing import keep_layers
+
+    return replace(student, encoder=keep_layers(student.encoder, kept))
+
+
+class Depth(Technique[DepthOptions]):
+    """See the module."""
+
+    summary = "keep some of the encoder's layers"
+    paper = "Sajjad et al. 2020, arXiv:2004.03844"
+    stage = Stage.DEPTH
+    touches = frozenset({"layers"})
+    Options = DepthOptions
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """1 to all layers; bottom or even."""
+        return {"layers": Knob(tuple(range(1, shape.depth + 1))), "placement": Knob(("even", "bottom"))}
+
+    def settle(self, student: Student, options: DepthOptions, context: Context) -> DepthOptions:
+        """Name the kept layers."""
+        depth = student.encoder.shape.depth
+        kept = options.kept or chosen_layers(depth, min(options.layers or depth, depth), options.placement)
+        if not kept or max(kept) >= depth or list(kept) != sorted(set(kept)):
+            raise InfeasiblePlan(f"depth.kept must be ascending layers below {depth}, got {kept}")
+        return options.model_copy(update={"kept": tuple(kept), "layers": len(kept)})
+
+    def prepare(self, student: Student, options: DepthOptions, context: Context) -> Student:
+        """Drop the other layers."""
+        kept = self.settle(student, options, context).kept or ()
+        return student if len(kept) == student.encoder.shape.depth else shrink_depth(student, kept)
+
+    def describe(self, options: DepthOptions, teacher: EncoderShape) -> str:
+        """`2 of 6 layers`."""
+        layers = len(options.kept) if options.kept else options.layers
+        return f"{layers} of {teacher.depth} layers" if layers and layers < teacher.depth else ""
+
+
+technique = Depth()

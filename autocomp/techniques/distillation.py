@@ -1,0 +1,49 @@
+"""How a student learns from its teacher during recovery: logits, hidden states, attention relations, labels.
+
+Logits: Hinton et al. 2015 (arXiv:1503.02531). Hidden states: TinyBERT (arXiv:1909.10351), but averaged over each word,
+because a student with another vocabulary has other tokens. Relations: MiniLMv2 (arXiv:2012.15828), likewise over words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from autocomp.space import Knob
+from autocomp.techniques._base import Options, Stage, Technique
+
+if TYPE_CHECKING:
+    from autocomp.models.shape import EncoderShape
+
+
+class DistillationOptions(Options):
+    """Weights of the losses, and the schedule's peak."""
+
+    logits: float = Field(default=1.0, ge=0)
+    labels: float = Field(default=0.5, ge=0)
+    hidden: float = Field(default=0.0, ge=0)
+    relations: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
+
+
+class Distillation(Technique[DistillationOptions]):
+    """See the module. It changes no weight itself; recovery reads its options."""
+
+    summary = "recovery from the teacher's logits, hidden states and attention relations"
+    paper = "arXiv:1503.02531, arXiv:1909.10351, arXiv:2012.15828"
+    stage = Stage.RECOVERY
+    touches = frozenset({"recovery"})
+    Options = DistillationOptions
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """Which losses, and how fast."""
+        return {
+            "hidden": Knob((1.0, 0.0)),
+            "relations": Knob((1.0, 0.0)),
+            "learning_rate": Knob((1e-4, 2e-4, 4e-4)),
+        }
+
+
+technique = Distillation()

@@ -1,0 +1,53 @@
+"""Bits of the embedding tables, one scale per row, unpacked when the file is loaded (Q8BERT, arXiv:1910.06188, and below)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from autocomp.space import Knob
+from autocomp.techniques._base import Context, Options, Stage, Technique
+
+if TYPE_CHECKING:
+    from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+
+
+class EmbeddingBitsOptions(Options):
+    """Bits of word, position and token-type embeddings."""
+
+    bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
+
+
+def set_embedding_bits(student: Student, bits: int) -> Student:
+    """The student with its tables stored at `bits`."""
+    from autocomp.artifact.format import WeightFormat
+
+    tables = [n for n, _ in student.encoder.named_parameters() if n.startswith("embeddings.") and n.count(".") == 2]
+    tables = [n for n in tables if n.split(".")[1] in ("word", "position", "token_type")]
+    return replace(student, formats={**student.formats, **dict.fromkeys(tables, WeightFormat(bits))})
+
+
+class EmbeddingBits(Technique[EmbeddingBitsOptions]):
+    """See the module."""
+
+    summary = "bits of the embedding tables, 2 to 8 or FP32"
+    paper = "Zafrir et al. 2019 (Q8BERT), arXiv:1910.06188"
+    stage = Stage.NUMERICS
+    touches = frozenset({"embeddings.format"})
+    Options = EmbeddingBitsOptions
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """2 to 8, and 32."""
+        return {"bits": Knob((2, 3, 4, 5, 6, 8, 32))}
+
+    def convert(self, student: Student, options: EmbeddingBitsOptions, context: Context) -> Student:
+        """Set the tables' format."""
+        return set_embedding_bits(student, options.bits)
+
+    def describe(self, options: EmbeddingBitsOptions, teacher: EncoderShape) -> str:
+        """`4-bit embeddings`."""
+        return f"{options.bits}-bit embeddings" if options.bits < 32 else ""
+
+
+technique = EmbeddingBits()

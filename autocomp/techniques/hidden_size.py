@@ -1,0 +1,73 @@
+"""Narrow the residual stream: dimensions of the hidden size go, the least important first.
+
+All norms, embeddings and linears are cut alike (compare Zhu et al. 2021 and NNI's BERT tutorial, which do the same by masks).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from autocomp.errors import InfeasiblePlan
+from autocomp.space import Knob
+from autocomp.techniques._base import Context, Options, Stage, Technique, best
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+
+TILE = 32
+
+
+class HiddenSizeOptions(Options):
+    """Fraction of the hidden size kept; `size` gives it exactly."""
+
+    kept: float = Field(default=1.0, gt=0, le=1)
+    size: int | None = Field(default=None, ge=8)
+
+
+def shrink_hidden(student: Student, size: int, scores: np.ndarray) -> Student:
+    """The student with a residual stream of `size`, its most important dimensions."""
+    from autocomp.models.slicing import keep_hidden
+
+    return replace(student, encoder=keep_hidden(student.encoder, best(scores, size)))
+
+
+class HiddenSize(Technique[HiddenSizeOptions]):
+    """See the module."""
+
+    summary = "narrow the residual stream (hidden size) to its most important dimensions"
+    paper = "Khetan and Karnin 2020 (schuBERT), arXiv:2005.06628"
+    stage = Stage.HIDDEN
+    touches = frozenset({"hidden"})
+    Options = HiddenSizeOptions
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """A third to all of it."""
+        return {"kept": Knob((0.34, 0.5, 0.67, 0.84, 1.0))}
+
+    def settle(self, student: Student, options: HiddenSizeOptions, context: Context) -> HiddenSizeOptions:
+        """Name the size, a multiple of 32 where the teacher's is."""
+        hidden = student.encoder.shape.hidden
+        size = options.size or min(hidden, max(min(TILE, hidden), TILE * round(options.kept * hidden / TILE)))
+        if size > hidden:
+            raise InfeasiblePlan(f"hidden_size.size must be at most the teacher's {hidden}, got {size}")
+        return options.model_copy(update={"size": size})
+
+    def prepare(self, student: Student, options: HiddenSizeOptions, context: Context) -> Student:
+        """Remove dimensions."""
+        size = self.settle(student, options, context).size or 0
+        if size == student.encoder.shape.hidden:
+            return student
+        return shrink_hidden(student, size, context.importance["hidden"])
+
+    def describe(self, options: HiddenSizeOptions, teacher: EncoderShape) -> str:
+        """`hidden 256`."""
+        return f"hidden {options.size}" if options.size and options.size < teacher.hidden else ""
+
+
+technique = HiddenSize()

@@ -1,0 +1,110 @@
+"""Bits of each layer's linear weights: a mean that the layers share out by how much each one minds.
+
+Sensitivity is the KL divergence from the student's own predictions when one group of weights alone is quantized; the
+allocation minimises the summed KL under the mean, greedily by KL per bit (compare HAWQ-V2, arXiv:1911.03852).
+Below 8 bits the codes are unpacked to int8 when the file is loaded: bits is a size knob, int8 the latency knob.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from autocomp.space import Knob
+from autocomp.techniques._base import Context, Options, Stage, Technique
+
+if TYPE_CHECKING:
+    from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+
+WIDTHS = (2, 3, 4, 5, 6, 8)
+
+
+class LinearBitsOptions(Options):
+    """`bits`: the mean over all linear weights; `per_group` gives the bits of each group of weights exactly."""
+
+    bits: float = Field(default=32, ge=2, le=32)
+    per_group: dict[str, int] | None = None
+
+
+def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, float]], mean: float) -> dict[str, int]:
+    """Bits of each group so that their size-weighted mean is at most `mean` and the summed error small.
+
+    Starts at 2 bits everywhere and spends bits where an extra width lowers the error most per stored bit.
+    """
+    bits = dict.fromkeys(sizes, WIDTHS[0])
+    budget = mean * sum(sizes.values()) - sum(sizes[g] * WIDTHS[0] for g in sizes)
+    while True:
+        gains = []
+        for group, now in bits.items():
+            for wider in WIDTHS:
+                cost = sizes[group] * (wider - now)
+                if 0 < cost <= budget:
+                    gain = (sensitivity[group][now] - sensitivity[group][wider]) / cost
+                    gains.append((gain, -cost, group, wider))
+        if not gains or max(gains)[0] <= 0:
+            return bits
+        _, cost, group, wider = max(gains)
+        bits[group], budget = wider, budget + cost
+
+
+def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
+    """The student with the linear weights of each group stored at its bits."""
+    from autocomp.models.groups import linear_groups
+
+    formats = dict(student.formats)
+    for group, names in linear_groups(student.encoder.shape).items():
+        for name in names:
+            sparse = name in formats and formats[name].sparse
+            formats[name] = replace(formats[name], bits=per_group[group]) if name in formats else _format(per_group[group], sparse)
+    return replace(student, formats=formats)
+
+
+def _format(bits: int, sparse: bool):  # noqa: ANN202 - the format's module is imported late
+    from autocomp.artifact.format import WeightFormat
+
+    return WeightFormat(bits, sparse)
+
+
+class LinearBits(Technique[LinearBitsOptions]):
+    """See the module."""
+
+    summary = "bits of each layer's linear weights, 2 to 8 or FP32, shared out by sensitivity"
+    paper = "Dong et al. 2020 (HAWQ-V2), arXiv:1911.03852; Shen et al. 2020 (Q-BERT), arXiv:1909.05840"
+    stage = Stage.NUMERICS
+    touches = frozenset({"linears.format"})
+    Options = LinearBitsOptions
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """Means from 2 to 8, and 32."""
+        return {"bits": Knob((2, 2.5, 3, 3.5, 4, 5, 6, 8, 32))}
+
+    def settle(self, student: Student, options: LinearBitsOptions, context: Context) -> LinearBitsOptions:
+        """Name the bits of each group of weights."""
+        from autocomp.models.groups import group_sizes
+
+        sizes = group_sizes(student.encoder)
+        if options.per_group is not None:
+            return options
+        if options.bits in (*WIDTHS[-1:], 32) or not context.sensitivity:
+            width = 32 if options.bits > 8 else max(w for w in WIDTHS if w <= options.bits)
+            return options.model_copy(update={"per_group": dict.fromkeys(sizes, width)})
+        return options.model_copy(update={"per_group": allocate(sizes, context.sensitivity, options.bits)})
+
+    def convert(self, student: Student, options: LinearBitsOptions, context: Context) -> Student:
+        """Set the weights' formats."""
+        return set_linear_bits(student, self.settle(student, options, context).per_group or {})
+
+    def describe(self, options: LinearBitsOptions, teacher: EncoderShape) -> str:
+        """`4-bit linears` or `3.5-bit linears (3-4)`."""
+        if options.bits >= 32:
+            return ""
+        widths = sorted(set((options.per_group or {}).values()))
+        mixed = f" ({widths[0]} to {widths[-1]})" if len(widths) > 1 else ""
+        return f"{options.bits:g}-bit linears{mixed}" if mixed or not widths else f"{widths[0]}-bit linears"
+
+
+technique = LinearBits()
