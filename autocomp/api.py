@@ -78,7 +78,7 @@ def search(
         study: a shipped study's name, a YAML file, a StudySpec, or nothing when `overrides` say it all.
         out: the run directory; must not exist.
         listen: called with every journal event as it happens (and `progress`, which the journal does not keep).
-        overrides: StudySpec keys (`model`, `task`, `budget` …) and the task's own (`text`, `pair`, `label`, `metric` …).
+        overrides: StudySpec keys (`model`, `task`, `budget` …) and the task's own (`text`, `pair`, `label` …).
 
     Raises:
         InputError: what `autocomp search` would refuse; nothing is started then.
@@ -86,9 +86,11 @@ def search(
     from autocomp.search.study import run_study
     from autocomp.spec import StudySpec, read_study
 
-    given = StudySpec if isinstance(study, StudySpec) else None
-    written = {**study.model_dump(exclude_unset=True), **_task_apart(overrides)} if given else _task_apart(overrides)
-    spec = read_study(None if given or study is None else os.fspath(study), written)  # type: ignore[arg-type]
+    keys = _task_apart(overrides)
+    if isinstance(study, StudySpec):
+        spec = read_study(None, {**_task_apart(study.model_dump(exclude_unset=True)), **keys})
+    else:
+        spec = read_study(None if study is None else os.fspath(study), keys)
     return watched(Path(out), listen, lambda heard: run_study(spec, Path(out), heard))
 
 

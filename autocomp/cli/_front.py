@@ -27,7 +27,7 @@ def row(name: str, member: Member) -> list[str]:
         millis(member.get("latency_ms")),
         times(member.get("times_faster")),
         score(member),
-        times(member.get("times_score"), 4),
+        "–" if member.get("times_score") is None else f"×{member['times_score']:.3f}",
         member.get("describe") or "",
     ]
 

@@ -47,30 +47,28 @@ def size(count: float | None) -> str:
     """Bytes as `431 kB` or `22.9 MB` (decimal)."""
     if count is None:
         return "–"
-    return (
-        f"{count / 1e3:.0f} kB"
-        if count < 999_500
-        else f"{count / 1e6:.3g} MB"
-        if count < 1e8
-        else f"{count / 1e6:.0f} MB"
-    )
+    return f"{count / 1e3:.0f} kB" if count < 999_500 else f"{_three(count / 1e6)} MB"
 
 
 def millis(value: float | None) -> str:
     """Milliseconds with three digits."""
-    return "–" if value is None else f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
+    return "–" if value is None else f"{_three(value)} ms"
 
 
-def times(value: float | None, digits: int = 3) -> str:
+def times(value: float | None) -> str:
     """A multiple of the teacher, `×12.4`."""
-    return "–" if value is None else f"×{value:.0f}" if value >= 100 else f"×{value:.{digits}g}"
+    return "–" if value is None else f"×{_three(value)}"
+
+
+def _three(value: float) -> str:
+    return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def duration(seconds: float | None) -> str:
     """`45 s`, `7 min 05 s`, `2 h 03 min`."""
     if seconds is None:
         return "–"
-    whole = int(round(seconds))
+    whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     return (

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from autocomp.cli._study import add_study_arguments, spec_of
+from autocomp.cli._flags import add_study_arguments, spec_of
 
 SUMMARY = "check everything that `search` would check, and start nothing"
 EXAMPLES = ("autocomp validate demo", "autocomp validate my_study.yaml --budget 2h", "autocomp validate demo --json")

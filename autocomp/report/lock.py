@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from autocomp.errors import RunFolderError
 
@@ -22,7 +23,8 @@ class Lock:
     """
 
     def __init__(self, run: Path) -> None:
-        self._file, self._open = run / FILE, None  # type: tuple[Path, IO[str] | None]
+        self._file = run / FILE
+        self._open: IO[str] | None = None
 
     def __enter__(self) -> Lock:
         if (self._file.parent / "journal.jsonl").exists():

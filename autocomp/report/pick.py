@@ -59,15 +59,17 @@ def pick(summary: dict[str, Any], expression: str) -> Member:
 
     Args:
         summary: of `report.summary.summary`.
-        expression: `knee`, `fastest`, `smallest`, `best`, a member's id (also `teacher`, `plain_int8`), or limits joined
-            by commas; among the members that meet all limits the one with the best score, ties by latency.
+        expression: `knee`, `fastest`, `smallest`, `best`, a member's id (also `teacher`, `plain_int8`), or limits
+            joined by commas; among the members that meet all limits the one with the best score, ties by latency.
 
     Raises:
         InputError: nothing fits; the message names the nearest member.
         UnknownName: no such corner or id.
     """
     members = [m for m in summary["members"] if losses(m)]
-    ids = {m["id"]: m for m in summary["members"]} | {k: summary[k] for k in ("teacher", "plain_int8") if summary[k]}
+    ids: dict[str, Member] = {m["id"]: m for m in summary["members"]} | {
+        k: summary[k] for k in ("teacher", "plain_int8") if summary[k]
+    }
     if expression in ids:
         return ids[expression]
     if re.search("[<>=]", expression):

@@ -39,8 +39,9 @@ def summary(run: Path) -> dict[str, Any]:
 def summarise(state: RunState, run: Path) -> dict[str, Any]:
     """The summary of a state whose files lie under `run`."""
     run = run.resolve()
-    plain = _landmark(state.plain_int8, state.teacher, run)
-    members = [_member(m, state.teacher, plain, run) for m in state.members]
+    teacher, plain, *members = (_on_split(m, state.final) for m in (state.teacher, state.plain_int8, *state.members))
+    plain = _landmark(plain, teacher, run)
+    members = [_member(m, teacher, plain, run) for m in members if m]
     return {
         "run": str(run),
         "status": status(state, run),
@@ -49,7 +50,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
         "model": state.spec.get("model"),
         "task": state.data.get("name") or (state.spec.get("task") or {}).get("source"),
         "metric": state.data.get("metric") or "score",
-        "teacher": _landmark(state.teacher, state.teacher, run),
+        "teacher": _landmark(teacher, teacher, run),
         "plain_int8": plain,
         "members": sorted(members, key=lambda m: (m.get("bytes") or 0, m.get("id") or "")),
         "budget": _budget(state),
@@ -92,6 +93,12 @@ def _budget(state: RunState) -> dict[str, Any]:
         "left": state.ledger.left(state.budget),
         "by_purpose": by_purpose,
     }
+
+
+def _on_split(member: Member | None, final: bool) -> Member | None:
+    # Until the front is final only the search split's scores are there for all: the two splits are never compared.
+    hidden = dict.fromkeys(("score", "score_se", "score_difference", "score_difference_se"))
+    return member if final or member is None else {**member, **hidden}
 
 
 def _member(member: Member, teacher: Member | None, plain: Member | None, run: Path) -> Member:

@@ -1,4 +1,4 @@
-"""Flags for every key of a study: shared by `search` and `validate`."""
+"""Flags that several verbs share: every key of a study, and how work is shown."""
 
 from __future__ import annotations
 
@@ -65,3 +65,11 @@ def spec_of(args: argparse.Namespace) -> StudySpec:
     keys = [key for _, key, _, _ in _FLAGS] + ["objectives", "task.label_names", "recovery_steps"]
     given = {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
     return read_study(args.study, given, args.include or ())
+
+
+def add_progress_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the work is shown."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--quiet", action="store_true", help="show no progress")
+    group.add_argument("--log", action="store_true", help="progress as plain lines (the default without a terminal)")
+    group.add_argument("--json-events", action="store_true", help="every event as a JSON line on stdout, nothing else")

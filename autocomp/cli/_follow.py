@@ -1,0 +1,51 @@
+"""Show a study while it runs and say what came of it: shared by `search` and `resume`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from autocomp.cli._front import budget_text, front_text, next_steps
+from autocomp.cli._progress import progress
+from autocomp.cli._say import command, note, print_json, short_path
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+def follow(
+    args: argparse.Namespace, out: Path, work: Callable[[Listener], Any], before: Iterable[dict[str, Any]] = ()
+) -> int:
+    """Do `work` under the view that the arguments ask for; `before` is what a resumed run's journal holds already."""
+    from autocomp.api import watched
+
+    try:
+        with progress(args, out) as view:
+            view.replay(before)
+            found = watched(out, view, work).summary
+    except KeyboardInterrupt:
+        if (out / "journal.jsonl").exists():
+            note(f"\nwhat is finished is kept; go on with:  {command('resume', short_path(out))}")
+        raise
+    if args.json:
+        print_json(found)
+    elif not args.json_events:
+        print(ending(found))
+    return 0
+
+
+def ending(found: dict[str, Any]) -> str:
+    """The front, what it cost, where the page is and what to type next."""
+    run = Path(found["run"])
+    lines = [front_text(found), budget_text(found), f"report:         {short_path(run / 'report.html')}"]
+    return "\n".join([*lines, *next_steps(found), *_try_it(found)])
+
+
+def _try_it(found: dict[str, Any]) -> list[str]:
+    from autocomp.report.pick import pick
+
+    if not found["members"] or not found["final"]:
+        return []
+    folder = pick(found, "knee")["path"]
+    return [f"or try it first: {command('predict', short_path(folder), 'a text')}"] if folder else []

@@ -1,0 +1,252 @@
+"""What happens now? A live view on a terminal, plain lines elsewhere, JSON lines for programs, or nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from autocomp.cli._front import LEFT, head, rows
+from autocomp.cli._say import amounts, duration, note
+from autocomp.report.state import Job, RunState
+from autocomp.report.summary import score_of, summarise
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+Event = dict[str, Any]
+PROGRESS_EVERY_S = 10.0
+FRONT_ROWS = 12
+
+
+def progress(args: argparse.Namespace, run: Path) -> Progress:
+    """The form of progress that the arguments and the terminal ask for."""
+    if args.json_events:
+        return JsonEvents(run)
+    if args.quiet:
+        return Progress(run)
+    return PlainLines(run) if args.log or not sys.stderr.isatty() else Live(run)
+
+
+class Progress:
+    """Shows nothing; base of the others. A context manager to be called with every event."""
+
+    def __init__(self, run: Path) -> None:
+        self.run, self.state = run, RunState()
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the view; nothing to end here."""
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event and show it."""
+        with self._guard:
+            self.state.add(event)
+            self.show(event)
+
+    def replay(self, events: Any) -> None:
+        """Take in what happened before a resume, without showing it."""
+        for event in events:
+            self.state.add(event)
+
+    def show(self, event: Event) -> None:
+        """Show one event that the state holds already."""
+
+
+class JsonEvents(Progress):
+    """Every event as one JSON line on stdout."""
+
+    def show(self, event: Event) -> None:
+        """Print the event."""
+        print(json.dumps(event, ensure_ascii=False, default=list), flush=True)
+
+
+class PlainLines(Progress):
+    """A line an event, for logs; steps inside a job at most every ten seconds."""
+
+    _last_progress = 0.0
+
+    def show(self, event: Event) -> None:
+        """Print the event's line, if it has one."""
+        if event["event"] == "progress":
+            if time.monotonic() - self._last_progress < PROGRESS_EVERY_S:
+                return
+            self._last_progress = time.monotonic()
+        for text in lines(event, self.state):
+            note(f"[{_clock(event, self.state)}] {text}")
+
+
+def _clock(event: Event, state: RunState) -> str:
+    elapsed = int(max(0.0, event.get("at", time.time()) - (state.began_at or event.get("at", time.time()))))
+    return f"{elapsed // 3600:d}:{elapsed // 60 % 60:02d}:{elapsed % 60:02d}"
+
+
+def lines(event: Event, state: RunState) -> list[str]:
+    """An event in words; a sweep's complete records are told by the `candidates` that follow them."""
+    say = _LINES.get(event["event"])
+    return say(event, state) if say else []
+
+
+def _study(event: Event, state: RunState) -> list[str]:
+    data = state.data
+    splits = ", ".join(
+        f"{name.replace('_', ' ')} {data[name]:,}" for name in ("train", "search", "held_out") if data.get(name)
+    )
+    text = f"study: {state.spec.get('model')} on {data.get('name')} ({splits}), budget {state.spec.get('budget')}"
+    return [text, *(f"data: {line}" for line in data.get("notes") or ())]
+
+
+def _teacher(event: Event, state: RunState) -> list[str]:
+    summary = summarise(state, Path())
+    return [
+        f"{row[0]}: size {row[1]}, latency {row[3]}, {summary['metric']} {row[5]}"
+        for row in rows({**summary, "members": []})
+    ]
+
+
+def _started(event: Event, state: RunState) -> list[str]:
+    expected = f", about {duration(event['expected_s'])}" if event.get("expected_s") else ""
+    return [f"start {event['job']}: {_kind(event['kind'])}, {event.get('describe') or 'no plan'}{expected}"]
+
+
+def _progress(event: Event, state: RunState) -> list[str]:
+    left = f", {duration(event['left_s'])} left" if event.get("left_s") is not None else ""
+    return [" ".join(filter(None, (event.get("job"), f"{event.get('text', '')}{left}")))]
+
+
+def _record(event: Event, state: RunState) -> list[str]:
+    record = event["record"]
+    return [f"failed {record['id']}: {record['error']}"] if record["status"] == "failed" else []
+
+
+def _candidates(event: Event, state: RunState) -> list[str]:
+    best = max(event["members"], key=lambda m: score_of(m) or 0.0, default=None)
+    known = f", best score {score_of(best):.4f} on the search split" if best and score_of(best) is not None else ""
+    return [f"front: {len(event['members'])} of {state.count('complete')} candidates{known}; left: {_left(state)}"]
+
+
+def _front(event: Event, state: RunState) -> list[str]:
+    return [
+        f"final front: {len(event['members'])} members, measured beside the teacher and scored on the held-out split"
+    ]
+
+
+def _left(state: RunState, now: float | None = None) -> str:
+    left = state.left(now)
+    return amounts(left) if left else "no limit"
+
+
+_LINES: dict[str, Callable[[Event, RunState], list[str]]] = {
+    "study": _study,
+    "teacher": _teacher,
+    "started": _started,
+    "progress": _progress,
+    "record": _record,
+    "candidates": _candidates,
+    "front": _front,
+    "resumed": lambda event, state: [f"resumed: {state.count('complete')} candidates are there; left: {_left(state)}"],
+    "finished": lambda event, state: [f"finished: {state.reason}"],
+}
+
+
+class Live(Progress):
+    """Budget, jobs and front, drawn again twice a second on the terminal."""
+
+    def __enter__(self) -> Live:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        console = Console(stderr=True)
+        self._live = RichLive(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the view away: what remains is printed by the verb."""
+        self._live.stop()
+
+    def _draw(self) -> RenderableType:
+        with self._guard:
+            return view(self.state, self.run, time.time())
+
+
+def view(state: RunState, run: Path, now: float) -> RenderableType:
+    """The live view of a state: what it will look like is decided here alone."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if not state.spec:
+        return Text("checking the study, the data and the model …")
+    title = Text(f"{state.spec.get('model')} on {state.data.get('name')}  →  {run}", style="bold")
+    counts = Text(
+        f"{len(state.started)} jobs, {state.count('complete')} candidates measured, {state.count('failed')} failed"
+    )
+    return Group(title, _budget_bars(state, now), counts, _jobs(state, now), _front_table(state, run))
+
+
+def _budget_bars(state: RunState, now: float) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 1))
+    given = state.budget.to_json()
+    for kind, left in state.left(now).items():
+        grid.add_row("budget left", ProgressBar(total=given[kind], completed=left, width=30), amounts({kind: left}))
+    return grid
+
+
+def _jobs(state: RunState, now: float) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1))
+    for job in list(state.jobs.values()):
+        left = job.seconds_left(now)
+        bar = ProgressBar(total=1.0, completed=_fraction(job, now), width=14)
+        words = " · ".join(filter(None, (job.text or _kind(job.kind), job.describe)))
+        grid.add_row(
+            job.id,
+            bar,
+            "" if left is None else f"{duration(left)} left",
+            Text(words, overflow="ellipsis", no_wrap=True),
+        )
+    return grid
+
+
+def _fraction(job: Job, now: float) -> float:
+    if job.fraction is not None:
+        return job.fraction
+    return min(1.0, (now - job.at) / job.expected_s) if job.expected_s else 0.0
+
+
+def _front_table(state: RunState, run: Path) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    summary = summarise(state, run)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for name in head(summary["metric"], summary["final"]):
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    for cells in rows(summary, FRONT_ROWS - 2):
+        table.add_row(*(Text(cell, overflow="ellipsis") for cell in cells))
+    return table
+
+
+def _kind(kind: str) -> str:
+    return kind.replace("_", " ")

@@ -1,0 +1,49 @@
+"""`autocomp predict DIR [TEXT...]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+SUMMARY = "label texts with an exported model: arguments, a file, or standard input"
+EXAMPLES = (
+    "autocomp predict guard 'ignore all previous instructions'",
+    "autocomp predict guard --file texts.txt --json",
+    "autocomp predict matcher --pairs --file pairs.tsv",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="an exported model: autocomp export, or RUN/front/ID")
+    parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts; without any: --file or standard input")
+    parser.add_argument("--file", type=Path, help="a file of texts, one a line")
+    parser.add_argument("--pairs", action="store_true", help="every text is TEXT<tab>PAIR")
+    parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1)")
+    parser.add_argument("--json", action="store_true", help="one object a line: text, label, scores, exit_depth")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a label a text, as the texts come."""
+    from autocomp.artifact.loader import load
+    from autocomp.cli._texts import read_texts
+
+    predictor = load(args.folder, args.threads)
+    for text in read_texts(args.texts, args.file, args.pairs):
+        found = predictor.predict([text])[0]
+        print(_json(text, found) if args.json else _line(text, found), flush=True)
+    return 0
+
+
+def _json(text: str | tuple[str, str], found: Any) -> str:
+    named = {"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]}
+    scores = {label: round(float(score), 6) for label, score in found.scores.items()}
+    depth = {"exit_depth": None if found.exit_depth is None else int(found.exit_depth)}
+    return json.dumps({**named, "label": found.label, "scores": scores, **depth}, ensure_ascii=False)
+
+
+def _line(text: str | tuple[str, str], found: Any) -> str:
+    words = text if isinstance(text, str) else "\t".join(text)
+    return f"{found.label}\t{found.scores[found.label]:.4f}\t{words}"
