@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -35,6 +34,8 @@ class Student:
         max_length: tokens a text is cut to, special tokens included; at most `encoder.shape.positions`.
         pairs: whether a text is a pair.
         formats: how each weight is stored in the artifact, by the encoder's parameter names; absent means FP32.
+        exit_threshold: confidence at which a text leaves at an exit head; None runs all layers.
+        origin: the teacher's depth that each layer descends from; None means the same depth.
     """
 
     encoder: Encoder
@@ -43,6 +44,8 @@ class Student:
     max_length: int
     pairs: bool = False
     formats: dict[str, WeightFormat] = field(default_factory=dict)
+    exit_threshold: float | None = None
+    origin: tuple[int, ...] | None = None
 
 
 def save_student(student: Student, folder: Path) -> None:
@@ -57,8 +60,8 @@ def save_student(student: Student, folder: Path) -> None:
         new.mkdir()
         _write(student, new)
         if folder.exists():
-            os.rename(folder, Path(scratch) / "old")
-        os.rename(new, folder)
+            folder.rename(Path(scratch) / "old")
+        new.rename(folder)
 
 
 def load_student(folder: Path) -> Student:
@@ -114,6 +117,8 @@ def _read(folder: Path) -> Student:
         max_length=facts["max_length"],
         pairs=facts["pairs"],
         formats={name: WeightFormat(**value) for name, value in facts["formats"].items()},
+        exit_threshold=facts["exit_threshold"],
+        origin=tuple(facts["origin"]) if facts["origin"] is not None else None,
     )
 
 
@@ -124,6 +129,8 @@ def _facts(student: Student) -> dict[str, Any]:
         "pairs": student.pairs,
         "dropout": student.encoder.dropout,
         "formats": {name: asdict(value) for name, value in sorted(student.formats.items())},
+        "exit_threshold": student.exit_threshold,
+        "origin": student.origin,
     }
 
 

@@ -1,0 +1,272 @@
+"""Where parameters, arithmetic, time and memory go, component by component, as in the survey's Figure 3.
+
+Ganesh et al., 2021, arXiv:2002.11985. `analytic` counts; `measured` runs the PyTorch encoder.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from autocomp.models.encoder import Encoder
+from autocomp.models.shape import BlockShape, EncoderShape
+
+COMPONENTS = (
+    "embedding",
+    "linear_before_attention",
+    "attention",
+    "linear_after_attention",
+    "feed_forward",
+    "layer_norm",
+    "head",
+    "exits",
+)
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class ComponentCost:
+    """What one component holds and computes for one text.
+
+    Attributes:
+        component: one of `COMPONENTS`.
+        parameters: weights, shared blocks counted once.
+        bytes: of the parameters in FP32.
+        macs: multiply-accumulates of its matrix products, at every depth.
+        flops: twice the MACs.
+    """
+
+    component: str
+    parameters: int
+    bytes: int
+    macs: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class ComponentTime:
+    """What one component took in PyTorch for one text.
+
+    Attributes:
+        component: one of `COMPONENTS`, or `other` (residual additions, dropout, the loop itself).
+        ms: median over the repeats of its time in all layers.
+        spread_ms: interquartile range over the repeats.
+        allocated_bytes: new tensors it made in one pass, over all layers.
+        peak_bytes: the most it made in a single call, which is what must fit at once.
+    """
+
+    component: str
+    ms: float
+    spread_ms: float
+    allocated_bytes: int
+    peak_bytes: int
+
+
+def analytic(shape: EncoderShape, tokens: int) -> list[ComponentCost]:
+    """Parameters and arithmetic of each component for one text of `tokens` tokens.
+
+    The embeddings' norm counts as embedding, as in the survey. Norms, softmax, activations and biases are not counted
+    as MACs.
+    """
+    run = [shape.blocks[block] for block in shape.order]
+    parameters = {
+        "embedding": _embedding_parameters(shape),
+        "linear_before_attention": sum(3 * (shape.hidden + 1) * _inner(b) for b in shape.blocks),
+        "linear_after_attention": sum((_inner(b) + 1) * shape.hidden for b in shape.blocks),
+        "feed_forward": sum(_feed_forward_parameters(shape, b) for b in shape.blocks),
+        "layer_norm": len(shape.blocks) * 4 * shape.hidden,
+        "head": _head_weights(shape) + (shape.head.size or 0) + shape.head.labels,
+        "exits": len(shape.exits) * (shape.hidden + 1) * shape.head.labels,
+    }
+    macs = {
+        "embedding": tokens * _projection_weights(shape),
+        "linear_before_attention": sum(3 * tokens * shape.hidden * _inner(b) for b in run),
+        "attention": sum(2 * tokens * tokens * _inner(b) for b in run),
+        "linear_after_attention": sum(tokens * shape.hidden * _inner(b) for b in run),
+        "feed_forward": sum(2 * tokens * shape.hidden * b.feed_forward for b in run),
+        "head": _head_weights(shape),
+        "exits": len(shape.exits) * shape.hidden * shape.head.labels,
+    }
+    return [_cost(name, parameters.get(name, 0), macs.get(name, 0)) for name in COMPONENTS]
+
+
+@torch.no_grad()
+def measured(encoder: Encoder, tokens: int, repeats: int = 10, threads: int = 1) -> list[ComponentTime]:
+    """Time and memory of each component of the PyTorch encoder for one text of `tokens` tokens.
+
+    Args:
+        encoder: is run in evaluation mode; its mode and torch's number of threads are put back.
+        tokens: at most the encoder's positions.
+        repeats: timed passes, after one that is not counted.
+        threads: torch threads.
+    """
+    device = encoder.embeddings.word.weight.device
+    ids = torch.arange(tokens, device=device)[None] % encoder.shape.vocabulary
+    meter = _Meter(device)
+    with _quiet_state(encoder, threads), meter.attached(encoder):
+        times = [meter.time(lambda: encoder(ids, torch.ones_like(ids))) for _ in range(repeats + 1)][1:]
+        meter.weigh(lambda: encoder(ids, torch.ones_like(ids)))
+    return [_component_time(name, [pass_.get(name, 0.0) for pass_ in times], meter) for name in (*COMPONENTS, "other")]
+
+
+def _inner(block: BlockShape) -> int:
+    return block.heads * block.head_size
+
+
+def _projection_weights(shape: EncoderShape) -> int:
+    return shape.embedding_size * shape.hidden if shape.embedding_size != shape.hidden else 0
+
+
+def _embedding_parameters(shape: EncoderShape) -> int:
+    rows = shape.vocabulary + shape.positions + shape.token_types + 2
+    weights = _projection_weights(shape)
+    return rows * shape.embedding_size + weights + (shape.hidden if weights else 0)
+
+
+def _feed_forward_parameters(shape: EncoderShape, block: BlockShape) -> int:
+    return 2 * shape.hidden * block.feed_forward + block.feed_forward + shape.hidden
+
+
+def _head_weights(shape: EncoderShape) -> int:
+    size = shape.head.size
+    return shape.hidden * shape.head.labels if size is None else size * (shape.hidden + shape.head.labels)
+
+
+def _cost(component: str, parameters: int, macs: int) -> ComponentCost:
+    return ComponentCost(component, parameters, parameters * _FLOAT_BYTES, macs, 2 * macs)
+
+
+def _component_time(component: str, seconds: Sequence[float], meter: _Meter) -> ComponentTime:
+    low, middle, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
+    sizes = meter.sizes[component]
+    return ComponentTime(component, 1e3 * middle, 1e3 * (high - low), sum(sizes), max(sizes, default=0))
+
+
+@dataclass
+class _Meter:
+    """Charges time and new tensors to the component that runs, the innermost one when they nest."""
+
+    device: torch.device
+    running: list[str] = field(default_factory=lambda: ["other"])
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    sizes: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    last: float = 0.0
+
+    def time(self, run: Callable[[], object]) -> dict[str, float]:
+        """Seconds of each component in one pass."""
+        self.seconds = defaultdict(float)
+        self.last = self._now()
+        run()
+        self._charge()
+        return dict(self.seconds)
+
+    def weigh(self, run: Callable[[], object]) -> None:
+        """Fill `sizes`: the bytes that each call of each component allocates in one pass."""
+        self.sizes = defaultdict(list)
+        with _Allocations(self):
+            run()
+
+    @contextmanager
+    def attached(self, encoder: Encoder) -> Iterator[None]:
+        """Hooks on every module that begins a component."""
+        handles = []
+        for name, module in encoder.named_modules():
+            component = _component_of(name)
+            if component:
+                handles.append(module.register_forward_pre_hook(self._entering(component)))
+                handles.append(module.register_forward_hook(self._leaving))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _entering(self, component: str) -> Callable[[nn.Module, Any], None]:
+        def enter(_module: nn.Module, _inputs: Any) -> None:
+            self._charge()
+            self.running.append(component)
+            self.sizes[component].append(0)
+
+        return enter
+
+    def _leaving(self, _module: nn.Module, _inputs: Any, _output: Any) -> None:
+        self._charge()
+        self.running.pop()
+
+    def allocated(self, count: int) -> None:
+        """Charge new bytes to the call that runs."""
+        sizes = self.sizes[self.running[-1]]
+        if not sizes:
+            sizes.append(0)
+        sizes[-1] += count
+
+    def _charge(self) -> None:
+        now = self._now()
+        self.seconds[self.running[-1]] += now - self.last
+        self.last = now
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation, and reports results that are no view of an argument."""
+
+    def __init__(self, meter: _Meter) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.meter = meter
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {_place(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        made = {_place(leaf): leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)}
+        self.meter.allocated(sum(t.untyped_storage().nbytes() for p, t in made.items() if p not in given))
+        return result
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _component_of(name: str) -> str | None:
+    """The component that the module of this name begins; None for modules inside one and containers."""
+    parts = name.split(".")
+    if parts[0] != "blocks":
+        whole = {"embeddings": "embedding", "head": "head"}
+        return "exits" if parts[0] == "exits" and len(parts) == 2 else whole.get(name)
+    inside = {
+        "attention": "attention",
+        "attention.query": "linear_before_attention",
+        "attention.key": "linear_before_attention",
+        "attention.value": "linear_before_attention",
+        "attention.output": "linear_after_attention",
+        "attention_norm": "layer_norm",
+        "feed_forward": "feed_forward",
+        "feed_forward_norm": "layer_norm",
+    }
+    return inside.get(".".join(parts[2:]))
+
+
+@contextmanager
+def _quiet_state(encoder: Encoder, threads: int) -> Iterator[None]:
+    """Evaluation mode and a number of threads, both put back."""
+    training, before = encoder.training, torch.get_num_threads()
+    encoder.eval()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        encoder.train(training)
+        torch.set_num_threads(before)

@@ -1,0 +1,234 @@
+"""Removing parts of an encoder for good: every function builds a new encoder and leaves its argument as it was.
+
+What stays keeps its weights exactly. An effective value is kept where a weight is parametrized; the
+parametrization itself is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from autocomp.errors import InfeasiblePlan
+from autocomp.models.encoder import Encoder, encoder_from, plain_weights
+from autocomp.models.shape import BlockShape, EncoderShape
+
+
+def keep_layers(encoder: Encoder, kept: Sequence[int]) -> Encoder:
+    """Keep the layers at these depths (0 is the first), in ascending order.
+
+    Blocks that no kept depth runs go away; shared blocks stay shared. An exit after a layer stays with its layer,
+    and goes away when its layer does or becomes the last.
+
+    Raises:
+        InfeasiblePlan: `kept` is empty, not ascending, or out of range.
+    """
+    shape = encoder.shape
+    _check("layers", kept, shape.depth)
+    if list(kept) != sorted(kept):
+        raise InfeasiblePlan(f"layers to keep = {list(kept)}, but they must be ascending")
+    blocks = list(dict.fromkeys(shape.order[depth] for depth in kept))
+    exits = {depth: _exit_after(depth, kept) for depth in shape.exits}
+    exits = {old: new for old, new in exits.items() if new is not None and new < len(kept)}
+    new_shape = shape.with_(
+        blocks=tuple(shape.blocks[block] for block in blocks),
+        order=tuple(blocks.index(shape.order[depth]) for depth in kept),
+        exits=tuple(exits.values()),
+    )
+    renamed = {f"blocks.{old}.": f"blocks.{new}." for new, old in enumerate(blocks)}
+    renamed |= {f"exits.{old}.": f"exits.{new}." for old, new in exits.items()}
+    return _rebuilt(encoder, new_shape, _renamed(plain_weights(encoder), renamed))
+
+
+def keep_heads(encoder: Encoder, block: int, kept: Sequence[int]) -> Encoder:
+    """Keep these attention heads of one block (of weights: a shared block changes wherever it runs).
+
+    Raises:
+        InfeasiblePlan: `kept` is empty, repeats or is out of range.
+    """
+    old = encoder.shape.blocks[block]
+    _check(f"heads of block {block}", kept, old.heads)
+    rows = [head * old.head_size + i for head in kept for i in range(old.head_size)]
+    prefix = f"blocks.{block}.attention"
+    weights = plain_weights(encoder)
+    for part in ("query", "key", "value"):
+        _select(weights, [f"{prefix}.{part}.weight", f"{prefix}.{part}.bias"], rows, 0)
+    _select(weights, [f"{prefix}.output.weight"], rows, 1)
+    return _rebuilt(encoder, _with_block(encoder.shape, block, replace(old, heads=len(kept))), weights)
+
+
+def keep_feed_forward(encoder: Encoder, block: int, kept: Sequence[int]) -> Encoder:
+    """Keep these neurons inside the feed-forward of one block.
+
+    Raises:
+        InfeasiblePlan: `kept` is empty, repeats or is out of range.
+    """
+    old = encoder.shape.blocks[block]
+    _check(f"feed-forward neurons of block {block}", kept, old.feed_forward)
+    prefix = f"blocks.{block}.feed_forward"
+    weights = plain_weights(encoder)
+    _select(weights, [f"{prefix}.input.weight", f"{prefix}.input.bias"], kept, 0)
+    _select(weights, [f"{prefix}.output.weight"], kept, 1)
+    return _rebuilt(encoder, _with_block(encoder.shape, block, replace(old, feed_forward=len(kept))), weights)
+
+
+def keep_hidden(encoder: Encoder, kept: Sequence[int]) -> Encoder:
+    """Keep these units of the residual stream, in every matrix and norm that reads or writes it.
+
+    Factorized embeddings keep their width; only their projection loses rows.
+
+    Raises:
+        InfeasiblePlan: `kept` is empty, repeats or is out of range, or a factorized encoder would get a hidden size
+            equal to its embedding size (which means: no projection).
+    """
+    shape = encoder.shape
+    _check("hidden units", kept, shape.hidden)
+    factorized = shape.embedding_size != shape.hidden
+    if factorized and len(kept) == shape.embedding_size:
+        raise InfeasiblePlan(f"hidden = {len(kept)} equals the size of the factorized embeddings; take another hidden")
+    weights = plain_weights(encoder)
+    for name, axis in _hidden_axes(weights, factorized):
+        _select(weights, [name], kept, axis)
+    embedding_size = shape.embedding_size if factorized else len(kept)
+    return _rebuilt(encoder, shape.with_(hidden=len(kept), embedding_size=embedding_size), weights)
+
+
+def keep_vocabulary(encoder: Encoder, kept_ids: Sequence[int]) -> Encoder:
+    """Keep these rows of the word embedding; row i of the new one is row `kept_ids[i]` of the old.
+
+    Raises:
+        InfeasiblePlan: `kept_ids` is empty, repeats or is out of range.
+    """
+    _check("vocabulary ids", kept_ids, encoder.shape.vocabulary)
+    weights = plain_weights(encoder)
+    _select(weights, ["embeddings.word.weight"], kept_ids, 0)
+    return _rebuilt(encoder, encoder.shape.with_(vocabulary=len(kept_ids)), weights)
+
+
+def keep_positions(encoder: Encoder, positions: int) -> Encoder:
+    """Keep the first positions; longer texts must then be cut.
+
+    Raises:
+        InfeasiblePlan: `positions` is not between 1 and what there is.
+    """
+    if not 1 <= positions <= encoder.shape.positions:
+        raise InfeasiblePlan(f"positions = {positions}, but 1 <= positions <= {encoder.shape.positions} must hold")
+    weights = plain_weights(encoder)
+    weights["embeddings.position.weight"] = weights["embeddings.position.weight"][:positions]
+    return _rebuilt(encoder, encoder.shape.with_(positions=positions), weights)
+
+
+def unshare(encoder: Encoder) -> Encoder:
+    """Give every depth a block of its own, so that depths of a shared block can be cut differently."""
+    shape = encoder.shape
+    weights = plain_weights(encoder)
+    own = {name: value for name, value in weights.items() if not name.startswith("blocks.")}
+    for depth, block in enumerate(shape.order):
+        own |= _renamed(_only(weights, f"blocks.{block}."), {f"blocks.{block}.": f"blocks.{depth}."})
+    blocks = tuple(shape.blocks[block] for block in shape.order)
+    return _rebuilt(encoder, shape.with_(blocks=blocks, order=tuple(range(shape.depth))), own)
+
+
+def add_exits(encoder: Encoder, depths: Iterable[int], generator: torch.Generator) -> Encoder:
+    """Add exit heads after these depths (layers run); those that exist keep their weights.
+
+    New ones are normal with deviation 0.02 and zero bias.
+
+    Raises:
+        InfeasiblePlan: a depth is not between 0 and the last but one layer.
+    """
+    shape, depths = encoder.shape, set(depths)
+    wrong = sorted(depth for depth in depths if not 0 <= depth < shape.depth)
+    if wrong:
+        raise InfeasiblePlan(f"exits after {wrong} layers, but 0 <= exit < {shape.depth} must hold")
+    new = sorted(depths - set(shape.exits))
+    weights = plain_weights(encoder)
+    for depth in new:
+        size = (shape.head.labels, shape.hidden)
+        weights[f"exits.{depth}.weight"] = torch.empty(size).normal_(0.0, 0.02, generator=generator)
+        weights[f"exits.{depth}.bias"] = torch.zeros(shape.head.labels)
+    return _rebuilt(encoder, shape.with_(exits=tuple(sorted({*shape.exits, *new}))), weights)
+
+
+def keep_exits(encoder: Encoder, depths: Iterable[int]) -> Encoder:
+    """Keep the exit heads at these depths, drop the others.
+
+    Raises:
+        InfeasiblePlan: there is no exit at one of the depths.
+    """
+    kept = tuple(sorted(set(depths)))
+    missing = set(kept) - set(encoder.shape.exits)
+    if missing:
+        raise InfeasiblePlan(f"no exits after {sorted(missing)} layers; there are {list(encoder.shape.exits)}")
+    names = tuple(f"exits.{depth}." for depth in kept)
+    weights = plain_weights(encoder)
+    weights = {n: w for n, w in weights.items() if not n.startswith("exits.") or n.startswith(names)}
+    return _rebuilt(encoder, encoder.shape.with_(exits=kept), weights)
+
+
+def _exit_after(depth: int, kept: Sequence[int]) -> int | None:
+    """Where an exit after `depth` layers goes when only the `kept` layers stay."""
+    if depth == 0:
+        return 0
+    return kept.index(depth - 1) + 1 if depth - 1 in kept else None
+
+
+def _hidden_axes(weights: Mapping[str, Tensor], factorized: bool) -> list[tuple[str, int]]:
+    """Every (weight, axis) on which the residual stream lies."""
+    writes = ("attention.output", "feed_forward.output")
+    reads = ("attention.query", "attention.key", "attention.value", "feed_forward.input")
+    axes: list[tuple[str, int]] = []
+    for name in weights:
+        part, _, module = name.partition(".")
+        owner = name.rpartition(".")[0]
+        if part == "embeddings":
+            table = module.split(".")[0] in ("word", "position", "token_type")
+            if factorized == module.startswith("projection"):
+                axes.append((name, 1 if table else 0))
+        elif owner.endswith(("_norm", *writes)):
+            axes.append((name, 0))
+        elif name.endswith("weight") and (
+            owner.endswith(reads) or part == "exits" or _is_first_of_head(owner, weights)
+        ):
+            axes.append((name, 1))
+    return axes
+
+
+def _is_first_of_head(owner: str, weights: Mapping[str, Tensor]) -> bool:
+    return owner == ("head.dense" if "head.dense.weight" in weights else "head.classifier")
+
+
+def _select(weights: dict[str, Tensor], names: Iterable[str], kept: Sequence[int], axis: int) -> None:
+    index = torch.tensor(list(kept), dtype=torch.long)
+    for name in names:
+        weights[name] = weights[name].index_select(axis, index.to(weights[name].device))
+
+
+def _only(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name: value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def _renamed(weights: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> dict[str, Tensor]:
+    """Blocks and exits under their new numbers, those without one left out; everything else as it is."""
+    new = {n: w for n, w in weights.items() if not n.startswith(("blocks.", "exits."))}
+    for old, wanted in prefixes.items():
+        new |= {wanted + n.removeprefix(old): w for n, w in _only(weights, old).items()}
+    return new
+
+
+def _with_block(shape: EncoderShape, block: int, changed: BlockShape) -> EncoderShape:
+    return shape.with_(blocks=(*shape.blocks[:block], changed, *shape.blocks[block + 1 :]))
+
+
+def _rebuilt(encoder: Encoder, shape: EncoderShape, weights: Mapping[str, Tensor]) -> Encoder:
+    device = encoder.embeddings.word.weight.device
+    return encoder_from(shape, weights, encoder.dropout).to(device).train(encoder.training)
+
+
+def _check(what: str, kept: Sequence[int], count: int) -> None:
+    if not kept or len(set(kept)) != len(kept) or min(kept) < 0 or max(kept) >= count:
+        shown = f"{list(kept)[:8]}{' …' if len(kept) > 8 else ''}"
+        raise InfeasiblePlan(f"{what} to keep = {shown}, but some of 0 to {count - 1} must be given, each once")
