@@ -16,6 +16,7 @@ from autocomp.models.encoder import Masks
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Encoder
+    from autocomp.models.student import Student
     from autocomp.training.batches import Batch
 
 
@@ -35,14 +36,14 @@ def measure_importance(encoder: Encoder, batches: Iterable[Batch]) -> dict[str, 
     return {name: value.numpy() for name, value in total.items()}
 
 
-def block_scores(encoder: Encoder, importance: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:
-    """Scores per block of an encoder; a block that runs at several depths sums them.
+def block_scores(student: Student, importance: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:
+    """Scores of the `kind` (`heads`, `feed_forward`) per block; a block that runs at several depths sums them.
 
-    The importance may be of a deeper teacher: `encoder.origin` says which of its depths were kept. Without any
-    importance every part counts alike, so that the first ones stay.
+    The importance is the teacher's: `student.origin` says which of its depths were kept. Without any importance
+    every part counts alike, so that the first ones stay.
     """
-    shape = encoder.shape
-    origin = getattr(encoder, "origin", tuple(range(shape.depth)))
+    shape = student.encoder.shape
+    origin = student.origin or tuple(range(shape.depth))
     size = {"heads": lambda b: b.heads, "feed_forward": lambda b: b.feed_forward}[kind]
     scores = [np.zeros(size(block)) for block in shape.blocks]
     for depth, block in enumerate(shape.order):

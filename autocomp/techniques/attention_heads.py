@@ -57,7 +57,7 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
         """Name the number of heads of each block."""
         from autocomp.models.importance import block_scores
 
-        scores = block_scores(student.encoder, context.importance, "heads")
+        scores = block_scores(student, context.importance, "heads")
         counts = options.per_layer or kept_counts(scores, options.kept, options.allocation, 1)
         if len(counts) != len(scores) or any(not 1 <= c <= len(s) for c, s in zip(counts, scores, strict=False)):
             sizes = [len(s) for s in scores]
@@ -69,7 +69,7 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
         from autocomp.models.importance import block_scores
 
         counts = self.settle(student, options, context).per_layer or ()
-        return shrink_heads(student, counts, block_scores(student.encoder, context.importance, "heads"))
+        return shrink_heads(student, counts, block_scores(student, context.importance, "heads"))
 
     def describe(self, options: AttentionHeadsOptions, teacher: EncoderShape) -> str:
         """`6-4 heads`."""

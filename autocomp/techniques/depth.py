@@ -36,7 +36,8 @@ def shrink_depth(student: Student, kept: Sequence[int]) -> Student:
     """The student with only these layers."""
     from autocomp.models.slicing import keep_layers
 
-    return replace(student, encoder=keep_layers(student.encoder, kept))
+    origin = student.origin or tuple(range(student.encoder.shape.depth))
+    return replace(student, encoder=keep_layers(student.encoder, kept), origin=tuple(origin[i] for i in kept))
 
 
 class Depth(Technique[DepthOptions]):

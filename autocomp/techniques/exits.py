@@ -29,10 +29,10 @@ class ExitsOptions(Options):
 
 def set_threshold(student: Student, threshold: float) -> Student:
     """The student leaving at `threshold`, or without exit heads when that is 1."""
-    from autocomp.models.slicing import drop_exits
+    from autocomp.models.slicing import keep_exits
 
     if threshold >= OFF or not student.encoder.shape.exits:
-        return replace(student, encoder=drop_exits(student.encoder), exit_threshold=None)
+        return replace(student, encoder=keep_exits(student.encoder, ()), exit_threshold=None)
     return replace(student, exit_threshold=threshold)
 
 

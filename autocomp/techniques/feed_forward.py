@@ -60,7 +60,7 @@ class FeedForward(Technique[FeedForwardOptions]):
         """Name the width of each block."""
         from autocomp.models.importance import block_scores
 
-        scores = block_scores(student.encoder, context.importance, "feed_forward")
+        scores = block_scores(student, context.importance, "feed_forward")
         widths = options.per_layer or kept_counts(scores, options.kept, options.allocation, TILE)
         if len(widths) != len(scores) or any(not 1 <= w <= len(s) for w, s in zip(widths, scores, strict=False)):
             sizes = [len(s) for s in scores]
@@ -72,7 +72,7 @@ class FeedForward(Technique[FeedForwardOptions]):
         from autocomp.models.importance import block_scores
 
         widths = self.settle(student, options, context).per_layer or ()
-        return shrink_feed_forward(student, widths, block_scores(student.encoder, context.importance, "feed_forward"))
+        return shrink_feed_forward(student, widths, block_scores(student, context.importance, "feed_forward"))
 
     def describe(self, options: FeedForwardOptions, teacher: EncoderShape) -> str:
         """`feed-forward 512-768`."""

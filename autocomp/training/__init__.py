@@ -1,0 +1,1 @@
+"""How is accuracy won back? Batches, the loop, distillation losses, exit heads."""

@@ -1,0 +1,122 @@
+"""Texts to padded batches, bucketed by length so that little is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+    from autocomp.models.student import Student
+    from autocomp.tasks import Example
+
+BUCKET = 25
+"""Batches that are sorted by length together: small enough to stay random, large enough to waste little."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Tokenised texts of one split.
+
+    Attributes:
+        ids, types, units: per text, arrays of equal length: token ids, token types, and the number of the word (of
+            whichever tokenizer: words are the pre-tokenizer's) each token belongs to, special tokens being words.
+        labels: `[n]`.
+    """
+
+    ids: list[np.ndarray]
+    types: list[np.ndarray]
+    units: list[np.ndarray]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text."""
+        return np.array([len(i) for i in self.ids])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`ids`, `mask`, `types`, `units` are `[B, N]` int64, padded on the right (units with -1); `labels`, `rows` `[B]`."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor | None
+    units: Tensor
+    labels: Tensor
+    rows: Tensor
+
+
+def encode(student: Student, examples: Sequence[Example]) -> Encoded:
+    """Tokenise with the student's tokenizer, cut to its `max_length`."""
+    tokenizer = student.tokenizer
+    tokenizer.enable_truncation(student.max_length)
+    texts = [(e.text, e.pair) if student.pairs else e.text for e in examples]
+    encodings = tokenizer.encode_batch(texts)
+    tokenizer.no_truncation()
+    return Encoded(
+        ids=[np.array(e.ids, dtype=np.int64) for e in encodings],
+        types=[np.array(e.type_ids, dtype=np.int64) for e in encodings],
+        units=[_units(e) for e in encodings],
+        labels=np.array([e.label for e in examples], dtype=np.int64),
+    )
+
+
+def _units(encoding: Encoding) -> np.ndarray:
+    keys = zip(encoding.word_ids, encoding.sequence_ids, encoding.ids, strict=True)
+    changes = []
+    before: object = None
+    for word, sequence, token in keys:
+        key = (sequence, word) if word is not None else ("special", token, len(changes))
+        changes.append(int(key != before))
+        before = key
+    return np.cumsum(np.array(changes, dtype=np.int64)) - 1
+
+
+def collate(student: Student, data: Encoded, rows: Sequence[int]) -> Batch:
+    """The batch of these rows."""
+    width = max(len(data.ids[r]) for r in rows)
+    uses_types = student.pairs and student.encoder.shape.token_types > 1
+    return Batch(
+        ids=_padded([data.ids[r] for r in rows], width, 0),
+        mask=_padded([np.ones_like(data.ids[r]) for r in rows], width, 0),
+        types=_padded([data.types[r] for r in rows], width, 0) if uses_types else None,
+        units=_padded([data.units[r] for r in rows], width, -1),
+        labels=torch.from_numpy(data.labels[list(rows)]),
+        rows=torch.tensor(list(rows)),
+    )
+
+
+def _padded(arrays: Sequence[np.ndarray], width: int, fill: int) -> Tensor:
+    out = np.full((len(arrays), width), fill, dtype=np.int64)
+    for row, array in zip(out, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(out)
+
+
+def in_order(data: Encoded, size: int) -> list[list[int]]:
+    """Row numbers in batches of similar length, shortest first; for evaluation."""
+    order = np.argsort(data.lengths, kind="stable").tolist()
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def shuffled(data: Encoded, size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Endless random batches of similar length; each text once per epoch."""
+    lengths = data.lengths
+    while True:
+        order = rng.permutation(len(data))
+        batches = []
+        for start in range(0, len(order), size * BUCKET):
+            bucket = order[start : start + size * BUCKET]
+            bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
+            batches += [bucket[i : i + size].tolist() for i in range(0, len(bucket), size)]
+        yield from (batches[i] for i in rng.permutation(len(batches)))

@@ -1,0 +1,131 @@
+"""Recovery: a student learns from its teacher after parts were removed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autocomp.training.batches import Batch, Encoded, collate, encode, shuffled
+from autocomp.training.inference import autocast
+from autocomp.training.loop import Progress, Trained, train
+from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
+
+if TYPE_CHECKING:
+    from autocomp.models.encoder import Outputs
+    from autocomp.models.student import Student
+    from autocomp.tasks import Example
+    from autocomp.techniques.distillation import DistillationOptions
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What recovery learns from.
+
+    Attributes:
+        teacher: run again for hidden states and relations, if these have a weight.
+        examples: training texts with labels.
+        logits: `[n, C]`, the teacher's on these examples.
+    """
+
+    teacher: Student
+    examples: Sequence[Example]
+    logits: np.ndarray
+
+
+def recover(
+    student: Student,
+    lesson: Lesson,
+    options: DistillationOptions,
+    *,
+    steps: int,
+    batch: int,
+    rng: np.random.Generator,
+    deadline: float = math.inf,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train the student in place for some steps; it is left in evaluation mode."""
+    torch.manual_seed(int(rng.integers(2**31)))
+    student.encoder.train()
+    bridges = _bridges(student, lesson.teacher)
+    weights = [*student.encoder.parameters(), *bridges.parameters()]
+    losses = _losses(student, lesson, options, bridges, batch, rng)
+    done = train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
+    student.encoder.eval()
+    return done
+
+
+def _bridges(student: Student, teacher: Student) -> nn.Module:
+    """From the student's hidden size to the teacher's; nothing where they are equal."""
+    ours, theirs = student.encoder.shape.hidden, teacher.encoder.shape.hidden
+    return nn.Identity() if ours == theirs else nn.Linear(ours, theirs, bias=False)
+
+
+def _losses(
+    student: Student,
+    lesson: Lesson,
+    options: DistillationOptions,
+    bridge: nn.Module,
+    size: int,
+    rng: np.random.Generator,
+) -> Iterator[Tensor]:
+    data, targets = encode(student, lesson.examples), torch.from_numpy(lesson.logits)
+    looks_inside = options.hidden > 0 or options.relations > 0
+    seen_by_teacher = encode(lesson.teacher, lesson.examples) if looks_inside else None
+    for rows in shuffled(data, size, rng):
+        batch = collate(student, data, rows)
+        with autocast():
+            out = student.encoder(batch.ids, batch.mask, batch.types)
+        logits = out.logits.float()
+        loss = options.logits * soft_labels(logits, targets[rows], options.temperature)
+        if options.labels:
+            loss = loss + options.labels * F.cross_entropy(logits, batch.labels)
+        if seen_by_teacher is not None:
+            loss = loss + _inner_losses(batch, out, lesson.teacher, seen_by_teacher, options, bridge)
+        yield loss
+
+
+def _inner_losses(
+    batch: Batch, out: Outputs, teacher: Student, data: Encoded, options: DistillationOptions, bridge: nn.Module
+) -> Tensor:
+    theirs = collate(teacher, data, batch.rows.tolist())
+    with torch.no_grad(), autocast():
+        reference = teacher.encoder(theirs.ids, theirs.mask, theirs.types)
+    words = int(min(batch.units.max(), theirs.units.max())) + 1
+    ours_by_word, theirs_by_word = word_averages(batch.units, words), word_averages(theirs.units, words)
+    seen = (ours_by_word.sum(-1) > 0) & (theirs_by_word.sum(-1) > 0)
+    loss = torch.zeros(())
+    if options.hidden:
+        loss = loss + options.hidden * _hidden(out, reference, ours_by_word, theirs_by_word, seen, bridge)
+    if options.relations:
+        loss = loss + options.relations * _relations(out, reference, ours_by_word, theirs_by_word, seen)
+    return loss
+
+
+def _hidden(out: Outputs, reference: Outputs, ours: Tensor, theirs: Tensor, seen: Tensor, bridge: nn.Module) -> Tensor:
+    """Layer k of d learns from layer round(k L / d) of L."""
+    depth, layers = len(out.hidden) - 1, len(reference.hidden) - 1
+    distances = [
+        hidden_distance(ours @ bridge(out.hidden[k].float()), theirs @ reference.hidden[round(k * layers / depth)].float(), seen)
+        for k in range(1, depth + 1)
+    ]
+    return torch.stack(distances).mean()
+
+
+def _relations(out: Outputs, reference: Outputs, ours: Tensor, theirs: Tensor, seen: Tensor) -> Tensor:
+    pairs = [(getattr(out, n), getattr(reference, n)) for n in ("queries", "keys", "values")]
+    relations = math.gcd(*(x.shape[1] for x in pairs[0]))
+    distances = [
+        relation_distance(ours @ _side_by_side(a), theirs @ _side_by_side(b), seen, relations) for a, b in pairs
+    ]
+    return torch.stack(distances).mean()
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).flatten(2).float()
