@@ -1,0 +1,167 @@
+"""The three files of an artifact on disk: written atomically, verified when read. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from autocomp.errors import ArtifactError
+
+FORMAT_VERSION = 1
+MODEL, TOKENIZER, MANIFEST = "model.onnx", "tokenizer.json", "manifest.json"
+_REQUIRED = ("labels", "max_length", "pairs")
+_OPTIONAL: dict[str, Any] = {"plan": None, "measurements": {}, "data_fingerprint": None}
+
+
+class Serializable(Protocol):
+    """An `onnx.ModelProto`, of which only this is needed."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802  (onnx's name)
+        """The file's bytes."""
+
+
+def save_artifact(
+    folder: str | Path, model: Serializable, tokenizer_json: str, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write `model.onnx`, `tokenizer.json` and `manifest.json`; an artifact that is there already is replaced.
+
+    All files are written beside `folder`, which is then renamed into place: no reader ever sees half of them.
+
+    Args:
+        manifest: `labels`, `max_length` and `pairs` at least; `plan`, `measurements`, `data_fingerprint` and `versions`
+            where known. It must be JSON.
+
+    Returns:
+        The manifest as written, with `format_version`, `files` (bytes and SHA-256 of each) and `checksum`.
+
+    Raises:
+        ArtifactError: a required key is missing, or `folder` holds something that is not an artifact.
+    """
+    folder = Path(folder)
+    _check_keys(manifest, "the manifest to save")
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise ArtifactError(f"{folder} is there and is no artifact (it has no {MANIFEST}); choose another folder")
+    contents = {MODEL: model.SerializeToString(), TOKENIZER: _compact(json.loads(tokenizer_json))}
+    written = _complete(manifest, {name: _describe(data) for name, data in contents.items()})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _write_folder(folder, {**contents, MANIFEST: _compact(written)})
+    return written
+
+
+def update_manifest(folder: str | Path, **changes: Any) -> dict[str, Any]:
+    """Change keys of the manifest (`measurements` become known only when the files are there), atomically.
+
+    Raises:
+        ArtifactError: as `read_manifest` does.
+    """
+    current = read_manifest(folder)
+    manifest = _complete({**current, **changes}, current["files"])
+    with tempfile.TemporaryDirectory(prefix=".manifest.", dir=folder) as scratch:
+        (Path(scratch) / MANIFEST).write_bytes(_compact(manifest))
+        (Path(scratch) / MANIFEST).replace(Path(folder) / MANIFEST)
+    return manifest
+
+
+def artifact_bytes(folder: str | Path) -> int:
+    """Bytes of the three files together.
+
+    Raises:
+        ArtifactError: one of them is missing.
+    """
+    return sum(file_bytes(folder).values())
+
+
+def file_bytes(folder: str | Path) -> dict[str, int]:
+    """`{name: bytes}` of the three files.
+
+    Raises:
+        ArtifactError: one of them is missing.
+    """
+    try:
+        return {name: (Path(folder) / name).stat().st_size for name in (MODEL, TOKENIZER, MANIFEST)}
+    except OSError as error:
+        raise ArtifactError(f"{folder} is not an artifact: {error.filename} cannot be read") from error
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
+    """The manifest, once every file has the size and SHA-256 that it states.
+
+    Raises:
+        ArtifactError: something is missing, truncated, altered, or of a newer format.
+    """
+    folder = Path(folder)
+    file_bytes(folder)
+    manifest = _parse(folder / MANIFEST)
+    for name in (MODEL, TOKENIZER):
+        _verify(folder / name, manifest["files"].get(name))
+    return manifest
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise ArtifactError(f"{file} is damaged: not JSON ({error}); export the artifact again") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise ArtifactError(f"{file} is no manifest of an autocomp artifact: it has no `files`")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        found = manifest.get("format_version")
+        raise ArtifactError(
+            f"{file}: format_version = {found!r}, this autocomp reads {FORMAT_VERSION}; update autocomp"
+        )
+    if manifest.get("checksum") != _checksum(manifest):
+        raise ArtifactError(f"{file} was altered: its checksum does not match; export the artifact again")
+    _check_keys(manifest, str(file))
+    return manifest
+
+
+def _verify(file: Path, stated: Any) -> None:
+    found = _describe(file.read_bytes())
+    if stated != found:
+        raise ArtifactError(f"{file} is damaged: the manifest states {stated}, found {found}; copy or export it again")
+
+
+def _check_keys(manifest: Mapping[str, Any], where: str) -> None:
+    missing = [key for key in _REQUIRED if key not in manifest]
+    if missing:
+        raise ArtifactError(f"{where} lacks {', '.join(missing)}")
+
+
+def _complete(manifest: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
+    whole = {"format_version": FORMAT_VERSION, **_OPTIONAL, "versions": _versions(), **manifest, "files": dict(files)}
+    return {**whole, "checksum": _checksum(whole)}
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("onnx", "onnxruntime", "tokenizers", "numpy")}
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of everything in the manifest but the checksum, whatever the order of its keys."""
+    facts = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _describe(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _compact(value: Any) -> bytes:
+    """JSON without spaces: these bytes are shipped."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        for name, data in contents.items():
+            (new / name).write_bytes(data)
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        new.rename(folder)

@@ -1,0 +1,154 @@
+"""Use an artifact: needs onnxruntime, tokenizers, numpy and the standard library, and no training library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from tokenizers import Encoding, Tokenizer
+
+from autocomp.artifact.files import MODEL, TOKENIZER, read_manifest
+from autocomp.artifact.runtime import open_session
+from autocomp.errors import ArtifactError, InputError
+
+Text = str | tuple[str, str]
+Inputs = dict[str, np.ndarray]
+_PAD_PIECES = ("[PAD]", "<pad>")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one text.
+
+    Attributes:
+        label: the most probable label.
+        scores: probability of each label.
+        exit_depth: layers that ran.
+    """
+
+    label: str
+    scores: dict[str, float]
+    exit_depth: int
+
+
+class Predictor:
+    """A loaded artifact.
+
+    Attributes:
+        labels: names, in the order of the logits.
+        manifest: as `read_manifest` gives it.
+        session: the ONNX Runtime session.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        tokenizer: Tokenizer,
+        manifest: dict[str, Any],
+        exit_threshold: float | None = None,
+    ) -> None:
+        padding = tokenizer.padding or {}
+        ids = (tokenizer.token_to_id(piece) for piece in _PAD_PIECES)
+        self._pad_id = padding.get("pad_id", next((i for i in ids if i is not None), 0))
+        # Some tokenizer.json pad every text to a fixed length: every latency would be wrong.
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(manifest["max_length"])
+        self.session, self._tokenizer, self.manifest = session, tokenizer, manifest
+        self.labels: tuple[str, ...] = tuple(manifest["labels"])
+        self._takes_types = "token_type_ids" in {given.name for given in session.get_inputs()}
+        self._threshold = _threshold_input(session, exit_threshold)
+
+    def predict(self, texts: Text | Sequence[Text], batch_size: int = 1) -> list[Prediction]:
+        """Labels and probabilities, one prediction per text, in order.
+
+        Args:
+            texts: one text, one pair (a tuple of two strings), or a sequence of them.
+            batch_size: texts run together; an exit is then taken only when all of them are sure.
+
+        Raises:
+            InputError: pairs are given to an artifact for single texts, or the other way round.
+        """
+        texts = [texts] if isinstance(texts, str) or _is_pair(texts) else texts  # type: ignore[list-item]
+        batches = (self.run(inputs) for inputs in self.batches(texts, batch_size))
+        return [self._prediction(row, depth) for logits, depth in batches for row in logits]
+
+    def encode(self, texts: Sequence[Text]) -> list[Encoding]:
+        """Tokens of each text, cut to `max_length`, not padded.
+
+        Raises:
+            InputError: see `predict`.
+        """
+        return [self._encode(text) for text in texts]
+
+    def batches(self, texts: Sequence[Text], batch_size: int = 1) -> list[Inputs]:
+        """What `run` takes: consecutive texts, padded on the right to the longest of each batch."""
+        encodings = self.encode(texts)
+        starts = range(0, len(encodings), batch_size)
+        return [self._pad(encodings[start : start + batch_size]) for start in starts]
+
+    def run(self, inputs: Inputs) -> tuple[np.ndarray, int]:
+        """Logits `[batch, labels]` and how many layers ran."""
+        logits, depth = self.session.run(["logits", "exit_depth"], {**inputs, **self._threshold})
+        return logits, int(depth)
+
+    def logits(self, ids: np.ndarray, mask: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
+        """Logits `[batch, labels]` of token ids, mask and token types, each int64 `[batch, tokens]`."""
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if self._takes_types:
+            inputs["token_type_ids"] = np.zeros_like(ids) if types is None else types
+        return self.run(inputs)[0]
+
+    def _encode(self, text: Text) -> Encoding:
+        if _is_pair(text) != self.manifest["pairs"]:
+            wanted = "pairs of texts" if self.manifest["pairs"] else "single texts"
+            raise InputError(f"this artifact takes {wanted}, got {text!r}")
+        return self._tokenizer.encode(*text) if _is_pair(text) else self._tokenizer.encode(text)
+
+    def _pad(self, encodings: Sequence[Encoding]) -> Inputs:
+        lengths = np.array([len(e.ids) for e in encodings])
+        mask = (np.arange(lengths.max())[None] < lengths[:, None]).astype(np.int64)
+        ids, types = np.full_like(mask, self._pad_id), np.zeros_like(mask)
+        for row, encoding in enumerate(encodings):
+            ids[row, : lengths[row]], types[row, : lengths[row]] = encoding.ids, encoding.type_ids
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        return {**inputs, "token_type_ids": types} if self._takes_types else inputs
+
+    def _prediction(self, logits: np.ndarray, depth: int) -> Prediction:
+        powers = np.exp(logits.astype(np.float64) - logits.max())
+        scores = dict(zip(self.labels, (powers / powers.sum()).tolist(), strict=True))
+        return Prediction(max(scores, key=scores.__getitem__), scores, depth)
+
+
+def load(folder: str | Path, threads: int = 1, exit_threshold: float | None = None) -> Predictor:
+    """Verify an artifact's files and make it ready to predict.
+
+    Args:
+        threads: CPU threads.
+        exit_threshold: leave at an exit from this probability on, instead of the file's own threshold; over 1 never.
+
+    Raises:
+        ArtifactError: not an artifact, or damaged.
+        InputError: a threshold for an artifact without exits.
+    """
+    manifest = read_manifest(folder)
+    try:
+        tokenizer = Tokenizer.from_file(str(Path(folder) / TOKENIZER))
+    except Exception as error:  # the library raises bare Exception
+        raise ArtifactError(f"{Path(folder) / TOKENIZER} is no tokenizer: {error}") from error
+    return Predictor(open_session(Path(folder) / MODEL, threads), tokenizer, manifest, exit_threshold)
+
+
+def _threshold_input(session: onnxruntime.InferenceSession, threshold: float | None) -> Inputs:
+    if threshold is None:
+        return {}
+    if "exit_threshold" not in {given.name for given in session.get_overridable_initializers()}:
+        raise InputError(f"exit_threshold = {threshold}, but this artifact has no exits; leave the threshold out")
+    return {"exit_threshold": np.array(threshold, np.float32)}
+
+
+def _is_pair(text: object) -> bool:
+    return isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text)

@@ -1,0 +1,88 @@
+"""Latency: the time of one request, timed so that a busy or throttling machine disturbs all candidates alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from autocomp.errors import MeasurementError
+from autocomp.measurement import Measurement
+
+
+def time_interleaved(
+    subjects: Mapping[str, Callable[[int], object]],
+    rounds: int,
+    warmup: int = 1,
+    inputs: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, np.ndarray]:
+    """Time several subjects in turns.
+
+    In each round every subject has one turn, in which it runs all inputs one after another; the order of the subjects
+    rotates from round to round, so drift of the machine cancels. A turn begins with an untimed run: in use, a model's
+    weights are in the cache.
+
+    Args:
+        subjects: by name, a function that runs one prepared input, given its index in `range(inputs)`.
+        rounds: timed rounds.
+        warmup: rounds before, not timed.
+        inputs: how many inputs each subject has.
+        clock: seconds; monotonic.
+
+    Returns:
+        Milliseconds by name, `[rounds, inputs]`.
+
+    Raises:
+        MeasurementError: nothing would be timed.
+    """
+    if rounds < 1 or inputs < 1 or not subjects:
+        raise MeasurementError(
+            f"rounds = {rounds}, inputs = {inputs}, {len(subjects)} subjects: each must be at least 1"
+        )
+    names = list(subjects)
+    times = {name: np.empty((rounds, inputs)) for name in names}
+    for turn in range(-warmup, rounds):
+        for place in range(len(names)):
+            name = names[(turn + place) % len(names)]
+            taken = _turn(subjects[name], inputs, clock)
+            if turn >= 0:
+                times[name][turn] = taken
+    return times
+
+
+def latency(times: np.ndarray, device: str = "any") -> Measurement:
+    """What `times` `[rounds, inputs]` (ms) say about one request.
+
+    The value is the mean over inputs of each input's median over rounds. The spread is the interquartile range of the
+    rounds' means: how much the machine, not the input, moves the number. `p50` and `p95` are over inputs.
+    """
+    each = np.median(times, axis=0)
+    low, high = np.percentile(times.mean(axis=1), [25, 75])
+    p50, p95 = np.percentile(each, [50, 95])
+    details = {"p50": float(p50), "p95": float(p95), "rounds": float(len(times)), "inputs": float(len(each))}
+    return Measurement(float(each.mean()), "ms", float(high - low), times.size, device, details)
+
+
+def times_faster(teacher: np.ndarray, student: np.ndarray) -> Measurement:
+    """How many times faster the student is, from times of the same rounds `[rounds, inputs]`.
+
+    The value is the median over rounds of teacher's mean by student's mean, so what slows a whole round cancels.
+    """
+    factors = teacher.mean(axis=1) / student.mean(axis=1)
+    low, high = np.percentile(factors, [25, 75])
+    return Measurement(float(np.median(factors)), "times", float(high - low), len(factors))
+
+
+def _turn(run: Callable[[int], object], inputs: int, clock: Callable[[], float]) -> list[float]:
+    run(0)
+    taken = []
+    for index in range(inputs):
+        start = clock()
+        run(index)
+        taken.append((clock() - start) * 1e3)
+    return taken
+
+
+measure = latency
