@@ -41,13 +41,13 @@ class Masks:
     hidden: Tensor | None = None
 
     @classmethod
-    def ones(cls, shape: EncoderShape) -> Masks:
+    def ones(cls, shape: EncoderShape, device: torch.device | str = "cpu") -> Masks:
         """Masks that change nothing and record gradients."""
         blocks = [shape.blocks[b] for b in shape.order]
         return cls(
-            heads=[torch.ones(b.heads, requires_grad=True) for b in blocks],
-            feed_forward=[torch.ones(b.feed_forward, requires_grad=True) for b in blocks],
-            hidden=torch.ones(shape.hidden, requires_grad=True),
+            heads=[torch.ones(b.heads, device=device, requires_grad=True) for b in blocks],
+            feed_forward=[torch.ones(b.feed_forward, device=device, requires_grad=True) for b in blocks],
+            hidden=torch.ones(shape.hidden, device=device, requires_grad=True),
         )
 
 

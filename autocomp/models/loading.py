@@ -278,15 +278,18 @@ def _fresh_head(importer: Importer, shape: EncoderShape, missing: set[str]) -> d
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No loading report and no progress bars; transformers' own settings are put back afterwards."""
+    """No loading report, no retry messages, no progress bars; the libraries' own settings are put back afterwards."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    level, hub_level, bars = logging.get_verbosity(), hub_logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        hub_logging.set_verbosity(hub_level)
         if bars:
             logging.enable_progress_bar()

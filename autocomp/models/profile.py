@@ -62,7 +62,7 @@ class ComponentTime:
         ms: median over the repeats of its time in all layers.
         spread_ms: interquartile range over the repeats.
         allocated_bytes: new tensors it made in one pass, over all layers.
-        peak_bytes: the most it made in a single call, which is what must fit at once.
+        peak_bytes: the most it made in a single call, which is what must fit at once (of `other`: all of it).
     """
 
     component: str

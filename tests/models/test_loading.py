@@ -142,3 +142,12 @@ def test_minilm_equals_the_original():
     ours = loaded.student.encoder(ids, mask).hidden[-1]
     theirs = original(ids, attention_mask=mask).last_hidden_state
     torch.testing.assert_close(ours[mask.bool()], theirs[mask.bool()], atol=1e-4, rtol=0)
+
+
+def test_nothing_is_printed_and_the_settings_of_transformers_stay(saved, capfd):
+    level, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
+    folder = str(saved("bert", "Model"))
+    capfd.readouterr()
+    load_teacher(folder, ["a", "b"])
+    assert capfd.readouterr() == ("", "")
+    assert (transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()) == (level, bars)
