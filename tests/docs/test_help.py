@@ -1,30 +1,18 @@
 """Every command that help or documentation shows is parsed by the real parser."""
 
-import importlib
-import pkgutil
 import shlex
 from pathlib import Path
 
 import pytest
 
+from autocomp import cli
 from autocomp.errors import AutocompError
-
-cli = pytest.importorskip("autocomp.cli")
-if not hasattr(cli, "build_parser"):
-    pytest.skip("no command line yet", allow_module_level=True)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def verbs() -> dict[str, object]:
-    """`{module name: module}` of the modules of autocomp.cli that give examples."""
-    names = [m.name for m in pkgutil.iter_modules(cli.__path__) if not m.name.startswith("_")]
-    modules = {name: importlib.import_module(f"autocomp.cli.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "EXAMPLES")}
-
-
-EXAMPLES = [line for module in verbs().values() for line in module.EXAMPLES]
+EXAMPLES = [line for module in cli.verbs().values() for line in module.EXAMPLES]
 SHOWN = sorted({
     line.removeprefix("$ ").split(" | ")[0].split(" > ")[0].split("  #")[0]
     for page in PAGES if page.is_file()
@@ -45,7 +33,7 @@ def test_every_verb_gives_examples():
     parser = cli.build_parser()
     known = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
     assert {shlex.split(line)[1] for line in EXAMPLES} == set(known)
-    assert all(module.EXAMPLES for module in verbs().values())
+    assert all(module.EXAMPLES for module in cli.verbs().values())
 
 
 def test_a_wrong_command_is_refused():

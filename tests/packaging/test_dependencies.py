@@ -28,6 +28,8 @@ def imported() -> set[str]:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 found.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "importlib.util.find_spec":
+                found |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
     return found - sys.stdlib_module_names - {"autocomp", "__future__"}
 
 
@@ -41,8 +43,8 @@ def test_every_import_is_declared():
     assert imported() - declared() <= extras
 
 
-ROOMS = [ROOT / "autocomp" / room for room in ("cli", "report", "search", "tasks", "artifact")]
-complete = pytest.mark.skipif(not all((r / "__init__.py").is_file() for r in ROOMS), reason="rooms are still missing")
+SEARCHERS = list((ROOT / "autocomp" / "search" / "searchers").glob("[a-z]*.py"))
+complete = pytest.mark.skipif(not SEARCHERS, reason="no searcher yet")
 
 
 @complete
