@@ -101,7 +101,7 @@ def write_run(folder: Path, events: Sequence[Event] | None = None) -> Path:
     lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in events]
     (folder / "journal.jsonl").write_text("".join(lines), encoding="utf-8")
     (folder / "study.json").write_text(json.dumps(events[0]["spec"]), encoding="utf-8")
-    for path in {m["path"] for e in events if e["event"] == "front" for m in e["members"]}:
+    for path in {m["path"] for e in events if e["event"] == "front" for m in e["members"] if m["path"]}:
         (folder / path).mkdir(parents=True)
         for name in ("model.onnx", "tokenizer.json", "manifest.json"):
             (folder / path / name).write_text(f"{path}/{name}", encoding="utf-8")

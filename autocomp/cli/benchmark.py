@@ -1,0 +1,147 @@
+"""`autocomp benchmark DIR [DIR...]`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocomp.errors import InputError
+
+if TYPE_CHECKING:
+    from autocomp.artifact.loader import Predictor
+    from autocomp.measurement import Measurement
+
+SUMMARY = "time exported models in turns on this machine: latency at batch 1, load time, bytes"
+EXAMPLES = (
+    "autocomp benchmark guard --tokens 32",
+    "autocomp benchmark runs/demo/teacher runs/demo/plain_int8 guard --texts texts.txt --rounds 50",
+    "autocomp benchmark guard --threads 2 --json",
+)
+WORDS = "this text was made to be as long as it has to be and says nothing else about its subject than that "
+MOST_TEXTS = 200
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One artifact, loaded and with its inputs prepared."""
+
+    name: str
+    predictor: Predictor
+    inputs: list[Any]
+    load_ms: float
+
+    def once(self, index: int) -> object:
+        """One request."""
+        return self.predictor.run(self.inputs[index])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folders", metavar="DIR", nargs="+", type=Path, help="exported models; ratios are to the first")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--texts", type=Path, metavar="FILE", help=f"real texts, one a line (the first {MOST_TEXTS} are used)"
+    )
+    length.add_argument(
+        "--tokens", type=int, default=32, metavar="N", help="one made-up input of N tokens (default 32)"
+    )
+    parser.add_argument("--pairs", action="store_true", help="every line of FILE is TEXT<tab>PAIR")
+    parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1)")
+    parser.add_argument("--rounds", type=int, default=30, help="timed rounds (default 30)")
+    parser.add_argument("--json", action="store_true", help="one object a model as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Time the artifacts and print a table."""
+    from autocomp.cli._say import print_json, text_table
+    from autocomp.measures.latency import latency, time_interleaved
+
+    for name in ("tokens", "threads", "rounds"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if len({folder.resolve() for folder in args.folders}) < len(args.folders):
+        raise InputError("a folder is named twice; give each once")
+    subjects = [prepare(folder, args) for folder in args.folders]
+    count = len(subjects[0].inputs)
+    times = time_interleaved({s.name: s.once for s in subjects}, args.rounds, warmup=3, inputs=count)
+    results = [as_data(s, latency(times[s.name])) for s in subjects]
+    results = [{**r, **ratios(r, results[0])} for r in results]
+    if args.json:
+        print_json(results)
+        return 0
+    what = f"{count} texts of {args.texts}" if args.texts else f"one input of {args.tokens} tokens"
+    print(f"{what}, batch 1, {args.threads} threads, {args.rounds} rounds in turns")
+    print(text_table(HEAD, [row(r) for r in results], ("artifact",)))
+    return 0
+
+
+def prepare(folder: Path, args: argparse.Namespace) -> Subject:
+    """Load an artifact and prepare its inputs.
+
+    Raises:
+        ArtifactError: not an artifact. InputError: no texts, or more tokens than it takes.
+    """
+    from autocomp.artifact.loader import load
+
+    start = time.perf_counter()
+    predictor = load(folder, args.threads)
+    load_ms = (time.perf_counter() - start) * 1e3
+    inputs = _real(predictor, args.texts, args.pairs) if args.texts else [made_up(predictor, args.tokens, str(folder))]
+    return Subject(str(folder), predictor, inputs, load_ms)
+
+
+def _real(predictor: Predictor, file: Path, pairs: bool) -> list[Any]:
+    from itertools import islice
+
+    from autocomp.cli._texts import read_texts
+
+    texts = list(islice(read_texts((), file, pairs), MOST_TEXTS))
+    if not texts:
+        raise InputError(f"{file} has no lines: a benchmark needs at least one text")
+    return predictor.batches(texts)
+
+
+def made_up(predictor: Predictor, tokens: int, name: str) -> Any:
+    """One input of exactly `tokens` tokens, cut from a long encoded text so that the ids are ordinary ones."""
+    longest = int(predictor.manifest["max_length"])
+    if tokens > longest:
+        raise InputError(f"--tokens must be at most {name}'s {longest}, got {tokens}")
+    text = WORDS * (1 + longest // 8)
+    given = (text, text) if predictor.manifest["pairs"] else text
+    return {key: value[:, :tokens] for key, value in predictor.batches([given])[0].items()}
+
+
+def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
+    """Numbers of one artifact."""
+    from autocomp.measures.artifact_size import artifact_size
+
+    return {
+        "artifact": subject.name,
+        "bytes": int(artifact_size(subject.name).value),
+        "load_ms": subject.load_ms,
+        "latency_ms": measured.value,
+        "latency_p50_ms": measured.details["p50"],
+        "latency_p95_ms": measured.details["p95"],
+        "latency_spread_ms": measured.spread,
+    }
+
+
+def ratios(result: dict[str, Any], first: dict[str, Any]) -> dict[str, float]:
+    """How many times smaller and faster than the first."""
+    names = {"times_smaller": "bytes", "times_faster": "latency_ms"}
+    return {name: first[of] / result[of] for name, of in names.items()}
+
+
+HEAD = ["artifact", "size", "smaller", "loads in", "mean", "p50", "p95", "spread", "faster"]
+
+
+def row(result: dict[str, Any]) -> list[str]:
+    """One line of the table."""
+    from autocomp.cli._say import millis, size, times
+
+    numbers = [millis(result[f"latency_{name}ms"]) for name in ("", "p50_", "p95_", "spread_")]
+    loads, faster = millis(result["load_ms"]), times(result["times_faster"])
+    return [result["artifact"], size(result["bytes"]), times(result["times_smaller"]), loads, *numbers, faster]

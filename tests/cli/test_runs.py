@@ -1,0 +1,76 @@
+"""The verbs that read a run: show, export, report."""
+
+import json
+import shlex
+
+import pytest
+
+from autocomp.cli import build_parser
+from autocomp.testing.runs import journal, write_run
+
+
+def commands(text):
+    """The autocomp commands that a text shows after a colon and two spaces."""
+    lines = [line.split(":  ", 1)[1] for line in text.splitlines() if ":  " in line and "autocomp" in line]
+    return [shlex.split(line) for line in lines]
+
+
+def test_show(autocomp, finished):
+    status, out, err = autocomp("show", finished)
+    assert (status, err) == (0, "")
+    assert "plain int8" in out and "0.9305 ± 0.0031" in out and "×218" in out
+    assert [line.split()[0] for line in out.splitlines() if " * " in line] == ["m07", "m08", "m09"]
+
+
+def test_show_json(autocomp, finished):
+    status, out, err = autocomp("show", finished, "--json")
+    found = json.loads(out)
+    assert (status, err, found["run"]) == (0, "", str(finished))
+    assert {"teacher", "plain_int8", "members", "budget", "trials", "status", "task", "metric", "run"} <= set(found)
+
+
+def test_show_takes_twelve_unless_all(autocomp, tmp_path):
+    events = journal()
+    few = events[-3]["members"]
+    events[-3]["members"] = [{**few[0], "id": f"x{i:02d}", "bytes": 1000 * (i + 1), "path": None} for i in range(20)]
+    run = write_run(tmp_path / "many", [e for e in events if e["event"] != "front"] + [events[-3]])
+    assert autocomp("show", run)[1].count("\nx") == 12
+    assert "8 more members: --all" in autocomp("show", run)[1]
+    assert autocomp("show", run, "--all")[1].count("\nx") == 20
+
+
+@pytest.mark.parametrize(("done", "verb"), [(True, "export"), (False, "resume")])
+def test_the_next_command_works(autocomp, tmp_path, done, verb):
+    run = write_run(tmp_path / "a run with 'spaces'", journal(finished=done))
+    (shown,) = commands(autocomp("show", run)[1])
+    words = shown[shown.index(verb) :]
+    assert build_parser().parse_args(words).run_folder == run
+
+
+def test_export(autocomp, finished, tmp_path):
+    status, out, _ = autocomp("export", finished, "--pick", "accuracy>=0.97", "--out", tmp_path / "guard")
+    assert status == 0 and "m09" in out
+    assert (tmp_path / "guard" / "model.onnx").read_text() == "front/m09/model.onnx"
+    status, out, err = autocomp("export", finished, "--out", tmp_path / "guard")
+    assert (status, out) == (2, "") and "not overwritten" in err
+
+
+def test_export_json(autocomp, finished, tmp_path):
+    out = autocomp("export", finished, "--pick", "smallest", "--out", tmp_path / "guard", "--json")[1]
+    assert json.loads(out)["id"] == "m01" and json.loads(out)["path"] == str(tmp_path / "guard")
+
+
+def test_export_needs_an_out(autocomp, finished):
+    assert autocomp("export", finished)[0] == 2
+
+
+def test_report(autocomp, finished, tmp_path):
+    status, out, _ = autocomp("report", finished, "--out", tmp_path / "x.html")
+    assert (status, out.strip()) == (0, str(tmp_path / "x.html"))
+    assert autocomp("report", finished)[0] == 0 and (finished / "report.html").exists()
+
+
+@pytest.mark.parametrize("words", [["show"], ["report"], ["resume"], ["export", "--out", "x"]])
+def test_a_folder_that_is_no_run(autocomp, study, tmp_path, words):
+    status, out, err = autocomp(words[0], tmp_path, *words[1:])
+    assert (status, out) == (2, "") and "not a run directory" in err and "Traceback" not in err
