@@ -119,12 +119,10 @@ class _Writer:
         )  # fmt: skip
 
     def _embed(self, graph: Graph) -> str:
-        x = graph.op("Gather", self.store.table(graph, "embeddings.word.weight"), "input_ids")
+        x = self.store.look_up(graph, "embeddings.word.weight", "input_ids")
         x = graph.op("Add", x, self._positions(graph))
         if self.takes_types:
-            x = graph.op(
-                "Add", x, graph.op("Gather", self.store.table(graph, "embeddings.token_type.weight"), "token_type_ids")
-            )
+            x = graph.op("Add", x, self.store.look_up(graph, "embeddings.token_type.weight", "token_type_ids"))
         x = layers.layer_norm(graph, self.store, x, "embeddings.norm", self.shape.norm_epsilon)
         if self.shape.embedding_size != self.shape.hidden:
             x = layers.linear(graph, self.store, x, "embeddings.projection")
