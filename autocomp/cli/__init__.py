@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from autocomp.errors import AutocompError, InputError
 
@@ -32,6 +33,21 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Verb(argparse.ArgumentParser):
+    """Takes words after an option too: argparse alone refuses the text of `predict DIR --json TEXT`."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        lists = [a for a in self._get_positional_actions() if a.nargs in ("*", "+")]
+        if lists and unknown:
+            split = unknown.index("--") if "--" in unknown else len(unknown)
+            words = [w for w in unknown[:split] if not w.startswith("-")] + unknown[split + 1 :]
+            unknown = [w for w in unknown[:split] if w.startswith("-")]
+            kind = lists[-1].type if callable(lists[-1].type) else str
+            getattr(found, lists[-1].dest).extend(kind(word) for word in words)
+        return found, unknown
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; imports nothing heavy."""
     parser = argparse.ArgumentParser(
@@ -41,13 +57,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     parser.add_argument("--debug", action="store_true", help="show tracebacks (also: AUTOCOMP_DEBUG=1)")
-    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Verb)
     for name, module in verbs().items():
         _add_verb(subparsers, name, module)
     return parser
 
 
-def _add_verb(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: ModuleType) -> None:
+def _add_verb(subparsers: argparse._SubParsersAction[_Verb], name: str, module: ModuleType) -> None:
     verb = subparsers.add_parser(
         name,
         help=module.SUMMARY,

@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from autocomp.cli._front import LEFT, head, rows
-from autocomp.cli._say import amounts, duration, note
+from autocomp.cli._say import amounts, duration, note, text_table
 from autocomp.report.state import Job, RunState
 from autocomp.report.summary import score_of, summarise
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 Event = dict[str, Any]
 PROGRESS_EVERY_S = 10.0
@@ -195,7 +196,7 @@ def view(state: RunState, run: Path, now: float) -> RenderableType:
     counts = Text(
         f"{len(state.started)} jobs, {state.count('complete')} candidates measured, {state.count('failed')} failed"
     )
-    return Group(title, _budget_bars(state, now), counts, _jobs(state, now), _front_table(state, run))
+    return Group(title, _budget_bars(state, now), counts, _jobs(state, now), _front_lines(state, run))
 
 
 def _budget_bars(state: RunState, now: float) -> Table:
@@ -234,18 +235,13 @@ def _fraction(job: Job, now: float) -> float:
     return min(1.0, (now - job.at) / job.expected_s) if job.expected_s else 0.0
 
 
-def _front_table(state: RunState, run: Path) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _front_lines(state: RunState, run: Path) -> Text:
     from rich.text import Text
 
     summary = summarise(state, run)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for name in head(summary["metric"], summary["final"]):
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
-    for cells in rows(summary, FRONT_ROWS - 2):
-        table.add_row(*(Text(cell, overflow="ellipsis") for cell in cells))
-    return table
+    text = text_table(head(summary["metric"], summary["final"]), rows(summary, FRONT_ROWS - 2), LEFT)
+    # The plan stands last: where the terminal is narrow, it is what gives way.
+    return Text("\n" + text, no_wrap=True, overflow="ellipsis")
 
 
 def _kind(kind: str) -> str:

@@ -66,3 +66,23 @@ def test_as_a_module_into_a_closed_pipe():
 def test_parser_is_complete():
     assert build_parser().parse_args(["show", "x"]).run is verbs()["show"].run
     assert main(["show", "/nowhere"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (["d", "a", "b"], ["a", "b"]),
+        (["d", "--json", "a"], ["a"]),
+        (["d", "a", "--json", "b", "c"], ["a", "b", "c"]),
+        (["--json", "d", "a"], ["a"]),
+        (["d", "--json", "--", "-a", "b"], ["-a", "b"]),
+        (["d", "--", "-a"], ["-a"]),
+    ],
+)
+def test_texts_may_stand_anywhere(words, texts):
+    args = build_parser().parse_args(["predict", *words])
+    assert (str(args.folder), args.texts) == ("d", texts)
+
+
+def test_unknown_flags_are_refused_beside_texts(autocomp):
+    assert "unrecognized arguments: --jsn" in autocomp("predict", "d", "--jsn", "a")[2]

@@ -1,7 +1,9 @@
 """The verbs that read a run: show, export, report."""
 
 import json
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,16 @@ def test_report(autocomp, finished, tmp_path):
 def test_a_folder_that_is_no_run(autocomp, study, tmp_path, words):
     status, out, err = autocomp(words[0], tmp_path, *words[1:])
     assert (status, out) == (2, "") and "not a run directory" in err and "Traceback" not in err
+
+
+def test_the_documented_keys_are_those_of_the_summary(autocomp, finished):
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    section = page.split("## `show --json`")[1].split("\n## ")[0]
+    whole, member = section.split("A member, the teacher")
+    cells = [re.findall(r"^\| (`[^|]+) \|", part, re.M) for part in (whole, member)]
+    named = [set(re.findall(r"`(\w+)`", " ".join(part))) for part in cells]
+    found = json.loads(autocomp("show", finished, "--json")[1])
+    assert named[0] == set(found)
+    # Kinds of latency stand in the description of the first; `record` is the journal's own key.
+    extra = {"latency_p50_ms", "latency_p95_ms", "latency_spread_ms", "record"}
+    assert named[1] | extra == set(found["members"][0])

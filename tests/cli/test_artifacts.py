@@ -1,0 +1,138 @@
+"""The verbs that run an exported model: predict, benchmark; and profile."""
+
+import io
+import json
+
+import pytest
+
+import autocomp as package
+from autocomp.artifact.files import save_artifact
+from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.writer import write_model
+from autocomp.models.encoder import Encoder
+from autocomp.models.profile import analytic
+from autocomp.testing.models import random_student
+
+LABELS = ["no", "yes"]
+
+
+def export(folder, pairs=False, bits=32):
+    student = random_student(pairs=pairs, labels=LABELS)
+    weights = {name: tensor.detach().numpy() for name, tensor in student.encoder.state_dict().items()}
+    formats = (
+        {n: WeightFormat(bits) for n in weights if n.startswith("blocks.") and weights[n].ndim == 2}
+        if bits < 32
+        else {}
+    )
+    model = write_model(student.encoder.shape, weights, formats, pairs=pairs)
+    save_artifact(folder, model, student.tokenizer.to_str(), {"labels": LABELS, "max_length": 24, "pairs": pairs})
+    return folder
+
+
+@pytest.fixture
+def guard(tmp_path):
+    return export(tmp_path / "guard")
+
+
+def test_predict_arguments(autocomp, guard):
+    status, out, err = autocomp("predict", guard, "one text", "another, with\ttab")
+    assert (status, err) == (0, "")
+    label, score, text = out.splitlines()[1].split("\t", 2)
+    assert label in LABELS and 0.5 <= float(score) <= 1 and text == "another, with\ttab"
+
+
+def test_predict_json_agrees_with_python(autocomp, guard):
+    found = json.loads(autocomp("predict", guard, "one text", "--json")[1])
+    expected = package.load(guard).predict("one text")[0]
+    assert set(found) == {"text", "label", "scores", "exit_depth"}
+    assert (found["text"], found["label"], found["exit_depth"]) == ("one text", expected.label, expected.exit_depth)
+    assert found["scores"] == pytest.approx(expected.scores, abs=1e-5)
+
+
+def test_predict_gives_a_line_for_every_line(autocomp, guard, tmp_path, monkeypatch):
+    (tmp_path / "texts").write_text("a\n\nc ä\n", encoding="utf-8")
+    out = autocomp("predict", guard, "--file", tmp_path / "texts", "--json")[1]
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["a", "", "c ä"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("x\ny"))
+    assert autocomp("predict", guard, "--json")[1].count("\n") == 2
+
+
+def test_predict_pairs(autocomp, tmp_path):
+    folder = export(tmp_path / "matcher", pairs=True)
+    found = json.loads(autocomp("predict", folder, "--pairs", "a\tb", "--json")[1])
+    assert (found["text"], found["pair"]) == ("a", "b")
+    status, _, err = autocomp("predict", folder, "--pairs", "a b")
+    assert status == 2 and "line 1 has 0 tabs" in err
+    status, _, err = autocomp("predict", folder, "a b")
+    assert status == 2 and "pairs of texts" in err
+
+
+def test_predict_wrong_input(autocomp, guard, tmp_path):
+    (tmp_path / "latin").write_bytes(b"caf\xe9\n")
+    for words, said in [
+        ([guard, "--file", tmp_path / "none"], "cannot be read"),
+        ([guard, "x", "--file", tmp_path / "latin"], "not both"),
+        ([guard, "--file", tmp_path / "latin"], "must be UTF-8"),
+        ([tmp_path / "none", "x"], "none"),
+    ]:
+        status, out, err = autocomp("predict", *words)
+        assert (status, out) == (2, "") and said in err
+
+
+def test_benchmark(autocomp, guard, tmp_path):
+    small = export(tmp_path / "small", bits=4)
+    status, out, err = autocomp("benchmark", guard, small, "--tokens", "8", "--rounds", "3", "--json")
+    first, second = json.loads(out)
+    assert (status, err) == (0, "")
+    assert first["times_smaller"] == first["times_faster"] == 1.0
+    assert second["times_smaller"] == first["bytes"] / second["bytes"] > 1
+    assert all(result[key] > 0 for result in (first, second) for key in ("latency_ms", "latency_p95_ms", "load_ms"))
+    out = autocomp("benchmark", guard, "--rounds", "2", "--tokens", "24")[1]
+    assert "one input of 24 tokens" in out and "×1.00" in out
+
+
+def test_benchmark_of_real_texts(autocomp, guard, tmp_path):
+    (tmp_path / "texts").write_text("a\nb c\n")
+    assert "2 texts of" in autocomp("benchmark", guard, "--texts", tmp_path / "texts", "--rounds", "2")[1]
+
+
+def test_benchmark_wrong_input(autocomp, guard, tmp_path):
+    (tmp_path / "empty").write_text("")
+    for words, said in [
+        (["--tokens", "25"], "must be at most"),
+        (["--tokens", "0"], "at least 1"),
+        ([guard], "named twice"),
+        (["--texts", tmp_path / "empty"], "no lines"),
+    ]:
+        status, out, err = autocomp("benchmark", guard, *words)
+        assert (status, out) == (2, "") and said in err
+
+
+def test_profile_prints_the_exact_table(autocomp):
+    status, out, _ = autocomp("profile", "minilm-l6", "--tokens", "128", "--counts-only")
+    assert status == 0
+    rows = {line[:24].strip(): line[24:].split() for line in out.splitlines()[2:]}
+    assert int(rows["embedding"][0].replace(",", "")) == (30522 + 512 + 2 + 2) * 384
+    assert rows["attention"][-4:-2] == ["75.5", "151.0"]
+    found = json.loads(autocomp("profile", "minilm-l6", "--tokens", "128", "--counts-only", "--json")[1])
+    attention = next(c for c in found["components"] if c["component"] == "attention")
+    assert attention["macs"] == 6 * 2 * 128 * 128 * 384 and attention["parameters"] == 0
+    assert found["total"]["macs"] == sum(c["macs"] for c in found["components"])
+
+
+def test_profile_times_components(autocomp, monkeypatch):
+    student = random_student()
+    monkeypatch.setattr("autocomp.cli.profile._encoder", lambda model: (student.encoder, ""))
+    out = autocomp("profile", "tiny", "--tokens", "8", "--repeats", "2")[1]
+    assert out.splitlines()[-1].startswith("total") and "peak MB" in out
+    found = json.loads(autocomp("profile", "tiny", "--tokens", "8", "--repeats", "2", "--json")[1])
+    assert found["total"]["ms"] > 0 and found["total"]["parameters"] == sum(
+        c.parameters for c in analytic(student.encoder.shape, 8)
+    )
+    assert isinstance(student.encoder, Encoder)
+
+
+def test_profile_wrong_input(autocomp, tmp_path):
+    assert autocomp("profile", "minilm-l6", "--tokens", "600")[0] == 2
+    assert autocomp("profile", "minilm-l6", "--repeats", "0")[0] == 2
+    assert autocomp("profile", tmp_path / "none")[0] == 2
