@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autocomp.artifact.files import file_bytes
 from autocomp.measurement import Measurement
+from autocomp.measures._subject import Subject
 
 
 def artifact_size(folder: str | Path) -> Measurement:
@@ -18,4 +19,6 @@ def artifact_size(folder: str | Path) -> Measurement:
     return Measurement(float(sum(sizes.values())), "bytes", details={name: float(size) for name, size in sizes.items()})
 
 
-measure = artifact_size
+def measure(subject: Subject) -> Measurement:
+    """Size of the subject's folder."""
+    return artifact_size(subject.folder)

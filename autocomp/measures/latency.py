@@ -9,6 +9,7 @@ import numpy as np
 
 from autocomp.errors import MeasurementError
 from autocomp.measurement import Measurement
+from autocomp.measures._subject import Subject
 
 
 def time_interleaved(
@@ -85,4 +86,6 @@ def _turn(run: Callable[[int], object], inputs: int, clock: Callable[[], float])
     return taken
 
 
-measure = latency
+def measure(subject: Subject) -> Measurement:
+    """Latency of the subject's run."""
+    return latency(subject.times_ms, subject.device)

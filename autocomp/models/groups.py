@@ -35,6 +35,8 @@ def scaled_magnitudes(encoder: Encoder) -> dict[str, np.ndarray]:
     """|weight| over its matrix' standard deviation, flat, per group."""
     weights = dict(encoder.named_parameters())
     return {
-        group: np.concatenate([(weights[n].detach().abs() / weights[n].detach().std()).flatten().numpy() for n in names])
+        group: np.concatenate(
+            [(weights[n].detach().abs() / weights[n].detach().std()).flatten().numpy() for n in names]
+        )
         for group, names in linear_groups(encoder.shape).items()
     }

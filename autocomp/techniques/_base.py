@@ -26,9 +26,9 @@ class Stage(IntEnum):
     WIDTH = 30
     HIDDEN = 35
     RECOVERY = 40
-    EXITS = 50
     SPARSITY = 60
     NUMERICS = 70
+    EXITS = 80
 
 
 class Options(BaseModel):

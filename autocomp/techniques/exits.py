@@ -28,12 +28,9 @@ class ExitsOptions(Options):
 
 
 def set_threshold(student: Student, threshold: float) -> Student:
-    """The student leaving at `threshold`, or without exit heads when that is 1."""
-    from autocomp.models.slicing import keep_exits
-
-    if threshold >= OFF or not student.encoder.shape.exits:
-        return replace(student, encoder=keep_exits(student.encoder, ()), exit_threshold=None)
-    return replace(student, exit_threshold=threshold)
+    """The student leaving at `threshold`; at 1 its exit heads are left out of the file."""
+    leaves = threshold < OFF and bool(student.encoder.shape.exits)
+    return replace(student, exit_threshold=threshold if leaves else None)
 
 
 class Exits(Technique[ExitsOptions]):

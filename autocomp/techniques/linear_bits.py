@@ -52,21 +52,15 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
 
 
 def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
-    """The student with the linear weights of each group stored at its bits."""
+    """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
+    from autocomp.artifact.format import FLOAT32
     from autocomp.models.groups import linear_groups
 
     formats = dict(student.formats)
     for group, names in linear_groups(student.encoder.shape).items():
         for name in names:
-            sparse = name in formats and formats[name].sparse
-            formats[name] = replace(formats[name], bits=per_group[group]) if name in formats else _format(per_group[group], sparse)
+            formats[name] = replace(formats.get(name, FLOAT32), bits=per_group[group])
     return replace(student, formats=formats)
-
-
-def _format(bits: int, sparse: bool):  # noqa: ANN202 - the format's module is imported late
-    from autocomp.artifact.format import WeightFormat
-
-    return WeightFormat(bits, sparse)
 
 
 class LinearBits(Technique[LinearBitsOptions]):

@@ -1,0 +1,1 @@
+"""Who runs the jobs? A pool of processes on this machine; a cluster is another file."""

@@ -1,0 +1,15 @@
+"""How often the artifact gives the teacher's label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autocomp.measurement import Measurement
+from autocomp.measures._subject import Subject
+
+
+def measure(subject: Subject) -> Measurement:
+    """Fraction of inputs with equal labels, with its binomial standard error."""
+    equal = subject.logits.argmax(-1) == subject.teacher.argmax(-1)
+    value = float(equal.mean())
+    return Measurement(value, "fraction", float(np.sqrt(value * (1 - value) / len(equal))), len(equal))

@@ -1,0 +1,18 @@
+"""The task's metric of the artifact, with its standard error, and the paired difference to the teacher."""
+
+from __future__ import annotations
+
+from autocomp.measurement import Measurement
+from autocomp.measures._subject import Subject
+
+
+def measure(subject: Subject) -> Measurement:
+    """Score at batch 1; `details` has the teacher's score, the paired difference to it and that one's error."""
+    from autocomp.tasks import paired_difference, score_with_error
+
+    classes = subject.logits.shape[1]
+    ours, theirs = subject.logits.argmax(-1), subject.teacher.argmax(-1)
+    value, error = score_with_error(subject.metric, subject.labels, ours, classes)
+    difference, difference_error = paired_difference(subject.metric, subject.labels, ours, theirs, classes)
+    details = {"difference": difference, "difference_error": difference_error, "teacher": value - difference}
+    return Measurement(value, "fraction", error, len(subject.labels), details=details)

@@ -1,0 +1,1 @@
+"""What to try next, and how deep? Stages and their cache, sweeps, rungs, searchers, the study."""

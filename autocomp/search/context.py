@@ -1,0 +1,126 @@
+"""What every job of a study needs, addressed by stage keys, so that a worker can open it from one small file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp.search.stages import StageStore
+from autocomp.spec import DeviceProfile
+from autocomp.tasks import Example, TaskData
+
+if TYPE_CHECKING:
+    from autocomp.models.student import Student
+
+FILE = "context.json"
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is learnt from the teacher once a study.
+
+    Attributes:
+        importance: scores of its parts (`models/importance.py`).
+        pieces: how often each piece occurs in the training texts.
+        logits: `[n, C]` on the training split.
+        search_logits, held_out_logits: of the FP32 artifact, at batch 1.
+        latencies_ms: `[m]` of the FP32 artifact on the first m texts of the search split, when nothing else ran.
+    """
+
+    importance: Mapping[str, np.ndarray]
+    pieces: Mapping[str, int]
+    logits: np.ndarray
+    search_logits: np.ndarray
+    held_out_logits: np.ndarray
+    latencies_ms: np.ndarray
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """Everything that is the same for all jobs of a study."""
+
+    store: StageStore
+    data: TaskData
+    teacher: Student
+    teacher_key: str
+    teacher_artifact: Path
+    knowledge: Knowledge
+    device: DeviceProfile
+    machine: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class ContextKeys:
+    """A context as plain data: `RUN/context.json`."""
+
+    store: str
+    data: str
+    teacher: str
+    knowledge: str
+    baseline: str
+    device: dict[str, Any]
+    machine: str
+    seed: int
+
+    def write(self, run: Path) -> None:
+        """Write `context.json`, atomically."""
+        scratch = run / f".{FILE}"
+        scratch.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        scratch.replace(run / FILE)
+
+
+@lru_cache(maxsize=2)
+def open_context(run: Path) -> StudyContext:
+    """The context of a run directory; read once per process."""
+    from autocomp.models.student import load_student
+
+    keys = ContextKeys(**json.loads((run / FILE).read_text(encoding="utf-8")))
+    store = StageStore(Path(keys.store))
+    return StudyContext(
+        store=store,
+        data=read_data(store.folder(keys.data)),
+        teacher=load_student(store.folder(keys.teacher) / "student"),
+        teacher_key=keys.teacher,
+        teacher_artifact=store.folder(keys.baseline) / "teacher",
+        knowledge=_read_knowledge(store.folder(keys.knowledge), store.folder(keys.baseline)),
+        device=DeviceProfile(**keys.device),
+        machine=keys.machine,
+        seed=keys.seed,
+    )
+
+
+def write_data(data: TaskData, folder: Path) -> None:
+    """The task as `data.json.gz`, so that workers need neither its files nor its columns."""
+    fields = {k: getattr(data, k) for k in ("name", "labels", "metric", "train", "search", "held_out", "notes", "max_length")}
+    with gzip.open(folder / "data.json.gz", "wt", encoding="utf-8", compresslevel=3) as out:
+        json.dump(fields, out, ensure_ascii=False)
+
+
+def read_data(folder: Path) -> TaskData:
+    """Inverse of `write_data`."""
+    with gzip.open(folder / "data.json.gz", "rt", encoding="utf-8") as file:
+        fields = json.load(file)
+    splits = {s: tuple(Example(*row) for row in fields[s]) for s in ("train", "search", "held_out")}
+    return TaskData(**{**fields, **splits, "labels": tuple(fields["labels"]), "notes": tuple(fields["notes"])})
+
+
+def _read_knowledge(learnt: Path, baseline: Path) -> Knowledge:
+    from safetensors.numpy import load_file
+
+    arrays, seen = load_file(learnt / "arrays.safetensors"), load_file(baseline / "arrays.safetensors")
+    return Knowledge(
+        importance={k.removeprefix("importance."): v for k, v in arrays.items() if k.startswith("importance.")},
+        pieces=json.loads((learnt / "pieces.json").read_text(encoding="utf-8")),
+        logits=arrays["logits"],
+        search_logits=seen["search_logits"],
+        held_out_logits=seen["held_out_logits"],
+        latencies_ms=seen["latencies_ms"],
+    )

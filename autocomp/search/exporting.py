@@ -1,0 +1,75 @@
+"""From a recovered student and the cheap part of a plan to an artifact, as a stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp.artifact.files import save_artifact
+from autocomp.artifact.loader import load
+from autocomp.artifact.writer import write_model
+from autocomp.errors import ExportMismatch
+from autocomp.plan import CompressionPlan
+from autocomp.search.plans import cheap, convert
+from autocomp.search.recovered import technique_context
+from autocomp.search.scoring import texts_of
+from autocomp.search.simulate import simulate
+from autocomp.search.stages import StageResult
+from autocomp.search.teacher import manifest_of
+
+if TYPE_CHECKING:
+    from autocomp.models.student import Student
+    from autocomp.search.context import StudyContext
+
+CHECKED_TEXTS = 24
+LEAST_AGREEMENT = 0.75
+"""Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
+
+
+def artifact_stage(context: StudyContext, student: Student, key: str, plan: CompressionPlan) -> StageResult:
+    """The files of a plan on a recovered student (stage `key`), checked against PyTorch.
+
+    Raises:
+        ExportMismatch: the file answers differently from the student.
+    """
+    inputs = {"student": key, "plan": cheap(plan).to_json(), "data": context.data.fingerprint}
+
+    def build(folder: Path) -> dict[str, Any]:
+        converted, _ = convert(student, plan, technique_context(context))
+        export(context, converted, plan, folder / "artifact")
+        return {"agreement": check(context, converted, folder / "artifact")}
+
+    return context.store.make("artifact", inputs, build)
+
+
+def export(context: StudyContext, student: Student, plan: CompressionPlan, folder: Path) -> None:
+    """Write a converted student's artifact."""
+    from autocomp.models.encoder import plain_weights
+
+    weights = {name: w.float().numpy() for name, w in plain_weights(student.encoder).items()}
+    threshold = student.exit_threshold
+    model = write_model(student.encoder.shape, weights, student.formats, pairs=student.pairs, exit_threshold=threshold)
+    manifest = {**manifest_of(student, context.data), "plan": plan.to_json()}
+    save_artifact(folder, model, student.tokenizer.to_str(), manifest)
+
+
+def check(context: StudyContext, student: Student, folder: Path) -> float:
+    """Fraction of equal labels between the file and the PyTorch student on some real texts.
+
+    Raises:
+        ExportMismatch: below `LEAST_AGREEMENT`, or not numbers.
+    """
+    from autocomp.training.batches import encode
+
+    examples = context.data.search[:CHECKED_TEXTS]
+    expected = simulate(student, encode(student, examples)).logits
+    predictor = load(folder, context.device.threads)
+    found = np.concatenate([predictor.run(given)[0] for given in predictor.batches(texts_of(examples))])
+    if not np.isfinite(found).all():
+        raise ExportMismatch(f"{folder}: the file gives logits that are not numbers")
+    agreement = float((found.argmax(-1) == expected.argmax(-1)).mean())
+    if agreement < LEAST_AGREEMENT:
+        raise ExportMismatch(f"{folder}: {agreement:.0%} of labels equal the student's, at least {LEAST_AGREEMENT:.0%} must")
+    return agreement

@@ -1,0 +1,194 @@
+"""What a worker does: take a job as plain data, return records as plain data. No journal, no Optuna here."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocomp.budget import Fidelity
+from autocomp.errors import TrialError
+from autocomp.plan import CompressionPlan
+from autocomp.record import TrialRecord
+from autocomp.search.context import StudyContext, open_context
+from autocomp.space import Knob, SearchSpace
+
+if TYPE_CHECKING:
+    from autocomp.models.student import Student
+    from autocomp.search.scoring import TeacherClock
+
+POST_TRAINING, RECOVERY = "post_training", "recovery"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One student to make, sweep and measure.
+
+    Attributes:
+        id: `t0007`.
+        plan: structural and cheap steps as proposed.
+        rungs: fidelities to pass through, none for post-training.
+        sweep: how many further plans of the sweep are measured.
+        train_until, until: seconds since 1970 at which training, and the whole job, has to be finished.
+        source: who proposed it: `start`, `tpe`, `promotion` …
+    """
+
+    id: str
+    run: str
+    plan: CompressionPlan
+    rungs: tuple[Fidelity, ...]
+    knobs: Mapping[str, tuple[Any, ...]]
+    techniques: tuple[str, ...]
+    measures: tuple[str, ...]
+    sweep: int = 8
+    train_until: float = math.inf
+    until: float = math.inf
+    source: str = ""
+    threads: int = 1
+
+    @property
+    def kind(self) -> str:
+        """`recovery`, or `post_training` when nothing is trained."""
+        return RECOVERY if self.rungs else POST_TRAINING
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """How seriously its trial is taken."""
+        return self.rungs[-1] if self.rungs else Fidelity(rung=-1, steps=0)
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space it is a point of."""
+        return SearchSpace({k: Knob(tuple(v)) for k, v in self.knobs.items()}, self.techniques)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**asdict(self), "plan": self.plan.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        """Inverse of `to_json`."""
+        rungs = tuple(Fidelity(**r) for r in data["rungs"])
+        knobs = {k: tuple(v) for k, v in data["knobs"].items()}
+        lists = {k: tuple(data[k]) for k in ("techniques", "measures")}
+        return cls(**{**data, **lists, "plan": CompressionPlan.from_json(data["plan"]), "rungs": rungs, "knobs": knobs})
+
+
+@dataclass
+class JobResult:
+    """Records of one job and what it cost."""
+
+    job: str
+    records: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+def run_job(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Do a job; a trial that fails becomes a record with its reason."""
+    job, started = Job.from_json(data), time.time()
+    result = JobResult(job.id)
+    try:
+        for record in _records(job, result):
+            result.records.append(record.to_json())
+    except Exception as error:  # a failing trial is a record, never the end of a study
+        result.error = _reason(error)
+        if not result.records:
+            failed = TrialRecord(
+                f"{job.id}-0", job.plan, _point(job, job.plan), job.fidelity, "failed", source=job.source, error=result.error
+            )
+            result.records.append(failed.to_json())
+    result.seconds = time.time() - started
+    for record in result.records:
+        record["seconds"] = round(result.seconds / len(result.records), 3)
+    return asdict(result)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TrialError):
+        return f"{type(error).__name__}: {error}"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+
+
+def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
+    from autocomp.models.student import load_student
+    from autocomp.search.recovered import recovered_stage
+    from autocomp.search.sweep import sweep
+
+    _use_threads(job.threads)
+    run = Path(job.run)
+    context, tell = open_context(run), _teller(run, job.id)
+    stage, settled = recovered_stage(
+        context, job.plan, job.rungs, deadline=job.train_until, progress=lambda f: tell("recovery", 0.7 * f)
+    )
+    result.facts = {"student": stage.key, "was_cached": stage.was_cached, "plan": settled.to_json(), **stage.facts}
+    student = load_student(stage.folder / "student")
+    tell("sweep", 0.7)
+    plans = sweep(context, student, settled, job.space, job.sweep)
+    clock = _clock(run)
+    for i, plan in enumerate(plans):
+        if i and time.time() > job.until:
+            return
+        tell("measuring", 0.75 + 0.25 * i / len(plans))
+        yield _measured(job, context, student, stage.key, plan, f"{job.id}-{i}", clock)
+
+
+def _measured(
+    job: Job, context: StudyContext, student: Student, key: str, plan: CompressionPlan, name: str, clock: TeacherClock
+) -> TrialRecord:
+    from autocomp.search.exporting import artifact_stage
+    from autocomp.search.scoring import measure_artifact
+
+    artifact = artifact_stage(context, student, key, plan)
+    found = measure_artifact(context, artifact.folder / "artifact", clock, job.measures)
+    point = _point(job, plan)
+    return TrialRecord(
+        name, plan, point, job.fidelity, measurements=found, artifact=artifact.key, source=job.source, seed=context.seed
+    )
+
+
+def _point(job: Job, plan: CompressionPlan) -> dict[str, Any]:
+    from autocomp.search.plans import point_of
+
+    return point_of(plan, job.space)
+
+
+def _use_threads(threads: int) -> None:
+    import torch
+
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=1)
+def _clock(run: Path) -> TeacherClock:
+    from autocomp.search.scoring import TeacherClock, opened
+
+    context = open_context(run)
+    predictor, _ = opened(context.teacher_artifact, context.device.threads)
+    return TeacherClock(predictor, context.data.search, context.knowledge.latencies_ms)
+
+
+def progress_file(run: Path, job: str) -> Path:
+    """Where a job tells how far it is; one small file, replaced atomically."""
+    return run / "work" / f"{job}.json"
+
+
+def _teller(run: Path, job: str) -> Callable[[str, float], None]:
+    file = progress_file(run, job)
+    file.parent.mkdir(exist_ok=True)
+
+    def tell(text: str, fraction: float) -> None:
+        scratch = file.with_suffix(".tmp")
+        scratch.write_text(json.dumps({"job": job, "text": text, "fraction": round(fraction, 3), "at": time.time()}))
+        scratch.replace(file)
+
+    return tell

@@ -1,0 +1,133 @@
+"""From a point of the flat search space to a plan, and from a plan to a student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp.errors import InfeasiblePlan, SpecError
+from autocomp.plan import CompressionPlan, Step
+from autocomp.space import Knob, SearchSpace
+from autocomp.techniques import Context, techniques
+
+if TYPE_CHECKING:
+    from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+    from autocomp.spec import SpaceSpec
+
+
+def in_stage_order(names: list[str]) -> tuple[str, ...]:
+    """Technique names sorted by stage, then name."""
+    return tuple(sorted(names, key=lambda n: (techniques[n].stage, n)))
+
+
+def build_space(spec: SpaceSpec, shape: EncoderShape, source: str) -> SearchSpace:
+    """The joint space of the named techniques for a teacher, narrowed as the spec says.
+
+    Raises:
+        UnknownName: a technique that does not exist.
+        SpecError: a knob that does not exist, a value outside it, or two techniques that claim one part.
+    """
+    names = in_stage_order(list(spec.techniques))
+    _check_claims(names, source)
+    knobs: dict[str, Knob] = {}
+    for name in names:
+        declared = techniques[name].knobs(shape)
+        for option, wanted in spec.techniques[name].items():
+            key = f"techniques.{name}.{option}"
+            if option not in declared:
+                raise SpecError(source, key, f"is not a knob of {name} (known: {', '.join(declared)})")
+            declared[option] = declared[option].narrow(wanted, source, key)
+        knobs |= {f"{name}.{option}": knob for option, knob in declared.items()}
+    return SearchSpace(knobs, names)
+
+
+def _check_claims(names: tuple[str, ...], source: str) -> None:
+    claimed: dict[str, str] = {}
+    for name in names:
+        for part in techniques[name].touches:
+            if part in claimed:
+                raise SpecError(source, "techniques", f"{claimed[part]} and {name} both claim {part}; keep one")
+            claimed[part] = name
+
+
+def plan_of(point: Mapping[str, Any]) -> CompressionPlan:
+    """The plan of a point, `{technique.option: value}`; options not settled yet."""
+    options: dict[str, dict[str, Any]] = {}
+    for key, value in point.items():
+        name, option = key.split(".", 1)
+        options.setdefault(name, {})[option] = value
+    return CompressionPlan(tuple(Step(n, options[n]) for n in in_stage_order(list(options))))
+
+
+def point_of(plan: CompressionPlan, space: SearchSpace) -> dict[str, Any]:
+    """The space's point nearest to a plan."""
+    flat = {f"{s.technique}.{o}": v for s in plan.steps for o, v in s.options.items()}
+    return space.nearest(flat)
+
+
+def is_cheap(step: Step) -> bool:
+    """Whether a step only acts after recovery."""
+    return techniques[step.technique].is_cheap
+
+
+def structural(plan: CompressionPlan) -> CompressionPlan:
+    """The part of a plan that recovery depends on."""
+    return CompressionPlan(tuple(s for s in plan.steps if not is_cheap(s)))
+
+
+def cheap(plan: CompressionPlan) -> CompressionPlan:
+    """The part of a plan that any recovered student can be given."""
+    return CompressionPlan(tuple(s for s in plan.steps if is_cheap(s)))
+
+
+def prepare(student: Student, plan: CompressionPlan, context: Context) -> tuple[Student, CompressionPlan]:
+    """The student with all structural steps made, and the plan with their options settled.
+
+    Raises:
+        InfeasiblePlan: nothing would be left, or the parts do not fit.
+    """
+    settled = []
+    for step in structural(plan).steps:
+        technique = techniques[step.technique]
+        options = technique.settle(student, technique.parse(step.options, name=step.technique), context)
+        try:
+            student = technique.prepare(student, options, context)
+        except (ValueError, IndexError) as error:
+            raise InfeasiblePlan(f"{step.technique} {dict(step.options)}: {error}") from error
+        settled.append(Step(step.technique, options.model_dump(mode="json")))
+    return student, plan.replacing(settled)
+
+
+def convert(student: Student, plan: CompressionPlan, context: Context) -> tuple[Student, CompressionPlan]:
+    """The recovered student with all cheap steps made, and the plan with their options settled."""
+    settled = []
+    for step in cheap(plan).steps:
+        student, done = convert_step(student, step, context)
+        settled.append(done)
+    return student, plan.replacing(settled)
+
+
+def convert_step(student: Student, step: Step, context: Context) -> tuple[Student, Step]:
+    """One cheap step."""
+    technique = techniques[step.technique]
+    options = technique.settle(student, technique.parse(step.options, name=step.technique), context)
+    return technique.convert(student, options, context), Step(step.technique, options.model_dump(mode="json"))
+
+
+def describe(plan: CompressionPlan, teacher: EncoderShape) -> str:
+    """A plan in plain words: `2 of 6 layers · 3,000 pieces · 4-bit linears`."""
+    words = []
+    for step in plan.steps:
+        technique = techniques[step.technique]
+        words.append(technique.describe(technique.parse(step.options, name=step.technique), teacher))
+    return " · ".join(w for w in words if w) or "the teacher itself"
+
+
+def seeded(seed: int, *what: object) -> np.random.Generator:
+    """A generator that depends on the study's seed and on what it is for."""
+    from autocomp.plan import fingerprint
+
+    return np.random.default_rng([seed, int(fingerprint(what), 16)])

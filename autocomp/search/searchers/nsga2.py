@@ -1,0 +1,10 @@
+"""Evolution by non-dominated sorting (Deb et al. 2002, doi:10.1109/4235.996017)."""
+
+SUMMARY = "evolution by non-dominated sorting, NSGA-II"
+
+
+def sampler(seed: int):  # noqa: ANN201 - Optuna's type, imported late
+    """Optuna's NSGA-II with a small population: trainings are few."""
+    import optuna
+
+    return optuna.samplers.NSGAIISampler(population_size=16, seed=seed)

@@ -1,0 +1,105 @@
+"""Stages: results addressed by the content of all that made them, so that nothing is computed twice.
+
+A stage is a folder `STORE/kind-key/` with files and a `stage.json`. The key hashes the kind, its inputs (keys of parent
+stages, options, data fingerprint) and the code that computes students, so equal work is shared across trials, workers,
+resumes and studies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from autocomp.plan import fingerprint
+
+_PACKAGE = Path(__file__).parent.parent
+_CODE = ("models", "techniques", "training", "tasks", "artifact", "search")
+
+
+@cache
+def code_version() -> str:
+    """Hash of the sources that decide what a stage holds."""
+    digest = sha256()
+    for folder in _CODE:
+        for file in sorted((_PACKAGE / folder).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def default_store() -> Path:
+    """`$AUTOCOMP_CACHE`, or `~/.cache/autocomp`, sub-folder `stages`."""
+    root = os.environ.get("AUTOCOMP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autocomp"
+    return Path(root) / "stages"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage: its key, its folder, facts about it, and whether it was there already."""
+
+    key: str
+    folder: Path
+    facts: Mapping[str, Any]
+    was_cached: bool
+
+
+class StageStore:
+    """The stages in one folder; several processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.root.mkdir(parents=True, exist_ok=True)
+
+    def key(self, kind: str, inputs: Mapping[str, Any]) -> str:
+        """The name that a stage of these inputs has."""
+        return f"{kind}-{fingerprint({'kind': kind, 'inputs': inputs, 'code': code_version()})}"
+
+    def folder(self, key: str) -> Path:
+        """Where a stage lies, whether or not it exists."""
+        return self.root / key
+
+    def find(self, key: str) -> StageResult | None:
+        """A finished stage, or None."""
+        file = self.folder(key) / "stage.json"
+        if not file.is_file():
+            return None
+        return StageResult(key, file.parent, json.loads(file.read_text(encoding="utf-8"))["facts"], was_cached=True)
+
+    def make(
+        self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any] | None]
+    ) -> StageResult:
+        """The stage, built now if it is not there.
+
+        `build` writes files into the folder it is given and returns JSON facts. The folder takes its name only when
+        it is complete; if another process was first, its result is taken.
+        """
+        key = self.key(kind, inputs)
+        found = self.find(key)
+        if found:
+            return found
+        scratch = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=self.root))
+        try:
+            started = time.time()
+            facts = dict(build(scratch) or {})
+            record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
+            (scratch / "stage.json").write_text(json.dumps(record, default=list), encoding="utf-8")
+            return StageResult(key, _rename(scratch, self.folder(key)), facts, was_cached=False)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _rename(scratch: Path, folder: Path) -> Path:
+    try:
+        scratch.rename(folder)
+    except OSError:
+        if not (folder / "stage.json").is_file():
+            raise
+    return folder

@@ -1,0 +1,157 @@
+"""The teacher's stages: fine-tuned where it is not, what is learnt from it, and its files to compare with."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp.artifact.baseline import plain_int8
+from autocomp.artifact.files import save_artifact
+from autocomp.artifact.writer import write_model
+from autocomp.errors import BudgetError
+from autocomp.search.context import write_data
+from autocomp.search.scoring import run_over, time_teacher
+from autocomp.search.stages import StageResult, StageStore
+
+if TYPE_CHECKING:
+    from autocomp.models.loading import LoadedModel
+    from autocomp.models.student import Student
+    from autocomp.spec import DeviceProfile, StudySpec
+    from autocomp.tasks import TaskData
+
+IMPORTANCE_ROWS = 512
+Progress = Callable[[float], None]
+
+
+def data_stage(store: StageStore, data: TaskData) -> StageResult:
+    """The task's rows."""
+    return store.make("data", {"fingerprint": data.fingerprint, "name": data.name}, lambda f: write_data(data, f))
+
+
+def teacher_stage(
+    store: StageStore, loaded: LoadedModel, data: TaskData, spec: StudySpec, allowed_s: float, progress: Progress
+) -> StageResult:
+    """The teacher as a student folder, fine-tuned on the training split if its head was not.
+
+    Raises:
+        BudgetError: fine-tuning would take longer than `allowed_s` (judged from a few real steps).
+    """
+    from autocomp.models.student import save_student
+    from autocomp.training.fine_tuning import fine_tune
+
+    inputs = {"model": loaded.fingerprint, "data": data.fingerprint, "labels": data.labels, "max_length": data.max_length}
+    if not loaded.fine_tuned:
+        rate = spec.teacher_learning_rate
+        inputs |= {"epochs": spec.teacher_epochs, "learning_rate": rate, "seed": spec.seed}
+
+    def build(folder: Path) -> dict[str, Any]:
+        teacher, facts = loaded.student, {"fine_tuned_by": "its maker"}
+        if not loaded.fine_tuned:
+            _check_payable(teacher, data, spec, allowed_s)
+            rng = np.random.default_rng(spec.seed)
+            rate = spec.teacher_learning_rate
+            teacher, done = fine_tune(
+                teacher, data.train, epochs=spec.teacher_epochs, learning_rate=rate, rng=rng, progress=progress
+            )
+            facts = {"fine_tuned_by": "autocomp", "steps": done.steps, "train_s": done.seconds}
+        save_student(teacher, folder / "student")
+        return facts
+
+    return store.make("teacher", inputs, build)
+
+
+def _check_payable(teacher: Student, data: TaskData, spec: StudySpec, allowed_s: float) -> None:
+    from autocomp.training.fine_tuning import BATCH, fine_tune
+
+    if math.isinf(allowed_s):
+        return
+    steps = math.ceil(spec.teacher_epochs * len(data.train) / BATCH)
+    sample, rng = data.train[: BATCH * 6], np.random.default_rng(0)
+    _, done = fine_tune(teacher, sample, epochs=1, learning_rate=spec.teacher_learning_rate, rng=rng)
+    needed = done.seconds / done.steps * steps
+    if needed > 0.8 * allowed_s:
+        raise BudgetError(
+            f"fine-tuning the teacher ({steps} steps) needs about {needed:.0f} s, but the budget {spec.budget} leaves "
+            f"{allowed_s:.0f} s; give more, lower teacher_epochs ({spec.teacher_epochs:g}), or bring a fine-tuned model"
+        )
+
+
+def knowledge_stage(store: StageStore, teacher: Student, key: str, data: TaskData, seed: int) -> StageResult:
+    """Importance of the teacher's parts, its pieces' counts, and its logits on the training split."""
+    return store.make("knowledge", {"teacher": key, "seed": seed}, lambda f: _learn(teacher, data, seed, f))
+
+
+def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[str, Any]:
+    import time
+
+    from safetensors.numpy import save_file
+
+    from autocomp.models.importance import measure_importance
+    from autocomp.models.pieces import count_pieces
+    from autocomp.training.batches import collate, encode, in_order
+    from autocomp.training.inference import predict
+
+    encoded = encode(teacher, data.train)
+    started = time.time()
+    logits = predict(teacher, encoded, fast=True).logits
+    forward_s = time.time() - started
+    rows = np.random.default_rng(seed).permutation(len(data.train))[:IMPORTANCE_ROWS].tolist()
+    sample = encode(teacher, [data.train[i] for i in rows])
+    importance = measure_importance(teacher.encoder, (collate(teacher, sample, r) for r in in_order(sample, 32)))
+    save_file({"logits": logits, **{f"importance.{k}": v for k, v in importance.items()}}, folder / "arrays.safetensors")
+    texts = [t for e in data.train for t in (e.text, e.pair) if t is not None]
+    counts = count_pieces(teacher.tokenizer, texts)
+    (folder / "pieces.json").write_text(json.dumps(counts, ensure_ascii=False), encoding="utf-8")
+    return {"forward_s": forward_s, "texts": len(data.train), "tokens": float(encoded.lengths.mean())}
+
+
+def baseline_stage(
+    store: StageStore, teacher: Student, key: str, data: TaskData, device: DeviceProfile, machine: str
+) -> StageResult:
+    """The teacher's FP32 artifact and its plain int8 export, run over both splits at batch 1 on this machine."""
+    inputs = {"teacher": key, "device": device.model_dump(), "machine": machine, "data": data.fingerprint}
+    return store.make("baseline", inputs, lambda f: _export_and_run(teacher, data, device, f))
+
+
+def _export_and_run(teacher: Student, data: TaskData, device: DeviceProfile, folder: Path) -> dict[str, Any]:
+    from safetensors.numpy import save_file
+
+    from autocomp.models.encoder import plain_weights
+
+    weights = {name: w.float().numpy() for name, w in plain_weights(teacher.encoder).items()}
+    model = write_model(teacher.encoder.shape, weights, {}, pairs=teacher.pairs)
+    arrays: dict[str, np.ndarray] = {}
+    for name, file in (("teacher", model), ("plain_int8", plain_int8(model))):
+        save_artifact(folder / name, file, teacher.tokenizer.to_str(), manifest_of(teacher, data))
+        prefix = "" if name == "teacher" else "plain_int8_"
+        for split in ("search", "held_out"):
+            arrays[f"{prefix}{split}_logits"] = run_over(folder / name, getattr(data, split), device.threads).logits
+    arrays["latencies_ms"] = time_teacher(folder / "teacher", data.search, device.threads)
+    save_file(arrays, folder / "arrays.safetensors")
+    return {}
+
+
+def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
+    """What every manifest says of its student and data."""
+    return {
+        "labels": list(student.labels),
+        "max_length": student.max_length,
+        "pairs": student.pairs,
+        "task": data.name,
+        "metric": data.metric,
+        "data_fingerprint": data.fingerprint,
+    }
+
+
+def as_student(teacher: Student) -> Student:
+    """The teacher as the root of all students: positions beyond the task's longest text are gone."""
+    from autocomp.models.slicing import keep_positions
+
+    encoder = keep_positions(teacher.encoder, min(teacher.max_length, teacher.encoder.shape.positions))
+    return replace(teacher, encoder=encoder, origin=tuple(range(encoder.shape.depth)))
