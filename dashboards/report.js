@@ -20,6 +20,7 @@ const millis = (ms) => (known(ms) ? `${three(ms)} ms` : "–");
 const times = (x) => (known(x) ? `×${three(x)}` : "–");
 const fraction = (x) => (known(x) ? x.toFixed(4) : "–");
 const scoreOf = (m) => (known(m.score) ? m.score : m.search_score);
+const agreement = (m) => (known(m.held_out_agreement) ? m.held_out_agreement : m.agreement);
 const scoreText = (m) => fraction(scoreOf(m)) + (known(m.score_se) ? ` ± ${m.score_se.toFixed(4)}` : "");
 const points = (m) => {
   if (!known(m.score_difference)) return "–";
@@ -116,7 +117,9 @@ function chart(id, key, title) {
     xaxis: { ...axis, type: "log", title: { text: title, standoff: 8 }, dtick: "D2", tickformat: "~g" },
     yaxis: { ...axis, title: { text: safe(`${metric} (${split})`) }, range: window_() },
   };
-  Plotly.react(id, traces, layout, { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+  // Plotly 4 offers to upload the chart to its makers' server: this page sends nothing anywhere.
+  const removed = ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "autoScale2d"];
+  Plotly.react(id, traces, layout, { displaylogo: false, responsive: true, plotlyServerURL: "", modeBarButtonsToRemove: removed });
 }
 function window_() {
   // Hopeless candidates must not squeeze the front into a line: double-click shows everything.
@@ -140,7 +143,7 @@ const COLUMNS = [
   ["faster", (m) => m.times_faster, (m) => times(m.times_faster)],
   [metric, scoreOf, scoreText],
   ["points to teacher", (m) => m.score_difference, points],
-  ["agreement", (m) => m.agreement, (m) => fraction(m.agreement)],
+  ["agreement", agreement, (m) => fraction(agreement(m))],
   ["loads in", (m) => m.load_ms, (m) => millis(m.load_ms)],
   ["plan", (m) => m.describe, (m) => m.describe, "words"],
 ];

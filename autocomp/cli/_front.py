@@ -34,7 +34,8 @@ def row(name: str, member: Member) -> list[str]:
 
 def score(member: Member) -> str:
     """`0.9761 ± 0.0033`; the error only where it was measured on the same split."""
-    value, error = score_of(member), member.get("score_se")
+    value = score_of(member)
+    error = member.get("score_se" if member.get("score") is not None else "search_score_se")
     if value is None:
         return "–"
     return f"{value:.4f} ± {error:.4f}" if error is not None else f"{value:.4f}"

@@ -29,6 +29,8 @@ class Job:
         """Expected time left; None when nobody knows."""
         if self.left_s is not None:
             return self.left_s
+        if self.fraction and self.fraction > 0.1 and self.at:
+            return (now - self.at) * (1 - self.fraction) / self.fraction
         return None if self.expected_s is None else max(0.0, self.expected_s - (now - self.at))
 
 
@@ -95,6 +97,7 @@ class RunState:
 
     def _on_teacher(self, event: Mapping[str, Any], at: float) -> None:
         self._landmarks(event.get("members") or {})
+        self.jobs.clear()
 
     def _on_fidelities(self, event: Mapping[str, Any], at: float) -> None:
         self.rungs = event["rungs"]

@@ -46,6 +46,7 @@ class Knowledge:
 class StudyContext:
     """Everything that is the same for all jobs of a study."""
 
+    run: Path
     store: StageStore
     data: TaskData
     teacher: Student
@@ -85,6 +86,7 @@ def open_context(run: Path) -> StudyContext:
     keys = ContextKeys(**json.loads((run / FILE).read_text(encoding="utf-8")))
     store = StageStore(Path(keys.store))
     return StudyContext(
+        run=run,
         store=store,
         data=read_data(store.folder(keys.data)),
         teacher=load_student(store.folder(keys.teacher) / "student"),

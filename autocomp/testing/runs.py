@@ -28,11 +28,13 @@ def member(name: str, size: int, latency: float, score: float, describe: str, pa
         "score": score,
         "score_se": 0.0031,
         "search_score": score + 0.002,
+        "search_score_se": 0.0032,
         "score_difference": score - TEACHER_SCORE,
         "score_difference_se": 0.0024,
         "times_smaller": TEACHER_BYTES / size,
         "times_faster": TEACHER_MS / latency,
         "agreement": 1 - abs(score - TEACHER_SCORE) - 0.005,
+        "held_out_agreement": 1 - abs(score - TEACHER_SCORE) - 0.006,
         "path": path,
         "load_ms": 40.0,
     }

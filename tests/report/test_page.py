@@ -102,3 +102,8 @@ def test_a_wrong_part_is_named(tmp_path):
 def test_the_script_writes_no_markup():
     script = (shipped("dashboards") / "report.js").read_text(encoding="utf-8")
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", script)
+
+
+def test_no_button_uploads_the_chart():
+    script = (shipped("dashboards") / "report.js").read_text(encoding="utf-8")
+    assert 'plotlyServerURL: ""' in script and '"sendChartToCloud"' in script

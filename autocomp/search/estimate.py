@@ -1,0 +1,79 @@
+"""How long will it take? From the teacher's speed, corrected by what jobs really took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autocomp.budget import Fidelity
+from autocomp.search.rungs import RUNGS, ladder
+
+if TYPE_CHECKING:
+    from autocomp.models.shape import EncoderShape
+
+STEP_OVERHEAD_S = 0.015
+BACKWARD = 3.3
+"""A training step costs about this many forward passes."""
+UNITS = 18
+"""A whole ladder costs this many first rungs: 9 students at the first, 3 at the second, 1 at the third."""
+
+
+def block_weights(shape: EncoderShape) -> int:
+    """Weights of all layers that run: what decides time."""
+    per_block = [
+        4 * shape.hidden * b.heads * b.head_size + 2 * shape.hidden * b.feed_forward for b in shape.blocks
+    ]
+    return sum(per_block[i] for i in shape.order)
+
+
+@dataclass
+class Clock:
+    """Seconds of jobs.
+
+    Attributes:
+        per_weight_s: forward time of one text's one weight, in one worker's thread.
+        teacher_weights: weights of the teacher's layers.
+        latency_s: the teacher's latency; scoring is judged by it.
+        search_rows: texts scored per plan.
+    """
+
+    per_weight_s: float
+    teacher_weights: int
+    latency_s: float
+    search_rows: int
+    _ratios: list[float] = field(default_factory=list)
+
+    def step_s(self, weights: float, looks_inside: bool, batch: int) -> float:
+        """One recovery step of a student with so many weights."""
+        passes = BACKWARD * weights + (self.teacher_weights if looks_inside else 0)
+        return STEP_OVERHEAD_S + batch * passes * self.per_weight_s
+
+    def job_s(self, weights: float, steps: int, batch: int, looks_inside: bool, plans: int) -> float:
+        """A whole job: recovery, sweep and measuring, corrected by experience."""
+        scoring = plans * self.search_rows * self.latency_s * (0.05 + 0.5 * weights / self.teacher_weights)
+        raw = 4 + steps * self.step_s(weights, looks_inside, batch) + scoring
+        return raw * self.correction
+
+    @property
+    def correction(self) -> float:
+        """Median of real over expected seconds so far."""
+        return float(np.median(self._ratios)) if self._ratios else 1.0
+
+    def learn(self, expected_s: float, real_s: float) -> None:
+        """A job's real time, against what was expected when it was submitted."""
+        self._ratios.append(real_s / max(expected_s, 1e-3) * self.correction)
+
+
+def auto_ladder(clock: Clock, seconds: float, workers: int, batch: int = 32) -> tuple[Fidelity, ...]:
+    """Fidelities for the time left: a whole ladder fits once, with students of a third of the teacher's weights."""
+    step = clock.step_s(clock.teacher_weights / 3, looks_inside=False, batch=batch)
+    steps = max(60.0, seconds * workers / UNITS / step)
+    rounding = 10 ** max(1, int(np.log10(steps)) - 1)
+    return ladder(int(rounding * round(steps / rounding)) or rounding, batch, RUNGS)
+
+
+def given_ladder(steps: tuple[int, ...], batch: int = 32) -> tuple[Fidelity, ...]:
+    """Fidelities that a person fixed."""
+    return tuple(Fidelity(rung, total, batch) for rung, total in enumerate(sorted(steps)))

@@ -1,0 +1,168 @@
+"""The final front: candidates scored on the held-out split, timed together with nothing else running, copied out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp import pareto
+from autocomp.artifact.files import artifact_bytes, update_manifest
+from autocomp.artifact.operators import int8_linears, running_operators
+from autocomp.errors import ExportMismatch
+from autocomp.measures.latency import latency, times_faster
+from autocomp.search.judging import Judge, member
+from autocomp.search.landmarks import held_out_logits
+from autocomp.search.plans import describe
+from autocomp.search.scoring import run_over
+from autocomp.search.timing import time_folders
+from autocomp.tasks import paired_difference, score_with_error
+
+if TYPE_CHECKING:
+    from autocomp.executors.local import LocalExecutor
+    from autocomp.record import TrialRecord
+    from autocomp.search.context import StudyContext
+
+TIMING_S = 15.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One file on the held-out split: `logits` `[n, C]`, `times` `[rounds, texts]` in ms."""
+
+    folder: Path
+    logits: np.ndarray
+    times: np.ndarray
+
+
+def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """In a worker: logits of one artifact on the held-out split."""
+    from autocomp.search.context import open_context
+
+    context = open_context(Path(data["run"]))
+    run = run_over(Path(data["folder"]), context.data.held_out, context.device.threads)
+    return {"logits": run.logits.tolist()}
+
+
+def candidates(judge: Judge, records: Sequence[TrialRecord], most: int, seconds: float, rows: int) -> list[TrialRecord]:
+    """As many of the best records as can be scored and timed in the seconds left, at least one if there is any."""
+    while most > 1:
+        chosen = judge.front(records, most)
+        needed = sum(r.measurements["latency"].value for r in chosen) / 1e3 * rows + 2
+        if needed <= seconds or len(chosen) <= 1:
+            return chosen
+        most = min(most, len(chosen)) - 1
+    return judge.front(records, 1)
+
+
+def see(
+    context: StudyContext, run: Path, chosen: Sequence[TrialRecord], executor: LocalExecutor, timing_s: float = TIMING_S
+) -> dict[str, Seen]:
+    """Score the chosen on the held-out split in the workers, then time all of them and the landmarks together."""
+    folders = {r.id: context.store.folder(r.artifact or "") / "artifact" for r in chosen}
+    logits = dict(_scored(run, folders, executor))
+    executor.close()
+    landmarks = {name: context.teacher_artifact.parent / name for name in ("teacher", "plain_int8")}
+    folders = {**landmarks, **{name: folders[name] for name in logits}}
+    logits |= held_out_logits(context)
+    times = time_folders(folders, context.data.held_out, context.device.threads, timing_s)
+    return {name: Seen(folders[name], logits[name], times[name]) for name in folders}
+
+
+def _scored(run: Path, folders: Mapping[str, Path], executor: LocalExecutor):  # noqa: ANN202
+    waiting = [{"id": name, "run": str(run), "folder": str(folder)} for name, folder in folders.items()]
+    while waiting or executor.running:
+        while waiting and executor.free > 0:
+            executor.submit(waiting.pop(0))
+        for job, result, _ in executor.collect(1.0):
+            if result is not None:
+                yield job["id"], np.array(result["logits"], np.float32)
+
+
+def members(
+    context: StudyContext, judge: Judge, chosen: Sequence[TrialRecord], seen: Mapping[str, Seen]
+) -> list[dict[str, Any]]:
+    """Non-dominated members by final size, final latency and search score, smallest first; held-out figures added.
+
+    The held-out split chooses nothing: it is only shown.
+    """
+    shape = context.teacher.encoder.shape
+    found = [
+        {**member(r, describe(r.plan, shape)), **held_out_figures(context, seen, r.id)} for r in chosen if r.id in seen
+    ]
+    losses = np.array([[m["bytes"], m["latency_ms"], -m["search_score"]] for m in found]).reshape(-1, 3)
+    kept = [m for m, stays in zip(found, pareto.is_non_dominated(losses), strict=True) if stays] if found else []
+    kept.sort(key=lambda m: (m["bytes"], m["id"]))
+    return [{**m, "id": f"m{i:02d}"} for i, m in enumerate(kept, 1)]
+
+
+def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
+    """Score, error and paired difference on the held-out split; latency from the common timing."""
+    labels = np.array([e.label for e in context.data.held_out])
+    metric, classes = context.data.metric, len(context.data.labels)
+    ours, theirs = (seen[n].logits.argmax(-1) for n in (name, "teacher"))
+    score, error = score_with_error(metric, labels, ours, classes)
+    difference, difference_error = paired_difference(metric, labels, ours, theirs, classes)
+    timed, faster = latency(seen[name].times, context.machine), times_faster(seen["teacher"].times, seen[name].times)
+    return {
+        "score": score,
+        "score_se": error,
+        "score_difference": difference,
+        "score_difference_se": difference_error,
+        "held_out_agreement": float((ours == theirs).mean()),
+        "latency_ms": timed.value,
+        "latency_p50_ms": timed.details["p50"],
+        "latency_p95_ms": timed.details["p95"],
+        "latency_spread_ms": timed.spread,
+        "times_faster": faster.value,
+        "times_faster_spread": faster.spread,
+    }
+
+
+def write_out(
+    context: StudyContext, run: Path, found: Sequence[dict[str, Any]], seen: Mapping[str, Seen]
+) -> list[dict[str, Any]]:
+    """Copy each member to `RUN/front/ID` with its measurements in the manifest; members with sizes of what lies there.
+
+    Raises:
+        ExportMismatch: a file whose plan says int8 runs no int8 product.
+    """
+    teacher_bytes = artifact_bytes(seen["teacher"].folder)
+    done = []
+    for one in found:
+        folder = run / "front" / one["id"]
+        _copy(seen[one["record"]].folder, folder)
+        check_operators(folder)
+        figures = {k: one[k] for k in ("score", "score_se", "latency_ms", "latency_p95_ms", "times_faster")}
+        update_manifest(folder, measurements={**figures, "device": context.device.name, "machine": context.machine})
+        size = artifact_bytes(folder)
+        done.append({**one, "bytes": size, "times_smaller": teacher_bytes / size, "path": f"front/{one['id']}"})
+    return done
+
+
+def _copy(source: Path, target: Path) -> None:
+    scratch = target.parent / f".{target.name}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, scratch)
+    scratch.rename(target)
+
+
+def check_operators(folder: Path) -> None:
+    """Refuse a file in which the runtime silently runs FP32 where int8 weights are stored."""
+    model = folder / "model.onnx"
+    stored = b"DynamicQuantizeLinear" in model.read_bytes()
+    if stored and int8_linears(running_operators(model)) == 0:
+        raise ExportMismatch(f"{model}: stores int8 products, but the runtime's optimised graph has none")
+
+
+def rank_agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
+    """Spearman's rank correlation between search score and held-out score over the members."""
+    if len(found) < 3:
+        return {"search_vs_held_out": None, "members": len(found)}
+    ranks = [np.argsort(np.argsort([m[key] for m in found])) for key in ("search_score", "score")]
+    return {"search_vs_held_out": float(np.corrcoef(*ranks)[0, 1]), "members": len(found)}

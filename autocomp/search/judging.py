@@ -1,0 +1,99 @@
+"""Which records are better? Losses, feasibility, candidates for the front, members as the reports show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp import pareto
+
+if TYPE_CHECKING:
+    from autocomp.measurement import Measurement
+    from autocomp.objective import Objective
+    from autocomp.record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Losses relative to the teacher, everything minimised.
+
+    Sizes and times count by the logarithm of their ratio to the teacher's, scores by the difference to it: ten times
+    smaller is as much again after the first ten times, one point less is one point less.
+
+    Attributes:
+        objectives: of the study.
+        teacher: the teacher's values, one per objective.
+    """
+
+    objectives: tuple[Objective, ...]
+    teacher: tuple[float, ...]
+
+    def losses(self, measurements: dict[str, Measurement]) -> np.ndarray:
+        """`[m]`."""
+        return np.array([self._loss(o, o.value(measurements), t) for o, t in zip(self.objectives, self.teacher, strict=True)])
+
+    def of(self, records: Sequence[TrialRecord]) -> np.ndarray:
+        """`[n, m]` of complete records."""
+        return np.array([self.losses(dict(r.measurements)) for r in records]).reshape(-1, len(self.objectives))
+
+    @property
+    def reference(self) -> np.ndarray:
+        """The hypervolume's reference point, `[m]`."""
+        worst = [o.worst_times_teacher for o in self.objectives]
+        return np.array(
+            [math.log(w) if _is_ratio(o) else abs(t) * (w - 1) for o, t, w in zip(self.objectives, self.teacher, worst, strict=True)]
+        )
+
+    def is_feasible(self, record: TrialRecord) -> bool:
+        """Whether a record is complete and within every limit."""
+        measured = dict(record.measurements)
+        return record.status == "complete" and all(o.is_feasible(o.value(measured)) for o in self.objectives)
+
+    def front(self, records: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
+        """At most `most` non-dominated feasible records, well spread; one per plan, the best-trained."""
+        usable = list({r.plan.fingerprint: r for r in sorted(records, key=lambda r: r.fidelity.steps) if self.is_feasible(r)}.values())
+        if not usable:
+            return []
+        losses = self.of(usable)
+        rows = np.flatnonzero(pareto.is_non_dominated(losses))
+        rows = rows[np.all(losses[rows] < self.reference, axis=1)] if np.any(np.all(losses[rows] < self.reference, axis=1)) else rows
+        return [usable[rows[i]] for i in pareto.thin(losses[rows], most)]
+
+    def hypervolume(self, records: Sequence[TrialRecord]) -> float:
+        """Of the records' losses."""
+        return pareto.hypervolume(self.of(records), self.reference) if records else 0.0
+
+    def _loss(self, objective: Objective, value: float, teacher: float) -> float:
+        if _is_ratio(objective):
+            return objective.to_loss(math.log(max(value, 1e-12) / max(teacher, 1e-12)))
+        return objective.to_loss(value - teacher)
+
+
+def _is_ratio(objective: Objective) -> bool:
+    return objective.direction == "minimize"
+
+
+def member(record: TrialRecord, describe: str, name: str | None = None) -> dict[str, Any]:
+    """A record as the reports show it; held-out figures come with the final front."""
+    m = record.measurements
+    latency, score = m["latency"], m["task_score"]
+    return {
+        "id": name or record.id,
+        "record": record.id,
+        "describe": describe,
+        "plan": record.plan.to_json(),
+        "fidelity": record.fidelity.to_json(),
+        "bytes": int(m["artifact_size"].value),
+        "gzip_bytes": int(m["compressed_size"].value),
+        "latency_ms": latency.value,
+        "latency_p50_ms": latency.details["p50"],
+        "latency_p95_ms": latency.details["p95"],
+        "search_score": score.value,
+        "search_score_se": score.spread,
+        "agreement": m["agreement"].value,
+        "load_ms": m["load_time"].value,
+    }

@@ -1,0 +1,260 @@
+"""The study's loop: ask, submit, collect, journal, tell, promote; until the budget's reserve is reached."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocomp.budget import Fidelity
+from autocomp.plan import CompressionPlan, canonical
+from autocomp.record import Journal, TrialRecord
+from autocomp.search.context import StudyContext, open_context
+from autocomp.search.estimate import Clock, block_weights
+from autocomp.search.jobs import Job, progress_file
+from autocomp.search.judging import Judge, member
+from autocomp.search.plans import describe, plan_of, prepare, structural
+from autocomp.search.recovered import technique_context
+from autocomp.search.rungs import Finished, promotion
+from autocomp.search.searchers import Searcher
+from autocomp.search.spending import Purse
+from autocomp.search.teacher import as_student
+from autocomp.space import SearchSpace
+
+if TYPE_CHECKING:
+    from autocomp.executors.local import LocalExecutor
+    from autocomp.models.shape import EncoderShape
+
+POLL_S = 0.5
+SWEEP = 8
+LEAST_TRAINING_S = 15.0
+SQUEEZE = 0.4
+"""A recovery is started if at least this part of the time it wants is left; its schedule is then compressed."""
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Loop:
+    """Everything the loop works with; it decides nothing by itself that is not in `rungs`, `judging` or the searcher."""
+
+    run: Path
+    context: StudyContext
+    space: SearchSpace
+    journal: Journal
+    purse: Purse
+    searcher: Searcher
+    judge: Judge
+    clock: Clock
+    rungs: tuple[Fidelity, ...]
+    measures: tuple[str, ...]
+    executor: LocalExecutor
+    reserve_s: float
+    members: int
+    listen: Listener | None = None
+    queue: list[Job] = field(default_factory=list)
+    records: list[TrialRecord] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
+    students: dict[str, CompressionPlan] = field(default_factory=dict)
+    promoted: dict[int, set[str]] = field(default_factory=dict)
+    expected: dict[str, float] = field(default_factory=dict)
+    jobs: int = 0
+    _start: list[Job] = field(default_factory=list)
+
+    def go(self) -> str:
+        """Run until nothing more fits; the reason why it ended."""
+        reason = "budget spent"
+        while True:
+            reason = self._fill() or reason
+            if not self.executor.running:
+                return reason
+            for job, result, error in self.executor.collect(POLL_S):
+                self.absorb(Job.from_json(job), result, error)
+            self._show_progress()
+
+    def _fill(self) -> str | None:
+        """Start jobs while workers are free; the reason if no more will come."""
+        while self.executor.free > 0:
+            if self.purse.trials_left() <= len(self.executor.running):
+                return "all trials done"
+            job = self._next()
+            if job is None:
+                return "space exhausted" if self._time_left() > LEAST_TRAINING_S and not self.executor.running else None
+            self._submit(job)
+        return None
+
+    def _time_left(self) -> float:
+        return self.purse.seconds_left() - self.reserve_s
+
+    def _next(self) -> Job | None:
+        """The next job that fits: queued ones, then promotions, then proposals."""
+        while self.queue:
+            job = self.queue.pop(0)
+            if self._fits(job):
+                return job
+        owed = promotion(self.finished, self.promoted, len(self.rungs) - 1, self.judge.reference)
+        if owed:
+            job = self._job(self.students[owed[0]], self.rungs[: owed[1] + 1], "promotion")
+            if self._fits(job):
+                self.promoted.setdefault(owed[1] - 1, set()).add(owed[0])
+                return job
+        return self._proposed()
+
+    def _proposed(self) -> Job | None:
+        if self._time_left() < LEAST_TRAINING_S:
+            return None
+        asked = self.searcher.ask(plan_of)
+        job = self._job(plan_of(asked[0]), self.rungs[:1], asked[1]) if asked else None
+        return job if job and self._fits(job) else None
+
+    def _fits(self, job: Job) -> bool:
+        wanted = self.expected_s(job)
+        least = wanted if not job.rungs else max(LEAST_TRAINING_S, SQUEEZE * wanted)
+        return math.isinf(self._time_left()) or self._time_left() >= min(least, wanted)
+
+    def expected_s(self, job: Job) -> float:
+        """Seconds that a job should take."""
+        shape, _ = prepared(self.run, job.plan)
+        options = job.plan.options("distillation") or {}
+        inside = bool(options.get("hidden") or options.get("relations"))
+        steps = job.rungs[-1].steps - (job.rungs[-2].steps if len(job.rungs) > 1 else 0) if job.rungs else 0
+        batch = job.rungs[-1].batch if job.rungs else 32
+        return self.clock.job_s(block_weights(shape), steps, batch, inside, job.sweep + 1)
+
+    def _job(self, plan: CompressionPlan, rungs: tuple[Fidelity, ...], source: str) -> Job:
+        self.jobs += 1
+        knobs = {name: knob.values for name, knob in self.space.knobs.items()}
+        return Job(
+            id=f"t{self.jobs:04d}",
+            run=str(self.run),
+            plan=plan,
+            rungs=rungs,
+            knobs=knobs,
+            techniques=self.space.techniques,
+            measures=self.measures,
+            sweep=SWEEP,
+            source=source,
+            threads=self.executor.threads,
+        )
+
+    def starting_with(self, start: Sequence[Mapping[str, Any]]) -> Loop:
+        """Queue the space's known good points; those marked `post_training` are swept without recovery."""
+        for entry in start:
+            point = {k: v for k, v in entry.items() if k != "post_training"}
+            self._enqueue(point, () if entry.get("post_training") else self.rungs[:1], "start")
+        return self
+
+    def forget_queue(self) -> None:
+        """Queue nothing but what `continue_with` names."""
+        self._start, self.queue, self.jobs = self.queue, [], 0
+
+    def continue_with(self, unfinished: list[Job], started: set[str]) -> None:
+        """Queue interrupted jobs, then starting points that never began; new ids go on after the old ones."""
+        never = [job for job in self._start if job.id not in started]
+        self.queue = [*unfinished, *never]
+        self.jobs = max(int(name[1:]) for name in {*started, *(j.id for j in never)})
+
+    def job_of(self, started: Mapping[str, Any]) -> Job:
+        """The job of a `started` event."""
+        rungs = tuple(Fidelity(**r) for r in started["rungs"])
+        return replace(self._job(CompressionPlan.from_json(started["plan"]), rungs, started["source"]), id=started["job"])
+
+    def _enqueue(self, point: Mapping[str, Any], rungs: tuple[Fidelity, ...], source: str) -> None:
+        """Put a plan before all proposals."""
+        plan = plan_of(self.space.nearest(point))
+        self.searcher.seen(identity(plan))
+        self.queue.append(self._job(plan, rungs, source))
+
+    def _submit(self, job: Job) -> None:
+        wanted, left, now = self.expected_s(job), self._time_left(), time.time()
+        measuring = self.expected_s(replace(job, rungs=()))
+        until = math.inf if math.isinf(left) else now + left
+        ready = replace(job, train_until=max(now + 5, until - measuring), until=until)
+        self.expected[job.id] = min(wanted, left)
+        words = describe(prepared(self.run, job.plan)[1], self.context.teacher.encoder.shape)
+        self.journal.append(
+            "started",
+            job=job.id,
+            kind=job.kind,
+            plan=job.plan.to_json(),
+            describe=words,
+            fidelity=job.fidelity.to_json(),
+            rungs=[r.to_json() for r in job.rungs],
+            source=job.source,
+            expected_s=round(min(wanted, left), 1),
+        )
+        self.executor.submit(ready.to_json())
+
+    def absorb(self, job: Job, result: dict[str, Any] | None, error: str | None) -> None:
+        """Journal what a job brought, charge it, and let searcher and rungs know."""
+        result = result or _died(job, error or "unknown")
+        known = {r.id for r in self.records}
+        new = [TrialRecord.from_json(r) for r in result["records"] if r["id"] not in known]
+        for record in new:
+            self.journal.append("record", record=record.to_json())
+        held = result["seconds"] * self.executor.threads
+        self.purse.charge(job.kind, job=job.id, held_s=held, trials=1)
+        if not result["facts"].get("was_cached") and result["error"] is None:
+            self.clock.learn(self.expected.get(job.id, result["seconds"]), result["seconds"])
+        progress_file(self.run, job.id).unlink(missing_ok=True)
+        self.remember(job, new)
+        self.journal.append("candidates", members=self.candidates())
+
+    def remember(self, job: Job, records: list[TrialRecord]) -> None:
+        """Add finished records to everything that learns from them; also when a run is resumed."""
+        self.records += records
+        complete = [r for r in records if r.status == "complete"]
+        if job.source != "promotion":
+            for record in records:
+                losses = self.judge.of([record])[0] if record.status == "complete" else None
+                self.searcher.tell(record.point, losses)
+        name = identity(job.plan)
+        self.searcher.seen(name)
+        if complete and job.rungs:
+            self.students[name] = job.plan
+            self.finished.append(Finished(name, job.rungs[-1].rung, self.judge.of(complete)))
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """The present front on the search split, as members."""
+        shape = self.context.teacher.encoder.shape
+        return [member(r, describe(r.plan, shape)) for r in self.judge.front(self.records, self.members)]
+
+    def _show_progress(self) -> None:
+        for event in self._progress() if self.listen else ():
+            self.listen(event)  # type: ignore[misc]
+
+    def _progress(self) -> Iterator[dict[str, Any]]:
+        for job in self.executor.running:
+            try:
+                told = json.loads(progress_file(self.run, job["id"]).read_text())
+            except (OSError, ValueError):
+                continue
+            left = self.expected.get(job["id"], 0.0) * (1 - told["fraction"])
+            yield {"event": "progress", "at": time.time(), **told, "left_s": round(left, 1)}
+
+
+def identity(plan: CompressionPlan) -> str:
+    """What makes two plans one student: their structural part."""
+    return structural(plan).fingerprint
+
+
+def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, CompressionPlan]:
+    """Shape and settled plan of a plan's student."""
+    return _prepared(run, canonical(plan.to_json()))
+
+
+@lru_cache(maxsize=512)
+def _prepared(run: Path, text: str) -> tuple[EncoderShape, CompressionPlan]:
+    context, plan = open_context(run), CompressionPlan.from_json(json.loads(text))
+    student, settled = prepare(as_student(context.teacher), plan, technique_context(context))
+    return student.encoder.shape, settled
+
+
+def _died(job: Job, error: str) -> dict[str, Any]:
+    record = TrialRecord(f"{job.id}-0", job.plan, {}, job.fidelity, "failed", source=job.source, error=error)
+    return {"records": [record.to_json()], "seconds": 0.0, "facts": {}, "error": error}

@@ -1,0 +1,171 @@
+"""Before the search: everything checked, then the teacher made, learnt from and measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocomp.budget import Budget, parse_budget
+from autocomp.errors import BudgetError, RunFolderError
+from autocomp.measures import measures
+from autocomp.search.plans import build_space
+from autocomp.search.searchers import searchers
+from autocomp.search.stages import default_store
+from autocomp.spec import SpaceSpec, StudySpec, read_device, read_objective, read_space
+from autocomp.tasks import resolve_task
+
+if TYPE_CHECKING:
+    from autocomp.models.loading import LoadedModel
+    from autocomp.objective import Objective
+    from autocomp.space import SearchSpace
+    from autocomp.spec import DeviceProfile
+    from autocomp.tasks import TaskData
+
+REPORTED = ("artifact_size", "compressed_size", "latency", "task_score", "agreement", "load_time")
+"""Measures every record has, whether or not an objective asks for them."""
+SPARE_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study whose every name, value, file and column was looked at; nothing has been started."""
+
+    spec: StudySpec
+    budget: Budget
+    data: TaskData
+    loaded: LoadedModel
+    space_spec: SpaceSpec
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    device: DeviceProfile
+
+    @property
+    def measure_names(self) -> tuple[str, ...]:
+        """What each record measures."""
+        return tuple(dict.fromkeys([*REPORTED, *(o.measure for o in self.objectives)]))
+
+
+def check(spec: StudySpec) -> Checked:
+    """Load and check everything that a study names, cheapest first.
+
+    Raises:
+        InputError: one of its kinds, saying what is wrong, where, and the way out.
+    """
+    budget = parse_budget(spec.budget)
+    _check_gpu(budget, spec.budget)
+    device = read_device(spec.device, spec.include)
+    objectives = tuple(read_objective(name, spec.include) for name in spec.objectives)
+    for objective in objectives:
+        measures[objective.measure]
+    searchers[spec.searcher]
+    space_spec = read_space(spec.space, spec.include)
+    task = spec.task
+    columns = {k: getattr(task, k) for k in ("text", "pair", "label", "label_names", "metric")}
+    data = resolve_task(task.source, max_length=task.max_length, **columns)
+    from autocomp.models.loading import load_teacher
+
+    loaded = load_teacher(spec.model, data.labels, pairs=data.pairs, max_length=data.max_length)
+    space = build_space(space_spec, loaded.student.encoder.shape, spec.space)
+    _check_disk(default_store(), loaded)
+    return Checked(spec, budget, data, loaded, space_spec, space, objectives, device)
+
+
+def check_study(spec: StudySpec) -> dict[str, Any]:
+    """What `autocomp validate` prints of a study that is right."""
+    done = check(spec)
+    shape = done.loaded.student.encoder.shape
+    return {
+        "model": spec.model,
+        "fine_tuned": done.loaded.fine_tuned,
+        "layers": shape.depth,
+        "hidden": shape.hidden,
+        "vocabulary": shape.vocabulary,
+        **data_facts(done.data),
+        "space": spec.space,
+        "techniques": list(done.space.techniques),
+        "points": done.space.size,
+        "objectives": [o.name for o in done.objectives],
+        "device": done.device.name,
+        "budget": str(done.budget),
+    }
+
+
+def data_facts(data: TaskData) -> dict[str, Any]:
+    """What a run says of its data."""
+    return {
+        "name": data.name,
+        "labels": list(data.labels),
+        "metric": data.metric,
+        **{split: len(getattr(data, split)) for split in ("train", "search", "held_out")},
+        "notes": list(data.notes),
+        "fingerprint": data.fingerprint,
+    }
+
+
+def _check_gpu(budget: Budget, text: str) -> None:
+    if budget.gpu_s is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BudgetError(f"budget {text!r} counts GPUs, but this machine has none that torch sees; use cpu-hours or 2h")
+
+
+def _check_disk(store: Path, loaded: LoadedModel) -> None:
+    needed = SPARE_BYTES + 6 * 4 * sum(p.numel() for p in loaded.student.encoder.parameters())
+    store.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(store).free
+    if free < needed:
+        raise RunFolderError(
+            f"{store}: a study of this model needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+            "free some, or set AUTOCOMP_CACHE to a larger disk"
+        )
+
+
+def new_run(out: Path) -> Path:
+    """Make a run directory.
+
+    Raises:
+        RunFolderError: there is something already.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunFolderError(f"{out} exists already and is never overwritten; choose another --out, or `autocomp resume {out}`")
+    out.mkdir(parents=True, exist_ok=True)
+    return out.resolve()
+
+
+def machine_facts() -> dict[str, Any]:
+    """Cores, processor and instruction sets that decide speed."""
+    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in lines.items()}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    return {
+        "cpu": fields.get("model name", platform.processor() or platform.machine()),
+        "cores": len(os.sched_getaffinity(0)),
+        "instruction_sets": [f for f in wanted if f in flags],
+        "system": platform.platform(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the results."""
+    from importlib.metadata import version
+
+    names = ("autocomp", "torch", "onnxruntime", "onnx", "tokenizers", "transformers", "optuna", "numpy")
+    return {"python": platform.python_version(), **{name: _version(name, version) for name in names}}
+
+
+def _version(name: str, version: Any) -> str:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return str(version(name))
+    except PackageNotFoundError:
+        return "uninstalled checkout"

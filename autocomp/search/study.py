@@ -1,0 +1,271 @@
+"""One study from spec to front: set up, loop, final front; from the journal alone if it was interrupted."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autocomp.budget import Fidelity
+from autocomp.errors import RunFolderError
+from autocomp.executors.local import LocalExecutor, share_of_cores
+from autocomp.plan import CompressionPlan, fingerprint
+from autocomp.record import Journal, TrialRecord, read_events
+from autocomp.report.summary import summary
+from autocomp.search import front
+from autocomp.search.context import ContextKeys, StudyContext, open_context
+from autocomp.search.estimate import Clock, auto_ladder, block_weights, given_ladder
+from autocomp.search.jobs import Job, run_job
+from autocomp.search.judging import Judge
+from autocomp.search.landmarks import landmark_measurements, landmark_member
+from autocomp.search.loop import Listener, Loop, identity
+from autocomp.search.searchers import Searcher
+from autocomp.search.setup import Checked, check, check_study, data_facts, machine_facts, new_run, versions
+from autocomp.search.spending import Purse
+from autocomp.search.stages import StageStore, default_store
+from autocomp.search.teacher import baseline_stage, data_stage, knowledge_stage, teacher_stage
+from autocomp.spec import StudySpec
+
+if TYPE_CHECKING:
+    from autocomp.measurement import Measurement
+
+__all__ = ["check_study", "resume_study", "run_study"]
+
+Landmarks = dict[str, dict[str, "Measurement"]]
+
+
+def run_study(spec: StudySpec, out: Path, listen: Listener | None = None) -> dict[str, Any]:
+    """Search; leaves a run directory with journal and front, and returns its summary.
+
+    Raises:
+        InputError: something in the spec is wrong; nothing was started then.
+    """
+    if Path(out).exists():
+        new_run(out)
+    checked = check(spec)
+    run = new_run(out)
+    (run / "study.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+    journal = Journal(run / "journal.jsonl", listen)
+    journal.append(
+        "study",
+        spec=spec.model_dump(mode="json"),
+        data=data_facts(checked.data),
+        machine=machine_facts(),
+        versions=versions(),
+        out=str(run),
+    )
+    return _go_on(checked, run, journal, listen)
+
+
+def resume_study(out: Path, listen: Listener | None = None) -> dict[str, Any]:
+    """Go on with an interrupted study; a finished one is only summarised.
+
+    Raises:
+        RunFolderError: not a run directory.
+    """
+    run = Path(out).resolve()
+    if not (run / "study.json").is_file():
+        raise RunFolderError(f"{out} is not a run directory: it has no study.json")
+    if any(read_events(run / "journal.jsonl", "finished")):
+        return summary(run)
+    checked = check(StudySpec(**json.loads((run / "study.json").read_text(encoding="utf-8"))))
+    last = max((e["at"] for e in read_events(run / "journal.jsonl")), default=0.0)
+    journal = Journal(run / "journal.jsonl", listen)
+    journal.append("resumed")
+    return _go_on(checked, run, journal, listen, interrupted_after=last)
+
+
+def _go_on(
+    checked: Checked, run: Path, journal: Journal, listen: Listener | None, interrupted_after: float | None = None
+) -> dict[str, Any]:
+    workers, threads = share_of_cores(checked.spec.workers)
+    purse = Purse(checked.budget, journal, cores=workers * threads)
+    if interrupted_after is not None:
+        charged = [e["at"] for e in journal.events("charge")]
+        began = next(journal.events("study"))["at"]
+        purse.charge_lost(run, max([began, *charged]))
+    context = _prepare_teacher(checked, run, purse, listen)
+    landmarks = _measure_landmarks(context, checked, run, journal, purse)
+    executor = LocalExecutor(run_job, workers, threads)
+    try:
+        loop = _loop(checked, context, run, journal, purse, executor, landmarks, listen)
+        _replay(loop, journal)
+        reason = loop.go()
+        executor.close()
+        _finish(loop, checked, context, run, journal, landmarks)
+    finally:
+        executor.close()
+    journal.append("finished", reason=reason)
+    shutil.rmtree(run / "work", ignore_errors=True)
+    return summary(run)
+
+
+def _teller(listen: Listener | None, what: str) -> Callable[[float], None]:
+    def tell(fraction: float) -> None:
+        if listen:
+            listen({"event": "progress", "job": "teacher", "text": what, "fraction": round(fraction, 3)})
+
+    return tell
+
+
+def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener | None) -> StudyContext:
+    """Data, teacher, knowledge and baseline as stages; `context.json` names them."""
+    from autocomp.models.student import load_student
+
+    spec, data, store = checked.spec, checked.data, StageStore(default_store())
+    machine = fingerprint(machine_facts())
+    rows = data_stage(store, data)
+    tell = _teller(listen, "fine-tuning the teacher")
+    tell(0.0)
+    teacher = teacher_stage(store, checked.loaded, data, spec, purse.seconds_left(), tell)
+    purse.charge("teacher")
+    student = load_student(teacher.folder / "student")
+    _teller(listen, "learning from the teacher")(0.0)
+    learnt = knowledge_stage(store, student, teacher.key, data, spec.seed)
+    purse.charge("knowledge")
+    _teller(listen, "exporting and measuring the teacher")(0.0)
+    baseline = baseline_stage(store, student, teacher.key, data, checked.device, machine)
+    purse.charge("measuring")
+    device = checked.device.model_dump()
+    ContextKeys(
+        str(store.root), rows.key, teacher.key, learnt.key, baseline.key, device, machine, spec.seed
+    ).write(run)
+    open_context.cache_clear()
+    return open_context(run)
+
+
+def _measure_landmarks(
+    context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: Purse
+) -> Landmarks:
+    measured = landmark_measurements(context, checked.measure_names)
+    for name in measured:
+        front._copy(context.teacher_artifact.parent / name, run / name)
+    shown = {name: landmark_member(name, m, name) for name, m in measured.items()}
+    journal.append("teacher", name=checked.spec.model, members=shown)
+    purse.charge("measuring")
+    return measured
+
+
+def _loop(
+    checked: Checked,
+    context: StudyContext,
+    run: Path,
+    journal: Journal,
+    purse: Purse,
+    executor: LocalExecutor,
+    landmarks: Landmarks,
+    listen: Listener | None,
+) -> Loop:
+    judge = Judge(checked.objectives, tuple(o.value(landmarks["teacher"]) for o in checked.objectives))
+    clock = _clock(context, executor)
+    reserve = _reserve(context, purse.seconds_left())
+    searcher = Searcher(checked.space, len(checked.objectives), checked.spec.searcher, checked.spec.seed, identity)
+    rungs = _fidelities(checked, journal, clock, purse.seconds_left() - reserve, executor)
+    return Loop(
+        run=run,
+        context=context,
+        space=checked.space,
+        journal=journal,
+        purse=purse,
+        searcher=searcher,
+        judge=judge,
+        clock=clock,
+        rungs=rungs,
+        measures=checked.measure_names,
+        executor=executor,
+        reserve_s=reserve,
+        members=checked.spec.members,
+        listen=listen,
+        queue=[],
+    ).starting_with(checked.space_spec.start)
+
+
+def _clock(context: StudyContext, executor: LocalExecutor) -> Clock:
+    """Speeds from what the teacher's own stages took."""
+    store = context.store
+    keys = ContextKeys(**json.loads((Path(context.run) / "context.json").read_text(encoding="utf-8")))
+    facts = store.find(keys.knowledge).facts  # type: ignore[union-attr]
+    weights = block_weights(context.teacher.encoder.shape)
+    threads = max(1, executor.threads)
+    slower = max(1.0, 0.7 * executor.workers * threads / threads)
+    per_weight = facts["forward_s"] / facts["texts"] / weights * slower
+    latency = float(context.knowledge.latencies_ms.mean()) / 1e3
+    return Clock(per_weight, weights, latency, len(context.data.search))
+
+
+def _reserve(context: StudyContext, left: float) -> float:
+    """Seconds kept back for the final front: held-out scores of members a fifth as slow as the teacher, and timing."""
+    teacher_s = float(context.knowledge.latencies_ms.mean()) / 1e3
+    wanted = 12 + front.TIMING_S + 24 / 2 * len(context.data.held_out) * teacher_s / 5
+    return 0.0 if math.isinf(left) else min(wanted, 0.35 * left)
+
+
+def _fidelities(
+    checked: Checked, journal: Journal, clock: Clock, seconds: float, executor: LocalExecutor
+) -> tuple[Fidelity, ...]:
+    """Those of the journal if the study has begun, else given ones, else what fits the budget."""
+    begun = list(journal.events("fidelities"))
+    if begun:
+        return tuple(Fidelity(**r) for r in begun[-1]["rungs"])
+    if checked.spec.recovery_steps:
+        rungs = given_ladder(checked.spec.recovery_steps)
+    else:
+        trials = checked.budget.trials or 18
+        seconds = trials * 120.0 if math.isinf(seconds) else seconds
+        rungs = auto_ladder(clock, seconds, max(1, executor.workers))
+    journal.append("fidelities", rungs=[r.to_json() for r in rungs])
+    return rungs
+
+
+def _replay(loop: Loop, journal: Journal) -> None:
+    """Put a resumed loop where the journal says it was; jobs that were started and not finished come first."""
+    records: dict[str, list[TrialRecord]] = {}
+    for event in journal.events("record"):
+        record = TrialRecord.from_json(event["record"])
+        records.setdefault(record.id.rsplit("-", 1)[0], []).append(record)
+    charged = {e.get("job") for e in journal.events("charge")}
+    started = {e["job"]: e for e in journal.events("started")}
+    if not started:
+        return
+    loop.forget_queue()
+    unfinished = []
+    for name, event in started.items():
+        job = loop.job_of(event)
+        if name in charged:
+            loop.remember(job, records.get(name, []))
+            if job.source == "promotion":
+                loop.promoted.setdefault(job.rungs[-1].rung - 1, set()).add(identity(job.plan))
+        else:
+            loop.records += records.get(name, [])
+            unfinished.append(job)
+    loop.continue_with(unfinished, set(started))
+
+
+def _finish(
+    loop: Loop, checked: Checked, context: StudyContext, run: Path, journal: Journal, landmarks: Landmarks
+) -> None:
+    """Score, time and write the final front."""
+    seconds = max(5.0, min(loop.purse.seconds_left() - front.TIMING_S, 1e9)) * max(1, loop.executor.workers)
+    chosen = front.candidates(loop.judge, loop.records, checked.spec.members, seconds, len(context.data.held_out))
+    scorer = LocalExecutor(front.score_held_out, min(loop.executor.workers, len(chosen)), loop.executor.threads)
+    try:
+        seen = front.see(context, run, chosen, scorer)
+    finally:
+        scorer.close()
+    found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
+    shown = {
+        name: {**landmark_member(name, landmarks[name], name), **front.held_out_figures(context, seen, name)}
+        for name in ("teacher", "plain_int8")
+    }
+    loop.purse.charge("front")
+    kept = [r for r in chosen if r.id in {m["record"] for m in found}]
+    journal.append(
+        "front",
+        members=found,
+        **shown,
+        hypervolume=loop.judge.hypervolume(kept),
+        agreement=front.rank_agreement(found),
+    )
