@@ -77,16 +77,22 @@ class JsonEvents(Progress):
 class PlainLines(Progress):
     """A line an event, for logs; steps inside a job at most every ten seconds."""
 
-    _last_progress = 0.0
+    _said_at = 0.0
+    _said: tuple[Any, ...] = ()
 
     def show(self, event: Event) -> None:
         """Print the event's line, if it has one."""
-        if event["event"] == "progress":
-            if time.monotonic() - self._last_progress < PROGRESS_EVERY_S:
-                return
-            self._last_progress = time.monotonic()
+        if event["event"] == "progress" and not self._is_news(event):
+            return
         for text in lines(event, self.state):
             note(f"[{_clock(event, self.state)}] {text}")
+
+    def _is_news(self, event: Event) -> bool:
+        what = (event.get("job"), event.get("text"), event.get("fraction"))
+        if what == self._said or time.monotonic() - self._said_at < PROGRESS_EVERY_S:
+            return False
+        self._said, self._said_at = what, time.monotonic()
+        return True
 
 
 def _clock(event: Event, state: RunState) -> str:
