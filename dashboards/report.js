@@ -187,14 +187,17 @@ function budget() {
   const box = byId("budget");
   add(box, "p", `${duration(spent[kind])} of ${text || "no limit"} spent${kind === "wall_s" ? "" : ` (${kind.slice(0, 3).toUpperCase()} time)`}`);
   const bar = add(box, "div", null, "bar");
-  const tones = ["teacher", "member", "plain", "trial"];
+  const tones = ["teacher", "member", "plain", "trial", "ink", "soft"];
   Object.values(parts).forEach((part, i) => {
     const slice = add(bar, "i");
     slice.style.width = `${(100 * part[kind]) / total}%`;
     slice.style.background = `var(--${tones[i % tones.length]})`;
   });
   const list = add(box, "dl");
-  for (const [what, part] of Object.entries(parts)) fact(list, what, duration(part[kind]));
+  Object.entries(parts).forEach(([what, part], i) => {
+    fact(list, what, duration(part[kind]));
+    list.lastChild.previousSibling.style.boxShadow = `inset 3px 0 var(--${tones[i % tones.length]})`;
+  });
   const { jobs, complete, failed } = summary.trials;
   fact(list, "trials", `${jobs} jobs, ${complete} candidates measured, ${failed} failed`);
 }
@@ -218,7 +221,7 @@ function how() {
   fact(list, "instruction sets", Array.isArray(sets) ? sets.join(", ") : sets);
   fact(list, "hypervolume", known(summary.hypervolume) ? three(summary.hypervolume) : null);
   if (summary.agreement && typeof summary.agreement === "object")
-    for (const [name, value] of Object.entries(summary.agreement)) fact(list, name.replaceAll("_", " "), typeof value === "number" ? three(value) : String(value));
+    for (const [name, value] of Object.entries(summary.agreement)) fact(list, name.replaceAll("_", " "), typeof value === "number" ? (Number.isInteger(value) ? value : three(value)) : value);
   for (const [name, value] of Object.entries(run.versions)) fact(list, name, String(value));
 }
 function failures() {

@@ -75,10 +75,12 @@ class JsonEvents(Progress):
 
 
 class PlainLines(Progress):
-    """A line an event, for logs; steps inside a job at most every ten seconds."""
+    """A line an event, for logs; steps inside a job at most every ten seconds, and only when they moved."""
 
-    _said_at = 0.0
-    _said: tuple[Any, ...] = ()
+    def __init__(self, run: Path) -> None:
+        super().__init__(run)
+        self._said: dict[Any, tuple[Any, ...]] = {}
+        self._said_at: dict[Any, float] = {}
 
     def show(self, event: Event) -> None:
         """Print the event's line, if it has one."""
@@ -88,10 +90,11 @@ class PlainLines(Progress):
             note(f"[{_clock(event, self.state)}] {text}")
 
     def _is_news(self, event: Event) -> bool:
-        what = (event.get("job"), event.get("text"), event.get("fraction"))
-        if what == self._said or time.monotonic() - self._said_at < PROGRESS_EVERY_S:
+        job, what = event.get("job"), (event.get("text"), event.get("fraction"))
+        recent = time.monotonic() - self._said_at.get(job, -PROGRESS_EVERY_S) < PROGRESS_EVERY_S
+        if recent or what == self._said.get(job):
             return False
-        self._said, self._said_at = what, time.monotonic()
+        self._said[job], self._said_at[job] = what, time.monotonic()
         return True
 
 
@@ -130,7 +133,8 @@ def _started(event: Event, state: RunState) -> list[str]:
 
 def _progress(event: Event, state: RunState) -> list[str]:
     left = f", {duration(event['left_s'])} left" if event.get("left_s") is not None else ""
-    return [" ".join(filter(None, (event.get("job"), f"{event.get('text', '')}{left}")))]
+    done = f" {100 * event['fraction']:.0f} %" if event.get("fraction") else ""
+    return [f"{event.get('job') or 'study'}: {event.get('text') or 'at work'}{done}{left}"]
 
 
 def _record(event: Event, state: RunState) -> list[str]:

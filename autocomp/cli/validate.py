@@ -40,6 +40,8 @@ def lines(found: Mapping[str, Any], indent: str = "") -> list[str]:
     for key, value in found.items():
         if isinstance(value, Mapping):
             out += [f"{indent}{key}:", *lines(value, indent + "  ")]
+        elif isinstance(value, list | tuple) and any(" " in str(item) for item in value):
+            out += [f"{indent}{key}:", *(f"{indent}  - {item}" for item in value)]
         elif isinstance(value, list | tuple):
             out += [f"{indent}{key}: {', '.join(map(str, value))}"]
         else:

@@ -8,6 +8,7 @@ from rich.console import Console
 import autocomp as package
 from autocomp.cli import _flags
 from autocomp.cli._progress import view
+from autocomp.cli.validate import lines
 from autocomp.report.state import RunState
 from autocomp.spec import StudySpec, TaskSpec
 from autocomp.testing.runs import journal
@@ -114,7 +115,7 @@ def test_plain_lines(autocomp, study, tmp_path):
         "teacher: size 91.5 MB",
         "plain int8: size 23.4 MB",
         "start t0004: recovery, 4 of 6 layers · 8,000 pieces, about 30 s",
-        "t0001 recovery step 1/4, 4 s left",
+        "t0001: recovery step 1/4 25 %, 4 s left",
         "failed t0006-0: TrainingDiverged",
         "front: 9 of 39 candidates",
         "finished: budget spent",
@@ -168,3 +169,9 @@ def test_python_search_resume_and_run(study, tmp_path):
 
 def test_flags_and_overrides_speak_of_the_same_keys():
     assert {key for _, key, _, _ in _flags._FLAGS if "." not in key} <= set(StudySpec.model_fields)
+
+
+def test_sentences_stand_on_lines_of_their_own():
+    assert lines({"a": {"notes": ["one two", "three"], "names": ["x", "y"]}}) == [
+        "a:", "  notes:", "    - one two", "    - three", "  names: x, y",
+    ]  # fmt: skip
