@@ -25,6 +25,7 @@ from autocomp.search.searchers import Searcher
 from autocomp.search.spending import Purse
 from autocomp.search.teacher import as_student
 from autocomp.space import SearchSpace
+from autocomp.techniques import Stage, techniques
 
 if TYPE_CHECKING:
     from autocomp.executors.local import LocalExecutor
@@ -88,6 +89,12 @@ class Loop:
             self._submit(job)
         return None
 
+    @property
+    def first_rung(self) -> tuple[Fidelity, ...]:
+        """What a new student passes; nothing in a space without recovery."""
+        recovers = any(techniques[name].stage is Stage.RECOVERY for name in self.space.techniques)
+        return self.rungs[:1] if recovers else ()
+
     def _time_left(self) -> float:
         return self.purse.seconds_left() - self.reserve_s
 
@@ -109,7 +116,7 @@ class Loop:
         if self._time_left() < LEAST_TRAINING_S:
             return None
         asked = self.searcher.ask(plan_of)
-        job = self._job(plan_of(asked[0]), self.rungs[:1], asked[1]) if asked else None
+        job = self._job(plan_of(asked[0]), self.first_rung, asked[1]) if asked else None
         return job if job and self._fits(job) else None
 
     def _fits(self, job: Job) -> bool:
@@ -146,7 +153,7 @@ class Loop:
         """Queue the space's known good points; those marked `post_training` are swept without recovery."""
         for entry in start:
             point = {k: v for k, v in entry.items() if k != "post_training"}
-            self._enqueue(point, () if entry.get("post_training") else self.rungs[:1], "start")
+            self._enqueue(point, () if entry.get("post_training") else self.first_rung, "start")
         return self
 
     def forget_queue(self) -> None:

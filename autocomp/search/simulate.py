@@ -5,6 +5,7 @@ Only for screening: nothing on a front rests on it. Activations stay FP32 here, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,37 +88,39 @@ class _Bytes:
         return isinstance(other, _Bytes) and self._key == other._key
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _rounded(weight: _Bytes, bits: int) -> np.ndarray:
     return dequantize(*quantize(weight.weight, bits)).astype(np.float32)
 
 
 def estimated_bytes(student: Student) -> int:
     """Bytes of the weights in the file; tokenizer, manifest and graph are the same for all of one student's plans."""
-    total = 0
-    for name, weight in student.encoder.named_parameters():
-        if name.startswith("exits.") and student.exit_threshold is None:
-            continue
-        format = student.formats.get(name, FLOAT32)
-        zeros = _zeros(student.encoder, name) if format.sparse else 0
-        scales = 2 * weight.shape[0] if format.bits <= 8 else 0
-        total += packed_bytes(tuple(weight.shape), format, weight.numel() - zeros) + scales
-    return total
+    names = _sizes(student.encoder)
+    kept = [n for n in names if student.exit_threshold is not None or not n.startswith("exits.")]
+    return sum(_stored(student.encoder, n, student.formats.get(n, FLOAT32)) for n in kept)
 
 
-@lru_cache(maxsize=256)
-def _zeros(encoder: torch.nn.Module, name: str) -> int:
-    return int((encoder.get_parameter(name) == 0).sum())
+@lru_cache(maxsize=32)
+def _sizes(encoder: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in encoder.named_parameters()}
+
+
+@lru_cache(maxsize=8192)
+def _stored(encoder: torch.nn.Module, name: str, format: WeightFormat) -> int:
+    shape = _sizes(encoder)[name]
+    zeros = int((encoder.get_parameter(name) == 0).sum()) if format.sparse else 0
+    scales = 2 * shape[0] if format.bits <= 8 else 0
+    return packed_bytes(shape, format, math.prod(shape) - zeros) + scales
 
 
 def cost(student: Student, depth: float) -> float:
     """Multiply-adds per token, those in FP32 weighted, times the fraction of layers that ran: a latency to rank by."""
-    weights = dict(student.encoder.named_parameters())
-    each = []
-    for block in student.encoder.shape.order:
-        names = [n for n, w in weights.items() if n.startswith(f"blocks.{block}.") and w.ndim == 2]
-        each.append(sum(weights[n].numel() * _price(student.formats, n) for n in names))
-    return sum(each) * depth
+    sizes = _sizes(student.encoder)
+    price = {b: 0.0 for b in student.encoder.shape.order}
+    for name, shape in sizes.items():
+        if name.startswith("blocks.") and len(shape) == 2:
+            price[int(name.split(".")[1])] += math.prod(shape) * _price(student.formats, name)
+    return sum(price[b] for b in student.encoder.shape.order) * depth
 
 
 def _price(formats: Mapping[str, WeightFormat], name: str) -> float:

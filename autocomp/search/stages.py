@@ -22,14 +22,22 @@ from typing import Any
 from autocomp.plan import fingerprint
 
 _PACKAGE = Path(__file__).parent.parent
-_CODE = ("models", "techniques", "training", "tasks", "artifact", "search")
+CODE = {
+    "data": ("tasks",),
+    "teacher": ("models", "training"),
+    "knowledge": ("models", "training"),
+    "baseline": ("models", "artifact"),
+    "student": ("models", "training", "techniques"),
+    "artifact": ("models", "training", "techniques", "artifact"),
+}
+"""Packages whose sources decide what a kind of stage holds."""
 
 
 @cache
-def code_version() -> str:
-    """Hash of the sources that decide what a stage holds."""
+def code_version(kind: str) -> str:
+    """Hash of the sources that decide what a stage of this kind holds."""
     digest = sha256()
-    for folder in _CODE:
+    for folder in CODE[kind]:
         for file in sorted((_PACKAGE / folder).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
@@ -60,7 +68,7 @@ class StageStore:
 
     def key(self, kind: str, inputs: Mapping[str, Any]) -> str:
         """The name that a stage of these inputs has."""
-        return f"{kind}-{fingerprint({'kind': kind, 'inputs': inputs, 'code': code_version()})}"
+        return f"{kind}-{fingerprint({'kind': kind, 'inputs': inputs, 'code': code_version(kind)})}"
 
     def folder(self, key: str) -> Path:
         """Where a stage lies, whether or not it exists."""

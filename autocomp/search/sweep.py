@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 MEASURED_WIDTHS = (2, 3, 4)
 ALL_WIDTHS = (2, 3, 4, 5, 6, 8, 32)
-TOLERABLE = 0.5
-"""Nats of divergence beyond which a plan answers at random and is not worth measuring."""
+TOLERABLE = 0.1
+"""Nats of divergence beyond which a plan loses points of accuracy and is not worth measuring."""
+NOISE = 1e-3
+"""Nats below which two plans are equally good."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def calibration(context: StudyContext, student: Student) -> Encoded:
     from autocomp.training.batches import encode
 
     weights = sum(w.numel() for n, w in student.encoder.named_parameters() if n.startswith("blocks."))
-    rows = int(np.clip(5e8 / weights, 64, 256))
+    rows = int(np.clip(4e8 / weights, 48, 256))
     return encode(student, sample(context.data.train, rows, seeded(context.seed, "calibration")))
 
 
@@ -84,7 +86,7 @@ def screen(student: Student, plan: CompressionPlan, space: SearchSpace, data: En
     plain = replace(student, exit_threshold=None)
     reference = simulate(plain, data).logits
     names = in_stage_order([n for n in space.techniques if is_cheap(Step(n, {}))])
-    settings = {name: list(_settings(name, space)) for name in names}
+    settings = {name: [convert_step(plain, step, known)[1] for step in _settings(name, space)] for name in names}
     errors, depths = _alone(plain, settings, data, reference, known)
     base = CompressionPlan(tuple(s for s in plan.steps if not is_cheap(s)))
     return [
@@ -122,15 +124,15 @@ def _alone(
 def _combinations(
     student: Student, settings: Mapping[str, list[Step]], known: Context
 ) -> Iterator[tuple[tuple[Key, ...], tuple[Step, ...], Student]]:
-    """All combinations in stage order; what a prefix of steps made is shared by all that follow it."""
+    """All combinations of settled steps in stage order; what a prefix made is shared by all that follow it."""
     if not settings:
         yield (), (), student
         return
     name, *rest = settings
     for i, step in enumerate(settings[name]):
-        converted, settled = convert_step(student, step, known)
+        converted, _ = convert_step(student, step, known)
         for keys, steps, final in _combinations(converted, {n: settings[n] for n in rest}, known):
-            yield ((name, i), *keys), (settled, *steps), final
+            yield ((name, i), *keys), (step, *steps), final
 
 
 def _sum(errors: Mapping[Key, float], keys: tuple[Key, ...]) -> float:
@@ -144,7 +146,7 @@ def _product(depths: Mapping[Key, float], keys: tuple[Key, ...]) -> float:
 def promising(screened: list[Screened], most: int) -> list[CompressionPlan]:
     """At most `most` plans, well spread over the front of bytes, cost and error, the most accurate first."""
     usable = [s for s in screened if s.error <= TOLERABLE] or [min(screened, key=lambda s: s.error)]
-    losses = np.array([[np.log(s.nbytes), np.log(s.cost), np.sqrt(max(s.error, 1e-6))] for s in usable])
+    losses = np.array([[np.log(s.nbytes), np.log(s.cost), np.sqrt(max(s.error, NOISE))] for s in usable])
     front = np.flatnonzero(pareto.is_non_dominated(losses))
     kept = front[pareto.thin(losses[front], most)]
     return [usable[i].plan for i in sorted(kept, key=lambda i: usable[i].error)]

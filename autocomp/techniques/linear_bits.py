@@ -80,9 +80,9 @@ class LinearBits(Technique[LinearBitsOptions]):
         """Name the bits of each group of weights."""
         from autocomp.models.groups import group_sizes
 
-        sizes = group_sizes(student.encoder)
         if options.per_group is not None:
             return options
+        sizes = group_sizes(student.encoder)
         if options.bits in (*WIDTHS[-1:], 32) or not context.sensitivity:
             width = 32 if options.bits > 8 else max(w for w in WIDTHS if w <= options.bits)
             return options.model_copy(update={"per_group": dict.fromkeys(sizes, width)})

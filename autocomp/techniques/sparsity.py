@@ -29,7 +29,9 @@ class SparsityOptions(Options):
 
 def shared_out(magnitudes: dict[str, np.ndarray], fraction: float) -> dict[str, float]:
     """Fraction of each group that falls below one common threshold on its scaled magnitudes."""
-    threshold = np.quantile(np.concatenate(list(magnitudes.values())), fraction)
+    everything = np.concatenate(list(magnitudes.values()))
+    rank = int(fraction * (len(everything) - 1))
+    threshold = np.partition(everything, rank)[rank]
     return {group: round(float(np.mean(values < threshold)), 4) for group, values in magnitudes.items()}
 
 
@@ -48,7 +50,7 @@ def sparsify(student: Student, per_group: dict[str, float]) -> Student:
         for name in names if per_group[group] > 0 else ():
             with torch.no_grad():
                 size = weights[name].abs()
-                cut = torch.quantile(size.flatten()[: 2**24], per_group[group])
+                cut = torch.kthvalue(size.flatten(), 1 + int(per_group[group] * (size.numel() - 1))).values
                 weights[name].mul_(size >= cut)
             formats[name] = WeightFormat(formats[name].bits if name in formats else 32, sparse=True)
     return replace(student, encoder=encoder, formats=formats)

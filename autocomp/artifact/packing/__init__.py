@@ -7,6 +7,7 @@ Runtime folds it away at load and what runs is a plain int8 (or FP32) tensor.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +37,7 @@ class Packing(Protocol):
 packings: Registry[Packing] = Registry("packing", "autocomp.artifact.packing", "packing")
 
 
+@lru_cache(maxsize=64)
 def packing_for(format: WeightFormat) -> Packing:
     """The one packing that fits.
 
