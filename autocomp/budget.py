@@ -8,7 +8,8 @@ from typing import Any
 
 from autocomp.errors import BudgetError
 
-_SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
+_UNITS = {"s sec second": 1, "m min minute": 60, "h hour": 3600, "d day": 86400}
+_SECONDS = {name: seconds for names, seconds in _UNITS.items() for name in names.split()}
 _PART = re.compile(r"^(?P<amount>\d+(?:\.\d+)?)\s*(?:(?P<resource>gpu|cpu)-?)?(?P<unit>[a-z]+)$")
 RULE = "a budget is like 8gpu-hours, 20cpu-minutes, 45m, 2h, 40trials, or several joined by a comma"
 
@@ -62,7 +63,8 @@ def _parse_part(part: str, text: str) -> tuple[str, float]:
         if amount != int(amount):
             raise BudgetError(f"a number of trials must be whole; got {text!r}")
         return "trials", amount
-    seconds = _SECONDS.get(unit) or _SECONDS.get(unit.removesuffix("s"))
+    # `hours` but not `ms`: milliseconds must not pass for minutes.
+    seconds = _SECONDS.get(unit.removesuffix("s") if len(unit) > 2 else unit)
     if seconds is None:
         raise BudgetError(f"{RULE}; got {text!r}")
     return {"gpu": "gpu_s", "cpu": "cpu_s", None: "wall_s"}[resource], amount * seconds

@@ -26,7 +26,7 @@ def shipped(kind: str) -> Path:
 def folders(kind: str, include: Iterable[Path] = ()) -> list[Path]:
     """Folders searched for `kind`: the shipped one, `$AUTOCOMP_PATH`, then `include`.
 
-    Each user folder counts both itself and its sub-folder named `kind`.
+    Of a user's folder, the sub-folder named `kind` counts.
     """
     paths = [shipped(kind)]
     own = [Path(p) for p in os.environ.get("AUTOCOMP_PATH", "").split(os.pathsep) if p]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from autocomp.errors import SpecError
 from autocomp.measurement import Measurement
 
 
@@ -17,8 +18,7 @@ class Objective(BaseModel):
         measure: name of the measure that yields the number.
         options: of the measure (`statistic: p95`).
         direction: `minimize` or `maximize`.
-        worst: coordinate of the hypervolume reference point, as a multiple of the teacher's value
-            (a score's worst is `teacher - worst_drop`).
+        worst_times_teacher: coordinate of the hypervolume reference point, as a multiple of the teacher's value.
         limit: infeasible beyond it, in the measure's unit.
     """
 
@@ -32,10 +32,20 @@ class Objective(BaseModel):
     limit: float | None = None
 
     def value(self, measurements: dict[str, Measurement]) -> float:
-        """The number this criterion looks at: the measure's value or the named statistic."""
+        """The number this criterion looks at: the measure's value or the named statistic.
+
+        Raises:
+            SpecError: the measure gives no such statistic.
+        """
         measurement = measurements[self.measure]
         statistic = self.options.get("statistic")
-        return measurement.details[statistic] if statistic else measurement.value
+        if statistic is None:
+            return measurement.value
+        if statistic not in measurement.details:
+            known = ", ".join(sorted(measurement.details)) or "none"
+            rule = f"must be a statistic that {self.measure} gives ({known})"
+            raise SpecError(f"objective {self.name}", "options.statistic", rule, statistic)
+        return measurement.details[statistic]
 
     def to_loss(self, value: float) -> float:
         """The value as something to minimise: the only place where a sign is turned."""

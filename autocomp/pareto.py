@@ -6,6 +6,8 @@ points in two to four dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,8 @@ def is_non_dominated(losses: Losses) -> NDArray[np.bool_]:
     losses = np.atleast_2d(losses)
     weakly = np.all(losses[:, None] <= losses[None], axis=2)
     strictly = np.any(losses[:, None] < losses[None], axis=2)
-    return ~np.any(weakly & strictly, axis=0)
+    dominated: NDArray[np.bool_] = np.any(weakly & strictly, axis=0)
+    return ~dominated
 
 
 def ranks(losses: Losses) -> NDArray[np.int64]:
@@ -84,14 +87,13 @@ def knee(losses: Losses) -> int:
     return int(np.argmin(np.linalg.norm(scaled, axis=1)))
 
 
-def thin(losses: Losses, most: int, keep: set[int] = frozenset()) -> list[int]:  # type: ignore[assignment]
+def thin(losses: Losses, most: int, keep: Collection[int] = ()) -> list[int]:
     """At most `most` rows of a front that stay well spread: drops the most crowded one by one.
 
-    `keep` are rows never dropped; the ends of every column are kept by their infinite distance.
+    `keep` are rows never dropped, even if they are more than `most`; the ends of every column go last.
     """
     left = list(range(len(losses)))
-    while len(left) > most:
+    while len(left) > max(most, len(keep)):
         distance = crowding(losses[left])
-        distance[[i for i, row in enumerate(left) if row in keep]] = np.inf
-        left.pop(int(np.argmin(distance)))
+        left.pop(min((i for i, row in enumerate(left) if row not in keep), key=lambda i: distance[i]))
     return left

@@ -109,15 +109,17 @@ def read_events(file: Path, kind: str | None = None) -> Iterator[dict[str, Any]]
         RunFolderError: no journal there, or a damaged line before the last.
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError as error:
+        # Bytes: a crash may have cut the last line inside a character.
+        lines = file.read_bytes().split(b"\n")
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise RunFolderError(f"{file.parent}: is not a run directory: it has no {file.name}") from error
     for number, line in enumerate(lines[:-1], 1):
         try:
             event = json.loads(line)
-        except json.JSONDecodeError as error:
+            found = event["event"]
+        except (ValueError, KeyError, TypeError) as error:
             raise RunFolderError(f"{file}: line {number} is damaged ({error}); delete that line to go on") from error
-        if kind is None or event["event"] == kind:
+        if kind is None or found == kind:
             yield event
 
 

@@ -57,7 +57,11 @@ class Registry(Generic[T]):
         # Reading every installed package's entry points takes 15 ms: once per registry.
         if self._entry_points is None:
             points = importlib.metadata.entry_points(group=f"autocomp.{self.package.rsplit('.', 1)[-1]}")
-            self._entry_points = {point.name: point for point in points}
+            self._entry_points = {}
+            for point in points:
+                first = self._entry_points.setdefault(point.name, point)
+                if first.value != point.value:
+                    raise ValueError(f"{self.kind} {point.name!r} is defined twice: {first.value} and {point.value}")
         return self._entry_points
 
     def _load(self, name: str) -> T:
@@ -65,7 +69,9 @@ class Registry(Generic[T]):
         if name in own and name in foreign:
             raise ValueError(f"{self.kind} {name!r} is defined twice: {self.package}.{name} and {foreign[name].value}")
         if name in own:
-            return getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)
+            member: T = getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)
+            return member
         if name in foreign:
-            return foreign[name].load()
+            plugged: T = foreign[name].load()
+            return plugged
         raise UnknownName(self.kind, name, self.names())

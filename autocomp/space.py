@@ -24,20 +24,23 @@ class Knob:
     @property
     def is_numeric(self) -> bool:
         """Whether the values are ordered numbers."""
-        return all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.values)
+        return all(_is_number(v) for v in self.values)
 
     def contains(self, value: Any) -> bool:
         """Whether a value lies on the grid."""
-        return value in self.values
+        return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in self.values)
 
     def nearest(self, value: Any) -> Any:
         """The grid's value closest to one that need not lie on it."""
-        if not self.is_numeric or not isinstance(value, int | float):
+        if not self.is_numeric or not _is_number(value):
             return value if self.contains(value) else self.values[0]
         return min(self.values, key=lambda v: abs(v - value))
 
     def narrow(self, wanted: Any, source: str, key: str) -> Knob:
         """The part of the grid a person asked for: a list of values, `{min:, max:}`, or one fixed value.
+
+        Numbers may lie between the grid's. Whatever the order they are given in, the last value of the result
+        compresses least, and none occurs twice.
 
         Raises:
             SpecError: a value outside the knob, or nothing left.
@@ -50,19 +53,25 @@ class Knob:
                 raise SpecError(source, key, f"must be one of {self.describe()}", value)
         if not values:
             raise SpecError(source, key, "must list at least one value", wanted)
-        return replace(self, values=values)
+        return replace(self, values=self._ordered(values))
 
     def _allows(self, value: Any) -> bool:
-        numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        if self.is_numeric and numeric:
-            return min(self.values) <= value <= max(self.values)
+        if self.is_numeric:
+            return _is_number(value) and bool(min(self.values) <= value <= max(self.values))
         return self.contains(value)
+
+    def _ordered(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        if self.is_numeric:
+            return tuple(sorted(set(values), reverse=self.values[0] > self.values[-1]))
+        return tuple(v for v in self.values if v in values)
 
     def _between(self, wanted: Mapping[str, Any], source: str, key: str) -> Knob:
         unknown = set(wanted) - {"min", "max"}
         if unknown or not self.is_numeric:
             raise SpecError(source, key, "a mapping must have only `min` and `max`, of a numeric knob", dict(wanted))
         low, high = wanted.get("min", min(self.values)), wanted.get("max", max(self.values))
+        if not _is_number(low) or not _is_number(high):
+            raise SpecError(source, key, "`min` and `max` must be numbers", dict(wanted))
         kept = tuple(v for v in self.values if low <= v <= high)
         if not kept:
             raise SpecError(source, key, f"leaves none of {self.describe()}", dict(wanted))
@@ -71,6 +80,10 @@ class Knob:
     def describe(self) -> str:
         """Short text for messages and `autocomp list`."""
         return ", ".join(map(str, self.values))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

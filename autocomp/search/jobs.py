@@ -132,7 +132,7 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
     result.facts = {"student": stage.key, "was_cached": stage.was_cached, "plan": settled.to_json(), **stage.facts}
     student = load_student(stage.folder / "student")
     tell("sweep", 0.7)
-    plans = sweep(context, student, settled, job.space, job.sweep)
+    plans = sweep(context, student, settled, job.space, job.sweep, job.until)
     clock = _clock(run)
     for i, plan in enumerate(plans):
         if i and time.time() > job.until:

@@ -200,7 +200,8 @@ class Loop:
     def absorb(self, job: Job, result: dict[str, Any] | None, error: str | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
         result = result or _died(job, error or "unknown")
-        known = {r.id for r in self.records}
+        before = [r for r in self.records if r.id.startswith(f"{job.id}-")]
+        known = {r.id for r in before}
         new = [TrialRecord.from_json(r) for r in result["records"] if r["id"] not in known]
         for record in new:
             self.journal.append("record", record=record.to_json())
@@ -209,12 +210,12 @@ class Loop:
         if not result["facts"].get("was_cached") and result["error"] is None:
             self.clock.learn(self.expected.get(job.id, result["seconds"]), result["seconds"])
         progress_file(self.run, job.id).unlink(missing_ok=True)
-        self.remember(job, new)
+        self.records += new
+        self.remember(job, [*before, *new])
         self.journal.append("candidates", members=self.candidates())
 
     def remember(self, job: Job, records: list[TrialRecord]) -> None:
-        """Add finished records to everything that learns from them; also when a run is resumed."""
-        self.records += records
+        """Let everything learn that learns from a finished job's records; also when a run is resumed."""
         complete = [r for r in records if r.status == "complete"]
         if job.source != "promotion":
             for record in records:
@@ -258,7 +259,10 @@ def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, Compressio
 @lru_cache(maxsize=512)
 def _prepared(run: Path, text: str) -> tuple[EncoderShape, CompressionPlan]:
     context, plan = open_context(run), CompressionPlan.from_json(json.loads(text))
-    student, settled = prepare(as_student(context.teacher), plan, technique_context(context))
+    try:
+        student, settled = prepare(as_student(context.teacher), plan, technique_context(context))
+    except Exception:  # the worker will meet the same, and record it: only a guess at the time is wanted here
+        return context.teacher.encoder.shape, plan
     return student.encoder.shape, settled
 
 

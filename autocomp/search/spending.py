@@ -42,10 +42,16 @@ class Purse:
         self._since = now
         self._book(Charge(what, round(wall, 3), round(cpu, 3), round(wall * self.gpus, 3), trials), job)
 
-    def charge_lost(self, run: Path, last: float) -> None:
-        """Book what an interrupted study held after its last charge, until it last showed life."""
+    def charge_lost(self, run: Path, since: float, last: float) -> None:
+        """Book what an interrupted study held since its last charge, until it last showed life.
+
+        Args:
+            run: its folder; the progress files of its jobs are signs of life.
+            since: when the clock was last charged, seconds since 1970.
+            last: when its last event was written.
+        """
         alive = max([last, *(f.stat().st_mtime for f in (run / "work").glob("*.json"))])
-        lost = max(0.0, alive - last)
+        lost = max(0.0, alive - since)
         self._book(Charge("lost", round(lost, 3), round(lost * self.cores, 3), round(lost * self.gpus, 3)), None)
         self._since = time.time()
 

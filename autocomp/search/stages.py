@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -99,15 +99,15 @@ class StageStore:
             facts = dict(build(scratch) or {})
             record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
             (scratch / "stage.json").write_text(json.dumps(record, default=list), encoding="utf-8")
-            return StageResult(key, _rename(scratch, self.folder(key)), facts, was_cached=False)
+            _rename(scratch, self.folder(key))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        return replace(self.find(key), was_cached=False)  # type: ignore[type-var]
 
 
-def _rename(scratch: Path, folder: Path) -> Path:
+def _rename(scratch: Path, folder: Path) -> None:
     try:
         scratch.rename(folder)
     except OSError:
         if not (folder / "stage.json").is_file():
             raise
-    return folder

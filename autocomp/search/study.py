@@ -72,7 +72,7 @@ def resume_study(out: Path, listen: Listener | None = None) -> dict[str, Any]:
     if any(read_events(run / "journal.jsonl", "finished")):
         return summary(run)
     checked = check(StudySpec(**json.loads((run / "study.json").read_text(encoding="utf-8"))))
-    last = max((e["at"] for e in read_events(run / "journal.jsonl")), default=0.0)
+    last = max((e["at"] for e in read_events(run / "journal.jsonl") if e["event"] != "resumed"), default=0.0)
     journal = Journal(run / "journal.jsonl", listen)
     journal.append("resumed")
     return _go_on(checked, run, journal, listen, interrupted_after=last)
@@ -86,7 +86,7 @@ def _go_on(
     if interrupted_after is not None:
         charged = [e["at"] for e in journal.events("charge")]
         began = next(journal.events("study"))["at"]
-        purse.charge_lost(run, max([began, *charged]))
+        purse.charge_lost(run, since=max([began, *charged]), last=interrupted_after)
     context = _prepare_teacher(checked, run, purse, listen)
     landmarks = _measure_landmarks(context, checked, run, journal, purse)
     executor = LocalExecutor(run_job, workers, threads)
@@ -234,12 +234,13 @@ def _replay(loop: Loop, journal: Journal) -> None:
     unfinished = []
     for name, event in started.items():
         job = loop.job_of(event)
+        loop.records += records.get(name, [])
+        loop.searcher.seen(identity(job.plan))
+        if job.source == "promotion":
+            loop.promoted.setdefault(job.rungs[-1].rung - 1, set()).add(identity(job.plan))
         if name in charged:
             loop.remember(job, records.get(name, []))
-            if job.source == "promotion":
-                loop.promoted.setdefault(job.rungs[-1].rung - 1, set()).add(identity(job.plan))
         else:
-            loop.records += records.get(name, [])
             unfinished.append(job)
     loop.continue_with(unfinished, set(started))
 

@@ -6,6 +6,8 @@ bytes are exact, and latency is ranked by multiply-adds until it is measured.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ import numpy as np
 from autocomp import pareto
 from autocomp.models.groups import linear_groups
 from autocomp.plan import CompressionPlan, Step
-from autocomp.search.plans import cheap, convert_step, in_stage_order, is_cheap, seeded
+from autocomp.search.plans import convert, convert_step, in_stage_order, is_cheap, seeded
 from autocomp.search.recovered import sample, technique_context
 from autocomp.search.simulate import cost, estimated_bytes, simulate
 from autocomp.space import SearchSpace
@@ -31,8 +33,8 @@ MEASURED_WIDTHS = (2, 3, 4)
 ALL_WIDTHS = (2, 3, 4, 5, 6, 8, 32)
 TOLERABLE = 0.1
 """Nats of divergence beyond which a plan loses points of accuracy and is not worth measuring."""
-NOISE = 1e-3
-"""Nats below which two plans are equally good."""
+GRAIN = 0.03
+"""Step of the square root of the divergence below which two plans count as equally good."""
 
 
 @dataclass(frozen=True)
@@ -143,22 +145,38 @@ def _product(depths: Mapping[Key, float], keys: tuple[Key, ...]) -> float:
     return float(np.prod([depths[k] for k in keys]))
 
 
+def _grade(error: float) -> float:
+    return round(math.sqrt(max(error, 0.0)) / GRAIN)
+
+
 def promising(screened: list[Screened], most: int) -> list[CompressionPlan]:
     """At most `most` plans, well spread over the front of bytes, cost and error, the most accurate first."""
     usable = [s for s in screened if s.error <= TOLERABLE] or [min(screened, key=lambda s: s.error)]
-    losses = np.array([[np.log(s.nbytes), np.log(s.cost), np.sqrt(max(s.error, NOISE))] for s in usable])
+    losses = np.array([[np.log(s.nbytes), np.log(s.cost), _grade(s.error)] for s in usable])
     front = np.flatnonzero(pareto.is_non_dominated(losses))
     kept = front[pareto.thin(losses[front], most)]
     return [usable[i].plan for i in sorted(kept, key=lambda i: usable[i].error)]
 
 
-def sweep(context: StudyContext, student: Student, plan: CompressionPlan, space: SearchSpace, most: int) -> list[CompressionPlan]:
-    """Plans worth measuring on this student: the one asked for, then the promising ones."""
+def sweep(
+    context: StudyContext,
+    student: Student,
+    plan: CompressionPlan,
+    space: SearchSpace,
+    most: int,
+    until: float = math.inf,
+) -> list[CompressionPlan]:
+    """Plans worth measuring on this student: the one asked for, then the promising ones; only it when time is up."""
+    if time.time() > until:
+        return [settled(student, plan, technique_context(context))]
     data = calibration(context, student)
     known = sweep_context(context, student, data)
-    asked = CompressionPlan(plan.steps)
-    for step in cheap(plan).steps:
-        asked = asked.replacing([convert_step(student, step, known)[1]])
-    found = promising(screen(student, plan, space, data, known), most)
+    asked = settled(student, plan, known)
+    found = promising(screen(student, plan, space, data, known), most) if time.time() < until else []
     unique = {p.fingerprint: p for p in [asked, *found]}
     return list(unique.values())
+
+
+def settled(student: Student, plan: CompressionPlan, known: Context) -> CompressionPlan:
+    """The plan with every cheap option made explicit for this student."""
+    return convert(student, plan, known)[1]

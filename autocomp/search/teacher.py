@@ -73,7 +73,8 @@ def _check_payable(teacher: Student, data: TaskData, spec: StudySpec, allowed_s:
         return
     steps = math.ceil(spec.teacher_epochs * len(data.train) / BATCH)
     sample, rng = data.train[: BATCH * 6], np.random.default_rng(0)
-    _, done = fine_tune(teacher, sample, epochs=1, learning_rate=spec.teacher_learning_rate, rng=rng)
+    for _ in ("warm-up: the first steps choose kernels", "timed"):
+        _, done = fine_tune(teacher, sample, epochs=1, learning_rate=spec.teacher_learning_rate, rng=rng)
     needed = done.seconds / done.steps * steps
     if needed > 0.8 * allowed_s:
         raise BudgetError(

@@ -46,6 +46,10 @@ class Exits(Technique[ExitsOptions]):
         """Thresholds that people use, and none."""
         return {"threshold": Knob((0.8, 0.9, 0.95, 0.98, 0.99, OFF))}
 
+    def settle(self, student: Student, options: ExitsOptions, context: Context) -> ExitsOptions:
+        """A student without exit heads (one layer) leaves nowhere."""
+        return options if student.encoder.shape.exits else options.model_copy(update={"threshold": OFF})
+
     def convert(self, student: Student, options: ExitsOptions, context: Context) -> Student:
         """Set the threshold."""
         return set_threshold(student, options.threshold)
