@@ -1,7 +1,8 @@
 """Jobs in worker processes on this machine, or in this process where no workers are wanted.
 
 Each worker computes with its own share of the cores: on two cores, two one-threaded workers finish 1.4 times as many
-recoveries as one two-threaded worker (measured), and a worker that the system kills takes one trial with it, not the study.
+recoveries as one two-threaded worker (measured), and a worker that the system kills takes one trial with it, not the study:
+each is a pool of its own, because a pool gives up all its jobs when one of its processes dies.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ class LocalExecutor:
 
     def __init__(self, work: Callable[[Data], dict[str, Any]], workers: int, threads: int) -> None:
         self._work, self.workers, self.threads = work, workers, threads
-        self._pool: ProcessPoolExecutor | None = None
+        self._pools: list[ProcessPoolExecutor | None] = [None] * workers
         self._running: dict[Future[dict[str, Any]], Data] = {}
+        self._slots: dict[Future[dict[str, Any]], int] = {}
 
     @property
     def free(self) -> int:
@@ -44,46 +46,63 @@ class LocalExecutor:
     def submit(self, job: Data) -> None:
         """Start a job."""
         if self.workers == 0:
-            future: Future[dict[str, Any]] = Future()
-            future.set_result(self._work(job))
+            future = _done_here(self._work, job)
         else:
-            self._pool = self._pool or self._new_pool()
-            future = self._pool.submit(self._work, job)
+            slot = next(s for s in range(self.workers) if s not in self._slots.values())
+            future = self._start(slot, job)
+            self._slots[future] = slot
         self._running[future] = job
+
+    def _start(self, slot: int, job: Data) -> Future[dict[str, Any]]:
+        pool = self._pools[slot] or self._new_pool()
+        try:
+            future = pool.submit(self._work, job)
+        except BrokenProcessPool:  # it died while it had nothing to do
+            pool = self._new_pool()
+            future = pool.submit(self._work, job)
+        self._pools[slot] = pool
+        return future
 
     def collect(self, timeout_s: float) -> list[tuple[Data, dict[str, Any] | None, str | None]]:
         """Jobs that ended within the timeout: job, result, and the reason where there is no result."""
         done, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
-        ended = [self._end(future) for future in done]
-        if any(reason for _, _, reason in ended):
-            ended += [self._end(f) for f in list(self._running) if f.done()]
-        return ended
+        return [self._end(future) for future in done]
 
     def _end(self, future: Future[dict[str, Any]]) -> tuple[Data, dict[str, Any] | None, str | None]:
-        job = self._running.pop(future)
+        job, slot = self._running.pop(future), self._slots.pop(future, None)
         try:
             return job, future.result(), None
         except BrokenProcessPool:
-            self._pool = None
+            if slot is not None:
+                self._pools[slot] = None
             return job, None, "its worker process died (killed by the system, most often for memory)"
         except Exception as error:  # whatever a worker could not even report
             return job, None, f"{type(error).__name__}: {error}"
 
     def close(self) -> None:
         """Stop all workers now; running jobs are lost."""
-        if self._pool is None:
-            return
-        processes = list((self._pool._processes or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        pools = [pool for pool in self._pools if pool]
+        processes = [process for pool in pools for process in (pool._processes or {}).values()]
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
         for process in processes:
             process.join(timeout=10)
-        self._pool = None
+        self._pools = [None] * self.workers
 
     def _new_pool(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=(self.threads,))
+        return ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(self.threads,))
+
+
+def _done_here(work: Callable[[Data], dict[str, Any]], job: Data) -> Future[dict[str, Any]]:
+    future: Future[dict[str, Any]] = Future()
+    try:
+        future.set_result(work(job))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 def share_of_cores(workers: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -76,10 +76,11 @@ class StageStore:
 
     def find(self, key: str) -> StageResult | None:
         """A finished stage, or None."""
-        file = self.folder(key) / "stage.json"
-        if not file.is_file():
-            return None
-        return StageResult(key, file.parent, json.loads(file.read_text(encoding="utf-8"))["facts"], was_cached=True)
+        return self._read(key, was_cached=True) if (self.folder(key) / "stage.json").is_file() else None
+
+    def _read(self, key: str, was_cached: bool) -> StageResult:
+        folder = self.folder(key)
+        return StageResult(key, folder, json.loads((folder / "stage.json").read_text(encoding="utf-8"))["facts"], was_cached)
 
     def make(
         self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any] | None]
@@ -102,7 +103,7 @@ class StageStore:
             _rename(scratch, self.folder(key))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return replace(self.find(key), was_cached=False)  # type: ignore[type-var]
+        return self._read(key, was_cached=False)
 
 
 def _rename(scratch: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocomp.budget import Fidelity
-from autocomp.errors import RunFolderError
+from autocomp.errors import BudgetError, RunFolderError
 from autocomp.executors.local import LocalExecutor, share_of_cores
 from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.record import Journal, TrialRecord, read_events
@@ -41,7 +41,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None) -> dic
     """Search; leaves a run directory with journal and front, and returns its summary.
 
     Raises:
-        InputError: something in the spec is wrong; nothing was started then.
+        InputError: something in the spec is wrong; there is no run directory then.
     """
     if Path(out).exists():
         new_run(out)
@@ -57,7 +57,11 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None) -> dic
         versions=versions(),
         out=str(run),
     )
-    return _go_on(checked, run, journal, listen)
+    try:
+        return _go_on(checked, run, journal, listen)
+    except BudgetError:  # it cannot even pay for the teacher: as if nothing had been started
+        shutil.rmtree(run)
+        raise
 
 
 def resume_study(out: Path, listen: Listener | None = None) -> dict[str, Any]:

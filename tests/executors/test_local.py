@@ -1,0 +1,159 @@
+"""Jobs in this process and in workers; workers that die, hang or cannot report."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from autocomp.executors.local import LocalExecutor, share_of_cores
+
+
+def work(job):
+    """What a job says: sleep, die, raise, or tell who did it."""
+    time.sleep(job.get("sleep", 0))
+    if job.get("die"):
+        os._exit(9)
+    if job.get("raise"):
+        raise ValueError(job["raise"])
+    return {"name": job["name"], "pid": os.getpid(), "threads": os.environ.get("OMP_NUM_THREADS")}
+
+
+@pytest.fixture
+def executor():
+    made = []
+
+    def new(workers, threads=1):
+        made.append(LocalExecutor(work, workers, threads))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.close()
+
+
+def collect_all(executor):
+    """`{name: (result, reason)}` of everything that runs."""
+    found = {}
+    while executor.running:
+        found |= {job["name"]: (result, reason) for job, result, reason in executor.collect(30)}
+    return found
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def test_no_workers_means_at_once_and_here(executor):
+    here = executor(0)
+    assert here.free == 1
+    here.submit({"name": "a"})
+    assert here.free == 0 and [j["name"] for j in here.running] == ["a"]
+    [(job, result, reason)] = here.collect(0)
+    assert (job["name"], result["pid"], reason) == ("a", os.getpid(), None)
+    assert here.running == [] and here.free == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_that_work_lets_out_is_a_reason(executor, workers):
+    one = executor(workers)
+    one.submit({"name": "a", "raise": "no such thing"})
+    assert collect_all(one) == {"a": (None, "ValueError: no such thing")}
+    one.submit({"name": "b"})
+    assert collect_all(one)["b"][1] is None
+
+
+def test_workers_work_side_by_side_with_their_own_threads(executor):
+    two = executor(2, threads=3)
+    for name in "ab":
+        two.submit({"name": name, "sleep": 0.3})
+    assert two.free == 0
+    found = {name: result for name, (result, _) in collect_all(two).items()}
+    assert len({found["a"]["pid"], found["b"]["pid"], os.getpid()}) == 3
+    assert {r["threads"] for r in found.values()} == {"3"}
+    two.submit({"name": "c"})
+    assert collect_all(two)["c"][0]["pid"] in {r["pid"] for r in found.values()}
+
+
+def test_nothing_ended_is_an_empty_list(executor):
+    one = executor(1)
+    one.submit({"name": "a", "sleep": 30})
+    assert one.collect(0.05) == [] and one.free == 0
+
+
+def test_a_worker_that_dies_takes_only_its_own_job(executor):
+    two = executor(2)
+    two.submit({"name": "dies", "die": True, "sleep": 0.2})
+    two.submit({"name": "lives", "sleep": 1.0})
+    found = collect_all(two)
+    assert found["dies"][0] is None and "its worker process died" in found["dies"][1]
+    assert found["lives"][0]["name"] == "lives"
+    two.submit({"name": "next"})
+    assert collect_all(two)["next"][0]["name"] == "next"
+
+
+def test_a_worker_that_dies_while_idle_is_renewed(executor):
+    one = executor(1)
+    one.submit({"name": "a"})
+    pid = collect_all(one)["a"][0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.time() + 10
+    while alive(pid) and time.time() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.2)  # the pool's own thread has to notice
+    one.submit({"name": "b"})
+    assert collect_all(one)["b"][0]["pid"] != pid
+
+
+def test_close_ends_running_jobs_at_once_and_may_be_repeated(executor):
+    one = executor(1)
+    one.submit({"name": "warm"})
+    pid = collect_all(one)["warm"][0]["pid"]
+    one.submit({"name": "long", "sleep": 60})
+    started = time.time()
+    one.close()
+    one.close()
+    assert time.time() - started < 5 and not alive(pid)
+
+
+@pytest.mark.parametrize(
+    ("cores", "wanted", "expected"), [(4, 0, (4, 1)), (4, 2, (2, 2)), (2, 3, (3, 1)), (1, 0, (1, 1)), (5, 2, (2, 2))]
+)
+def test_each_worker_has_its_share_of_the_cores(monkeypatch, cores, wanted, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert share_of_cores(wanted) == expected
+
+
+PARENT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from autocomp.executors.local import LocalExecutor
+import test_local
+if __name__ == "__main__":
+    executor = LocalExecutor(test_local.work, 1, 1)
+    executor.submit({"name": "a"})
+    print(executor.collect(60)[0][1]["pid"], flush=True)
+    executor.submit({"name": "b", "sleep": 60})
+    time.sleep(60)
+"""
+
+
+def test_workers_do_not_outlive_a_study_that_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, tmp_path / "parent.py", Path(__file__).parent]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}) as parent:
+        worker = int(parent.stdout.readline())
+        assert alive(worker)
+        parent.kill()
+    deadline = time.time() + 10
+    while alive(worker) and time.time() < deadline:
+        time.sleep(0.05)
+    assert not alive(worker)
