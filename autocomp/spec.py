@@ -1,16 +1,16 @@
-"""What did the person write? A study: model, task, space, objectives, device, budget; checked before anything starts."""
+"""What did the person write? Model, task, space, objectives, device, budget; checked before anything starts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.catalogue import find, read_yaml
-from autocomp.errors import SpecError
+from autocomp.errors import SpecError, did_you_mean
 from autocomp.objective import Objective
 
 
@@ -18,6 +18,9 @@ class Spec(BaseModel):
     """Base of everything a person writes: frozen, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class TaskSpec(Spec):
@@ -58,7 +61,7 @@ class StudySpec(Spec):
     model: str
     task: TaskSpec
     space: str = "compound"
-    objectives: tuple[str, ...] = ("artifact_size", "latency", "task_score")
+    objectives: tuple[str, ...] = ("artifact_size", "latency", "task_score", "agreement")
     device: str = "cpu_1_thread"
     budget: str = "30m"
     searcher: str = "tpe"
@@ -85,20 +88,26 @@ def read_study(study: str | None, overrides: Mapping[str, Any], include: Sequenc
         SpecError: unknown key, wrong type or range; names file (or `command line`), key, rule and value.
         BudgetError, UnknownName: as they say.
     """
-    file = find("studies", study, include) if study else None
-    written = read_yaml(file) if file else {}
-    data, source = _merge(written, overrides), str(file or "command line")
+    file = find("studies", study, map(Path, include)) if study else None
+    written, source = read_yaml(file) if file else {}, str(file or "command line")
+    data = _merge(written, overrides, source)
     if include:
-        data["include"] = [*data.get("include", ()), *include]
+        data["include"] = [*_listed(data.get("include", ())), *include]
     spec = build(StudySpec, data, source)
     parse_budget(spec.budget)
     return spec
 
 
-def _merge(written: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _merge(written: dict[str, Any], overrides: Mapping[str, Any], source: str) -> dict[str, Any]:
     data = dict(written)
-    task = data.get("task")
-    data_task = {"source": task} if isinstance(task, str) else dict(task or {})
+    task = data.get("task") or {}
+    if not isinstance(task, str | Mapping):
+        raise SpecError(source, "task", "must be a name or path, or a mapping with `source`", task)
+    data_task = {"source": task} if isinstance(task, str) else dict(task)
     for key, value in overrides.items():
         if value is None:
             continue
@@ -109,10 +118,10 @@ def _merge(written: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
     return {**data, "task": data_task} if data_task else data
 
 
-def build(model: type[Spec] | type[Objective], data: Mapping[str, Any], source: str) -> Any:
+def build(model: type[M], data: Mapping[str, Any], source: str) -> M:
     """A checked spec, or the first broken rule as a SpecError naming file, key, rule and value."""
     try:
-        return model(**data)
+        return model.model_validate(dict(data))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "(whole file)"
@@ -120,9 +129,20 @@ def build(model: type[Spec] | type[Objective], data: Mapping[str, Any], source: 
 
 
 def _rule(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
-    if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-        return f"is not a key of {model.__name__} (known: {', '.join(sorted(model.model_fields))})"
+    if problem["type"] == "extra_forbidden":
+        owner = _nested(model, problem["loc"][:-1])
+        known, name = sorted(owner.model_fields), str(problem["loc"][-1])
+        return f"is not a key of {owner.__name__}; {did_you_mean(name, known)}(known: {', '.join(known)})"
     return str(problem["msg"][0].lower() + problem["msg"][1:])
+
+
+def _nested(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """The model that a path of keys leads to, as far as it leads to models."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
+    return model
 
 
 def _given(problem: Mapping[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,18 +86,25 @@ def _scored(run: Path, folders: Mapping[str, Path], executor: LocalExecutor):  #
 def members(
     context: StudyContext, judge: Judge, chosen: Sequence[TrialRecord], seen: Mapping[str, Seen]
 ) -> list[dict[str, Any]]:
-    """Non-dominated members by final size, final latency and search score, smallest first; held-out figures added.
+    """Those that stay non-dominated with their final latency, smallest first; held-out figures added.
 
     The held-out split chooses nothing: it is only shown.
     """
     shape = context.teacher.encoder.shape
-    found = [
-        {**member(r, describe(r.plan, shape)), **held_out_figures(context, seen, r.id)} for r in chosen if r.id in seen
+    alive = [_timed_again(context, r, seen[r.id]) for r in chosen if r.id in seen]
+    stays = pareto.is_non_dominated(judge.of(alive)) if alive else []
+    kept = [
+        {**member(r, describe(r.plan, shape)), **held_out_figures(context, seen, r.id)}
+        for r, stay in zip(alive, stays, strict=True)
+        if stay
     ]
-    losses = np.array([[m["bytes"], m["latency_ms"], -m["search_score"]] for m in found]).reshape(-1, 3)
-    kept = [m for m, stays in zip(found, pareto.is_non_dominated(losses), strict=True) if stays] if found else []
     kept.sort(key=lambda m: (m["bytes"], m["id"]))
     return [{**m, "id": f"m{i:02d}"} for i, m in enumerate(kept, 1)]
+
+
+def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> TrialRecord:
+    """The record with the latency of the common timing."""
+    return replace(record, measurements={**record.measurements, "latency": latency(seen.times, context.machine)})
 
 
 def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:

@@ -100,15 +100,16 @@ def run_job(data: Mapping[str, Any]) -> dict[str, Any]:
             result.records.append(record.to_json())
     except Exception as error:  # a failing trial is a record, never the end of a study
         result.error = _reason(error)
-        if not result.records:
-            failed = TrialRecord(
-                f"{job.id}-0", job.plan, _point(job, job.plan), job.fidelity, "failed", source=job.source, error=result.error
-            )
-            result.records.append(failed.to_json())
+        result.records.append(_failed(job, len(result.records), job.plan, error).to_json())
     result.seconds = time.time() - started
     for record in result.records:
         record["seconds"] = round(result.seconds / len(result.records), 3)
     return asdict(result)
+
+
+def _failed(job: Job, index: int, plan: CompressionPlan, error: Exception) -> TrialRecord:
+    point, reason = _point(job, plan), _reason(error)
+    return TrialRecord(f"{job.id}-{index}", plan, point, job.fidelity, "failed", source=job.source, error=reason)
 
 
 def _reason(error: Exception) -> str:
@@ -138,7 +139,10 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
         if i and time.time() > job.until:
             return
         tell("measuring", 0.75 + 0.25 * i / len(plans))
-        yield _measured(job, context, student, stage.key, plan, f"{job.id}-{i}", clock)
+        try:
+            yield _measured(job, context, student, stage.key, plan, f"{job.id}-{i}", clock)
+        except Exception as error:  # the student's other plans may be good
+            yield _failed(job, i, plan, error)
 
 
 def _measured(

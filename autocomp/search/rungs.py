@@ -34,11 +34,13 @@ def ladder(first_steps: int, batch: int = 32, rungs: int = RUNGS) -> tuple[Fidel
 
 def worth(finished: Sequence[Finished], reference: np.ndarray) -> dict[str, float]:
     """Hypervolume that each student alone adds to the others'."""
-    everything = pareto.hypervolume(np.concatenate([f.losses for f in finished]), reference)
-    found = {}
-    for one in finished:
-        others = [f.losses for f in finished if f.student != one.student]
-        found[one.student] = everything - (pareto.hypervolume(np.concatenate(others), reference) if others else 0.0)
+    losses = np.concatenate([f.losses for f in finished])
+    owner = np.repeat([f.student for f in finished], [len(f.losses) for f in finished])
+    on_front = pareto.is_non_dominated(losses)
+    everything = pareto.hypervolume(losses[on_front], reference)
+    found = {f.student: 0.0 for f in finished}
+    for student in np.unique(owner[on_front]):
+        found[str(student)] = everything - pareto.hypervolume(losses[owner != student].reshape(-1, losses.shape[1]), reference)
     return found
 
 

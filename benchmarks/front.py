@@ -1,0 +1,79 @@
+"""Search, then keep the front as data: `benchmarks/results/NAME.json`, beside the plain int8 export.
+
+    python benchmarks/front.py demo -- demo --budget 9m
+    python benchmarks/front.py sst2 -- --model ../shared/teachers/minilm-sst2 --task ../shared/data/sst2 --budget 60m
+    python benchmarks/front.py demo --from runs/demo      # a run that is there already
+
+Everything in the file comes from the run's journal: machine, versions, data fingerprint, ledger, members measured
+interleaved with the teacher and with plain int8, and scored on the held-out split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from autocomp.record import read_events
+from autocomp.report.summary import summary
+
+RESULTS = Path(__file__).parent / "results"
+KEPT = (
+    "id describe bytes gzip_bytes latency_ms latency_p95_ms latency_spread_ms score score_se score_difference "
+    "score_difference_se search_score agreement held_out_agreement times_smaller times_faster load_ms "
+    "dominates_plain_int8"
+).split()
+
+
+def collect(run: Path) -> dict[str, Any]:
+    """What is kept of a run."""
+    shown = summary(run)
+    study = next(read_events(run / "journal.jsonl", "study"))
+    short = {name: _short(shown[name]) for name in ("teacher", "plain_int8")}
+    return {
+        "command": "autocomp search " + " ".join(f"--{k} {v}" for k, v in _asked(study).items()),
+        **{key: shown[key] for key in ("task", "metric", "budget", "trials", "hypervolume")},
+        "search_vs_held_out": shown["agreement"],
+        "machine": study["machine"],
+        "versions": study["versions"],
+        "data": {k: v for k, v in study["data"].items() if k != "notes"},
+        **short,
+        "members": [_short(m) for m in shown["members"]],
+    }
+
+
+def _asked(study: dict[str, Any]) -> dict[str, Any]:
+    spec = study["spec"]
+    return {"model": spec["model"], "task": spec["task"]["source"], "space": spec["space"], "budget": spec["budget"]}
+
+
+def _short(member: dict[str, Any]) -> dict[str, Any]:
+    return {k: _rounded(member[k]) for k in KEPT if member.get(k) is not None}
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def main() -> int:
+    """Run and collect."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="of the results file")
+    parser.add_argument("--from", dest="run", type=Path, help="collect this run instead of searching")
+    parser.add_argument("search", nargs="*", help="arguments of `autocomp search`, after --")
+    args = parser.parse_args()
+    run = args.run or Path("runs") / f"benchmark-{args.name}"
+    if args.run is None:
+        subprocess.run([sys.executable, "-m", "autocomp", "search", *args.search, "--out", str(run), "--log"], check=True)
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{args.name}.json"
+    file.write_text(json.dumps(collect(run), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
