@@ -25,6 +25,17 @@ import difflib
 from collections.abc import Iterable
 
 
+def near_matches(name: str, known: Iterable[str]) -> list[str]:
+    """At most three known names that look like a name."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'depth'? `, empty when nothing is near."""
+    near = near_matches(name, known)
+    return f"did you mean {', '.join(map(repr, near))}? " if near else ""
+
+
 class AutocompError(Exception):
     """Base of every error autocomp raises on purpose."""
 
@@ -54,10 +65,8 @@ class UnknownName(InputError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(map(repr, near))}? " if near else ""
-        super().__init__(f"no {kind} {name!r}; {hint}({len(known)} known: {', '.join(known)})")
-        self.kind, self.name, self.near = kind, name, near
+        super().__init__(f"no {kind} {name!r}; {did_you_mean(name, known)}({len(known)} known: {', '.join(known)})")
+        self.kind, self.name, self.near = kind, name, near_matches(name, known)
 
 
 class DataError(InputError):

@@ -57,11 +57,12 @@ class Registry(Generic[T]):
         # Reading every installed package's entry points takes 15 ms: once per registry.
         if self._entry_points is None:
             points = importlib.metadata.entry_points(group=f"autocomp.{self.package.rsplit('.', 1)[-1]}")
-            self._entry_points = {}
+            found: dict[str, importlib.metadata.EntryPoint] = {}
             for point in points:
-                first = self._entry_points.setdefault(point.name, point)
+                first = found.setdefault(point.name, point)
                 if first.value != point.value:
                     raise ValueError(f"{self.kind} {point.name!r} is defined twice: {first.value} and {point.value}")
+            self._entry_points = found
         return self._entry_points
 
     def _load(self, name: str) -> T:
