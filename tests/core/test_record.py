@@ -1,0 +1,93 @@
+import json
+import os
+
+import pytest
+
+from autocomp.budget import Fidelity
+from autocomp.errors import RunFolderError
+from autocomp.measurement import Measurement
+from autocomp.plan import CompressionPlan, Step
+from autocomp.record import Journal, TrialRecord, read_events, read_records
+
+RECORD = TrialRecord(
+    id="t0007-3",
+    plan=CompressionPlan((Step("depth", {"layers": 2}),)),
+    point={"depth.layers": 2},
+    fidelity=Fidelity(1, 400),
+    measurements={"latency": Measurement(3.0, "ms", 0.1, 60, "cpu", {"p95": 4.0})},
+    artifact="artifact-1",
+    seconds=1.5,
+    seed=3,
+    source="tpe",
+)
+FAILED = TrialRecord("t0008-0", CompressionPlan(), {}, Fidelity(0, 0), status="failed", error="TrainingDiverged: NaN")
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path / "run" / "journal.jsonl")
+
+
+@pytest.mark.parametrize("record", [RECORD, FAILED])
+def test_a_record_survives_json(record):
+    assert TrialRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_records_are_read_in_order_among_other_events(journal):
+    journal.append("study", name="x")
+    journal.append("record", record=RECORD.to_json())
+    journal.append("charge", charge={})
+    journal.append("record", record=FAILED.to_json())
+    assert read_records(journal.file) == [RECORD, FAILED]
+    assert [e["event"] for e in journal.events()] == ["study", "record", "charge", "record"]
+    assert [e["name"] for e in journal.events("study")] == ["x"]
+
+
+def test_a_line_is_on_disk_before_the_listener_hears_of_it(tmp_path, monkeypatch):
+    file, synced, heard = tmp_path / "journal.jsonl", [], []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_ino))
+
+    def listen(event):
+        assert synced == [file.stat().st_ino]
+        heard.append((event, file.read_text(encoding="utf-8")))
+
+    Journal(file, listen).append("started", job="t1", describe="2 of 6 layers · 4,000 pieces")
+    [(event, text)] = heard
+    assert json.loads(text) == event
+    assert event["at"] > 1.7e9
+    assert "·" in text
+
+
+@pytest.mark.parametrize("torn", [b'{"event": "cha', '{"event": "é'.encode()[:-1], b'{"event": "charge"}', b"\x00" * 9])
+def test_a_torn_last_line_is_passed_over_and_dropped_at_the_next_opening(journal, torn):
+    journal.append("study", name="x")
+    with journal.file.open("ab") as out:
+        out.write(torn)
+    assert [e["event"] for e in read_events(journal.file)] == ["study"]
+    again = Journal(journal.file)
+    again.append("resumed")
+    assert [e["event"] for e in again.events()] == ["study", "resumed"]
+
+
+def test_a_journal_of_one_torn_line_becomes_empty(tmp_path):
+    file = tmp_path / "journal.jsonl"
+    file.write_bytes(b'{"event": "st')
+    assert list(Journal(file).events()) == []
+    assert file.read_bytes() == b""
+
+
+@pytest.mark.parametrize("damage", [b"{not json", b"[1, 2]", b'{"no": "event"}', b"\xff\xfe", b""])
+def test_a_damaged_line_before_the_last_is_refused_with_its_number(journal, damage):
+    journal.append("study", name="x")
+    with journal.file.open("ab") as out:
+        out.write(damage + b"\n")
+    journal.append("finished")
+    with pytest.raises(RunFolderError, match=r"journal\.jsonl: line 2 is damaged .*delete that line"):
+        list(read_events(journal.file))
+
+
+def test_a_folder_without_a_journal_is_no_run(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path, tmp_path / "absent", tmp_path / "file"):
+        with pytest.raises(RunFolderError, match="is not a run directory"):
+            list(read_events(folder / "journal.jsonl"))
