@@ -17,9 +17,19 @@ class Knob:
 
     A grid rather than a range: structured sizes must be multiples of what kernels like, and equal plans must
     have equal fingerprints so that nothing is trained twice.
+
+    Attributes:
+        values: the grid; of what compresses, the last compresses least.
+        default: taken where a person names no value; the last one when None.
     """
 
     values: tuple[Any, ...]
+    default: Any = None
+
+    @property
+    def usual(self) -> Any:
+        """The default if it is still on the grid, else the last value."""
+        return self.default if self.default is not None and self.contains(self.default) else self.values[-1]
 
     @property
     def is_numeric(self) -> bool:
@@ -112,5 +122,5 @@ class SearchSpace:
         return set(point) == set(self.knobs) and all(self.knobs[k].contains(v) for k, v in point.items())
 
     def nearest(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """The space's point closest to `point`; knobs it lacks take the last (least compressing) value."""
-        return {name: knob.nearest(point.get(name, knob.values[-1])) for name, knob in self.knobs.items()}
+        """The space's point closest to `point`; knobs it lacks take their usual value."""
+        return {name: knob.nearest(point.get(name, knob.usual)) for name, knob in self.knobs.items()}

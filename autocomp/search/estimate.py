@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 STEP_OVERHEAD_S = 0.015
 BACKWARD = 3.3
 """A training step costs about this many forward passes."""
-UNITS = 18
-"""A whole ladder costs this many first rungs: 9 students at the first, 3 at the second, 1 at the third."""
+UNITS = 12
+"""First rungs that fit the time: six students at the first, two of them at the second, and the sweeps of all."""
 
 
 def block_weights(shape: EncoderShape) -> int:
@@ -67,8 +67,8 @@ class Clock:
 
 
 def auto_ladder(clock: Clock, seconds: float, workers: int, batch: int = 32) -> tuple[Fidelity, ...]:
-    """Fidelities for the time left: a whole ladder fits once, with students of a third of the teacher's weights."""
-    step = clock.step_s(clock.teacher_weights / 3, looks_inside=False, batch=batch)
+    """Fidelities for the time left, judged by students of a third of the teacher's weights."""
+    step = clock.step_s(clock.teacher_weights / 3, looks_inside=True, batch=batch)
     steps = max(60.0, seconds * workers / UNITS / step)
     rounding = 10 ** max(1, int(np.log10(steps)) - 1)
     return ladder(int(rounding * round(steps / rounding)) or rounding, batch, RUNGS)

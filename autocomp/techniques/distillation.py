@@ -22,7 +22,7 @@ class DistillationOptions(Options):
 
     logits: float = Field(default=1.0, ge=0)
     labels: float = Field(default=0.5, ge=0)
-    hidden: float = Field(default=0.0, ge=0)
+    hidden: float = Field(default=1.0, ge=0)
     relations: float = Field(default=0.0, ge=0)
     temperature: float = Field(default=2.0, gt=0)
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
@@ -40,9 +40,9 @@ class Distillation(Technique[DistillationOptions]):
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
         """Which losses, and how fast."""
         return {
-            "hidden": Knob((1.0, 0.0)),
+            "hidden": Knob((0.0, 1.0)),
             "relations": Knob((1.0, 0.0)),
-            "learning_rate": Knob((1e-4, 2e-4, 4e-4)),
+            "learning_rate": Knob((1e-4, 2e-4, 4e-4), default=2e-4),
         }
 
 
