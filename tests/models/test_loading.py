@@ -151,3 +151,8 @@ def test_nothing_is_printed_and_the_settings_of_transformers_stay(saved, capfd):
     load_teacher(folder, ["a", "b"])
     assert capfd.readouterr() == ("", "")
     assert (transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()) == (level, bars)
+
+
+def test_labels_that_are_only_numbers_take_the_names_of_the_model(saved):
+    folder = str(saved("bert", id2label={0: "NEG", 1: "POS"}, label2id={"NEG": 0, "POS": 1}))
+    assert load_teacher(folder, ["0", "1"]).student.labels == ("NEG", "POS")
