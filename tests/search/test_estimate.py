@@ -1,0 +1,57 @@
+"""Expected seconds, and how they learn."""
+
+import pytest
+
+from autocomp.models.shape import BlockShape
+from autocomp.search.estimate import UNITS, Clock, auto_ladder, block_weights, given_ladder
+from autocomp.testing.models import tiny_shape
+
+
+@pytest.fixture
+def clock():
+    return Clock(per_weight_s=1e-9, teacher_weights=10_000_000, latency_s=0.01, search_rows=1000)
+
+
+def test_weights_of_the_layers_that_run():
+    one = 4 * 32 * 32 + 2 * 32 * 64
+    assert block_weights(tiny_shape(layers=3)) == 3 * one
+    assert block_weights(tiny_shape(layers=1, heads=2)) == one - 2 * 32 * 32
+    shared = tiny_shape(layers=1)
+    assert block_weights(type(shared)(**{**vars(shared), "order": (0, 0, 0)})) == 3 * one
+    assert isinstance(shared.blocks[0], BlockShape)
+
+
+def test_more_work_takes_longer(clock):
+    base = clock.job_s(3e6, 100, 32, False, 8)
+    assert clock.job_s(6e6, 100, 32, False, 8) > base
+    assert clock.job_s(3e6, 200, 32, False, 8) > base
+    assert clock.job_s(3e6, 100, 32, True, 8) > base
+    assert clock.job_s(3e6, 100, 32, False, 16) > base
+    assert clock.step_s(3e6, False, 64) > clock.step_s(3e6, False, 32)
+
+
+def test_experience_corrects_what_is_expected(clock):
+    first = clock.job_s(3e6, 100, 32, False, 8)
+    clock.learn(first, 2 * first)
+    assert clock.job_s(3e6, 100, 32, False, 8) == pytest.approx(2 * first)
+    clock.learn(2 * first, 2 * first)
+    clock.learn(2 * first, 20 * first)
+    assert clock.correction == pytest.approx(2)
+
+
+def test_the_ladder_fits_the_time(clock):
+    short, long = auto_ladder(clock, 600, 1), auto_ladder(clock, 6000, 1)
+    assert [f.steps for f in short] == [short[0].steps * 3**r for r in range(3)]
+    assert long[0].steps == pytest.approx(10 * short[0].steps, rel=0.2)
+    step = clock.step_s(clock.teacher_weights / 3, True, 32)
+    assert long[0].steps * step * UNITS == pytest.approx(6000, rel=0.2)
+    assert auto_ladder(clock, 600, 2)[0].steps == pytest.approx(2 * short[0].steps, rel=0.2)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-6, 1.0, 1e9])
+def test_a_ladder_has_steps_whatever_the_time(clock, seconds):
+    assert all(f.steps >= 60 for f in auto_ladder(clock, seconds, 1))
+
+
+def test_a_given_ladder_is_taken_in_order():
+    assert [(f.rung, f.steps) for f in given_ladder((60, 20))] == [(0, 20), (1, 60)]

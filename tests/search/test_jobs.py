@@ -1,0 +1,147 @@
+"""One job as a worker does it: records, and failures that are records too."""
+
+import json
+import math
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autocomp.budget import Fidelity
+from autocomp.errors import ExportMismatch
+from autocomp.record import TrialRecord
+from autocomp.search import exporting
+from autocomp.search.jobs import Job, run_job
+from autocomp.search.plans import plan_of
+from autocomp.techniques import techniques
+from autocomp.training import recovery
+
+RUNGS = (Fidelity(0, 6), Fidelity(1, 12))
+MEASURES = ("artifact_size", "compressed_size", "latency", "task_score", "agreement", "load_time")
+
+
+@pytest.fixture
+def job(prepared):
+    """`job(**changes)` on the prepared run: one layer, 4 bits."""
+    space = prepared.checked.space
+    (prepared.run / "work").mkdir(exist_ok=True)
+
+    def make(rungs=RUNGS[:1], **changes):
+        point = space.nearest({"depth.layers": 1, "feed_forward.kept": 0.5, "linear_bits.bits": 4, **changes.pop("point", {})})
+        knobs = {name: knob.values for name, knob in space.knobs.items()}
+        plan = plan_of(point)
+        return Job("t0001", str(prepared.run), plan, rungs, knobs, space.techniques, MEASURES, sweep=3, **changes)
+
+    return make
+
+
+def run(job):
+    """The job's result after a trip through JSON, as between processes."""
+    data = json.loads(json.dumps(job.to_json()))
+    assert Job.from_json(data) == job
+    result = json.loads(json.dumps(run_job(data)))
+    return result, [TrialRecord.from_json(r) for r in result["records"]]
+
+
+def test_a_job_gives_records_of_distinct_plans(job):
+    result, records = run(job())
+    assert result["error"] is None and result["facts"]["trained"] == 6
+    assert [r.id for r in records] == [f"t0001-{i}" for i in range(len(records))] and len(records) >= 2
+    assert all(r.status == "complete" and set(r.measurements) == set(MEASURES) for r in records)
+    assert len({r.plan.fingerprint for r in records}) == len(records)
+    assert sum(r.seconds for r in records) == pytest.approx(result["seconds"], abs=0.05)
+
+
+def test_the_same_job_again_finds_its_stages(job):
+    first, second = run(job()), run(job())
+    assert second[0]["facts"]["was_cached"] is True
+    assert [r.artifact for r in first[1]] == [r.artifact for r in second[1]]
+
+
+def test_a_higher_rung_goes_on_where_the_lower_ended(job, context):
+    low, _ = run(job())
+    high, _ = run(job(RUNGS))
+    assert (high["facts"]["steps"], high["facts"]["trained"]) == (12, 6)
+    assert high["facts"]["student"] != low["facts"]["student"]
+
+
+def test_no_rungs_means_no_training(job):
+    result, records = run(job(()))
+    assert result["facts"]["steps"] == 0 and "trained" not in result["facts"]
+    assert records[0].fidelity.rung == -1
+
+
+def test_recovery_that_is_cut_short_is_never_taken_for_a_whole_one(job, context):
+    slow = (Fidelity(0, 100_000),)
+    started = time.time()
+    result, records = run(job(slow, train_until=started + 1.5, point={"depth.layers": 2}))
+    assert time.time() - started < 20 and records[0].status == "complete"
+    assert 0 < result["facts"]["trained"] < 100_000
+    student = json.loads((context.store.folder(result["facts"]["student"]) / "stage.json").read_text())
+    assert student["inputs"]["stopped_after"] == result["facts"]["trained"]
+    second, _ = run(job(slow, train_until=time.time() + 1.0, point={"depth.layers": 2}))
+    assert second["facts"]["was_cached"] is False
+
+
+def test_when_time_is_up_the_asked_plan_is_still_measured(job):
+    _, records = run(job(until=time.time() - 1))
+    assert len(records) == 1 and records[0].status == "complete"
+
+
+def test_a_technique_that_raises_is_a_record(job, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no such block")
+
+    monkeypatch.setattr(type(techniques["feed_forward"]), "prepare", fail)
+    result, records = run(job())
+    [failed] = records
+    assert (failed.id, failed.status, failed.measurements) == ("t0001-0", "failed", {})
+    assert failed.error == result["error"] and "RuntimeError: no such block (test_jobs.py:" in failed.error
+
+
+def test_a_plan_that_leaves_nothing_is_a_record(job):
+    bad = job()
+    bad = replace(bad, plan=bad.plan.replacing([type(bad.plan.steps[0])("depth", {"kept": [8]})]))
+    _, [failed] = run(bad)
+    assert failed.status == "failed" and failed.error.startswith("InfeasiblePlan: ")
+
+
+def test_a_loss_that_is_not_a_number_is_a_record(job, monkeypatch, context):
+    monkeypatch.setattr(recovery, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
+    before = {p.name for p in context.store.root.iterdir()}
+    _, [failed] = run(job((Fidelity(0, 7),)))
+    assert failed.status == "failed" and failed.error.startswith("TrainingDiverged: ")
+    assert {p.name for p in context.store.root.iterdir()} == before
+    monkeypatch.undo()
+    assert run(job((Fidelity(0, 7),)))[1][0].status == "complete"
+
+
+def test_a_file_that_answers_differently_fails_alone(job, monkeypatch):
+    real, calls = exporting.check, []
+
+    def check(context, student, folder):
+        calls.append(folder)
+        if len(calls) == 1:
+            raise ExportMismatch("10% of labels equal the student's")
+        return real(context, student, folder)
+
+    monkeypatch.setattr(exporting, "check", check)
+    result, records = run(job((Fidelity(0, 8),)))
+    assert [r.status for r in records][:2] == ["failed", "complete"]
+    assert records[0].error == "ExportMismatch: 10% of labels equal the student's"
+    assert result["error"] is None and len({r.id for r in records}) == len(records)
+
+
+def test_a_file_with_logits_that_are_no_numbers_is_refused(job, monkeypatch):
+    real = exporting.export
+
+    def export(context, student, plan, folder):
+        with torch.no_grad():
+            student.encoder.head.classifier.bias.fill_(math.nan)
+        real(context, student, plan, folder)
+
+    monkeypatch.setattr(exporting, "export", export)
+    _, records = run(job((Fidelity(0, 9),)))
+    assert {r.status for r in records} == {"failed"}
+    assert all("logits that are not numbers" in r.error for r in records)

@@ -1,0 +1,109 @@
+"""All searchers: distinct students, known points first, and a state that the journal can rebuild."""
+
+import pytest
+
+from autocomp.errors import UnknownName
+from autocomp.search.loop import identity
+from autocomp.search.plans import plan_of
+from autocomp.search.searchers import Searcher, searchers
+from autocomp.space import Knob, SearchSpace
+
+NAMES = ("gp", "nsga2", "random", "tpe")
+SPACE = SearchSpace(
+    {
+        "depth.layers": Knob((1, 2, 3, 4, 5, 6)),
+        "feed_forward.kept": Knob((0.125, 0.25, 0.5, 0.67, 1.0)),
+        "feed_forward.allocation": Knob(("importance", "uniform")),
+        "linear_bits.bits": Knob((2, 3, 4, 8, 32)),
+    },
+    ("depth", "feed_forward", "linear_bits"),
+)
+
+
+def new(name, seed=0, space=SPACE):
+    return Searcher(space, 2, name, seed, identity)
+
+
+def ask(searcher, count):
+    return [searcher.ask(plan_of) for _ in range(count)]
+
+
+def told(searcher, points):
+    for i, point in enumerate(points):
+        layers, bits = point["depth.layers"], point["linear_bits.bits"]
+        searcher.tell(point, None if i % 5 == 4 else [layers * bits, 1 / layers + 1 / bits])
+    return searcher
+
+
+def test_these_are_all_searchers():
+    assert tuple(searchers.names()) == NAMES
+    with pytest.raises(UnknownName, match="did you mean 'tpe'"):
+        new("tpee")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_student_is_proposed_twice(name):
+    searcher = new(name)
+    asked = ask(searcher, 14)
+    assert all(SPACE.contains(point) and source == name for point, source in asked)
+    told(searcher, [point for point, _ in asked])
+    asked += ask(searcher, 4)
+    assert len({identity(plan_of(point)) for point, _ in asked}) == 18
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_seeds_propose_equally_and_others_differ(name):
+    first, second, other = (ask(new(name, seed), 6) for seed in (3, 3, 4))
+    assert first == second != other
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_told_decides_what_comes_next(name, rng):
+    points = [SPACE.sample(rng) for _ in range(20)]
+    first, second = (ask(told(new(name, 1), points), 3) for _ in range(2))
+    assert first == second
+
+
+def test_tpe_learns_from_what_it_is_told(rng):
+    points = [SPACE.sample(rng) for _ in range(40)]
+    good = new("tpe", 5)
+    for point in points:
+        good.tell(point, [point["depth.layers"], 2 * point["depth.layers"]])
+    layers = [point["depth.layers"] for point, _ in ask(good, 8)]
+    assert sum(layers) / len(layers) < 3.0
+
+
+def test_known_points_come_first_and_only_if_they_are_new():
+    searcher = new("random")
+    searcher.seen(identity(plan_of(SPACE.nearest({"depth.layers": 5}))))
+    searcher.enqueue([{"depth.layers": 5}, {"depth.layers": 2, "linear_bits.bits": 3.2}])
+    point, source = searcher.ask(plan_of)
+    assert source == "start"
+    assert point == {
+        "depth.layers": 2,
+        "feed_forward.kept": 1.0,
+        "feed_forward.allocation": "uniform",
+        "linear_bits.bits": 3,
+    }
+    assert searcher.ask(plan_of)[1] == "random"
+
+
+def test_plans_that_differ_only_in_cheap_steps_are_one_student():
+    searcher = new("random", space=SearchSpace({"linear_bits.bits": Knob((2, 4, 8))}, ("linear_bits",)))
+    assert searcher.ask(plan_of) is not None
+    assert searcher.ask(plan_of) is None
+
+
+def test_a_spent_space_gives_none():
+    searcher = new("random", space=SearchSpace({"depth.layers": Knob((1, 2, 3))}, ("depth",)))
+    asked = ask(searcher, 3)
+    assert {point["depth.layers"] for point, _ in asked} == {1, 2, 3}
+    assert searcher.ask(plan_of) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_failed_and_partial_points_may_be_told(name):
+    searcher = new(name)
+    searcher.tell({}, None)
+    searcher.tell({"depth.layers": 2}, None)
+    assert searcher.ask(plan_of) is not None
