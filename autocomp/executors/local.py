@@ -33,6 +33,12 @@ class LocalExecutor:
         self._running: dict[Future[dict[str, Any]], Data] = {}
         self._slots: dict[Future[dict[str, Any]], int] = {}
 
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def free(self) -> int:
         """How many more jobs could start now."""

@@ -126,7 +126,7 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
 
     _use_threads(job.threads)
     run = Path(job.run)
-    context, tell = open_context(run), _teller(run, job.id)
+    context, tell = open_context(run), teller(run, job.id)
     stage, settled = recovered_stage(
         context, job.plan, job.rungs, deadline=job.train_until, progress=lambda f: tell("recovery", 0.7 * f)
     )
@@ -186,9 +186,10 @@ def progress_file(run: Path, job: str) -> Path:
     return run / "work" / f"{job}.json"
 
 
-def _teller(run: Path, job: str) -> Callable[[str, float], None]:
+def teller(run: Path, job: str) -> Callable[[str, float], None]:
+    """A function that writes what a job does and the fraction done to its progress file."""
     file = progress_file(run, job)
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
 
     def tell(text: str, fraction: float) -> None:
         scratch = file.with_suffix(".tmp")

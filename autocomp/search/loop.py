@@ -65,15 +65,15 @@ class Loop:
     promoted: dict[int, set[str]] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
     jobs: int = 0
+    exhausted: bool = False
     _start: list[Job] = field(default_factory=list)
 
     def go(self) -> str:
         """Run until nothing more fits; the reason why it ended."""
-        reason = "budget spent"
         while True:
-            reason = self._fill() or reason
+            reason = self._fill()
             if not self.executor.running:
-                return reason
+                return reason or ("space exhausted" if self.exhausted else "budget spent")
             for job, result, error in self.executor.collect(POLL_S):
                 self.absorb(Job.from_json(job), result, error)
             self._show_progress()
@@ -85,7 +85,7 @@ class Loop:
                 return "all trials done"
             job = self._next()
             if job is None:
-                return "space exhausted" if self._time_left() > LEAST_TRAINING_S and not self.executor.running else None
+                return None
             self._submit(job)
         return None
 
@@ -116,6 +116,7 @@ class Loop:
         if self._time_left() < LEAST_TRAINING_S:
             return None
         asked = self.searcher.ask(plan_of)
+        self.exhausted = asked is None
         job = self._job(plan_of(asked[0]), self.first_rung, asked[1]) if asked else None
         return job if job and self._fits(job) else None
 
@@ -230,7 +231,9 @@ class Loop:
     def candidates(self) -> list[dict[str, Any]]:
         """The present front on the search split, as members."""
         shape = self.context.teacher.encoder.shape
-        return [member(r, describe(r.plan, shape)) for r in self.judge.front(self.records, self.members)]
+        front = self.judge.front(self.records, self.members)
+        # The plans stand in the records: a journal of thousands of jobs must not repeat them.
+        return [{k: v for k, v in member(r, describe(r.plan, shape)).items() if k != "plan"} for r in front]
 
     def _show_progress(self) -> None:
         for event in self._progress() if self.listen else ():

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from autocomp.budget import Fidelity
 from autocomp.errors import BudgetError, RunFolderError
 from autocomp.executors.local import LocalExecutor, share_of_cores
@@ -18,7 +20,7 @@ from autocomp.report.summary import summary
 from autocomp.search import front
 from autocomp.search.context import ContextKeys, StudyContext, open_context
 from autocomp.search.estimate import Clock, auto_ladder, block_weights, given_ladder
-from autocomp.search.jobs import Job, run_job
+from autocomp.search.jobs import run_job, teller
 from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
@@ -93,22 +95,22 @@ def _go_on(
         purse.charge_lost(run, since=max([began, *charged]), last=interrupted_after)
     context = _prepare_teacher(checked, run, purse, listen)
     landmarks = _measure_landmarks(context, checked, run, journal, purse)
-    executor = LocalExecutor(run_job, workers, threads)
-    try:
+    with LocalExecutor(run_job, workers, threads) as executor:
         loop = _loop(checked, context, run, journal, purse, executor, landmarks, listen)
         _replay(loop, journal)
         reason = loop.go()
-        executor.close()
-        _finish(loop, checked, context, run, journal, landmarks)
-    finally:
-        executor.close()
+    _finish(loop, checked, context, run, journal, landmarks)
     journal.append("finished", reason=reason)
     shutil.rmtree(run / "work", ignore_errors=True)
     return summary(run)
 
 
-def _teller(listen: Listener | None, what: str) -> Callable[[float], None]:
+def _teller(run: Path, listen: Listener | None, what: str) -> Callable[[float], None]:
+    """Tells how far the teacher is: to the listener, and by a file that shows life if the study is killed."""
+    write = teller(run, "teacher")
+
     def tell(fraction: float) -> None:
+        write(what, fraction)
         if listen:
             listen({"event": "progress", "job": "teacher", "text": what, "fraction": round(fraction, 3)})
 
@@ -122,15 +124,15 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
     spec, data, store = checked.spec, checked.data, StageStore(default_store())
     machine = fingerprint(machine_facts())
     rows = data_stage(store, data)
-    tell = _teller(listen, "fine-tuning the teacher")
+    tell = _teller(run, listen, "fine-tuning the teacher" if not checked.loaded.fine_tuned else "reading the teacher")
     tell(0.0)
     teacher = teacher_stage(store, checked.loaded, data, spec, purse.seconds_left(), tell)
     purse.charge("teacher")
     student = load_student(teacher.folder / "student")
-    _teller(listen, "learning from the teacher")(0.0)
+    _teller(run, listen, "learning from the teacher")(0.0)
     learnt = knowledge_stage(store, student, teacher.key, data, spec.seed)
     purse.charge("knowledge")
-    _teller(listen, "exporting and measuring the teacher")(0.0)
+    _teller(run, listen, "exporting and measuring the teacher")(0.0)
     baseline = baseline_stage(store, student, teacher.key, data, checked.device, machine)
     purse.charge("measuring")
     device = checked.device.model_dump()
@@ -252,25 +254,20 @@ def _replay(loop: Loop, journal: Journal) -> None:
 def _finish(
     loop: Loop, checked: Checked, context: StudyContext, run: Path, journal: Journal, landmarks: Landmarks
 ) -> None:
-    """Score, time and write the final front."""
-    seconds = max(5.0, min(loop.purse.seconds_left() - front.TIMING_S, 1e9)) * max(1, loop.executor.workers)
-    chosen = front.candidates(loop.judge, loop.records, checked.spec.members, seconds, len(context.data.held_out))
-    scorer = LocalExecutor(front.score_held_out, min(loop.executor.workers, len(chosen)), loop.executor.threads)
-    try:
-        seen = front.see(context, run, chosen, scorer)
-    finally:
-        scorer.close()
+    """Score, time and write the final front; without any record it is the teacher and its int8 export."""
+    left, workers = min(loop.purse.seconds_left(), 1e9), max(1, loop.executor.workers)
+    timing_s = float(np.clip(left / 2, 2.0, front.TIMING_S))
+    rows = len(context.data.held_out)
+    chosen = front.candidates(loop.judge, loop.records, checked.spec.members, (left - timing_s) * workers, rows)
+    with LocalExecutor(front.score_held_out, min(loop.executor.workers, len(chosen)), loop.executor.threads) as scorer:
+        seen = front.see(context, run, chosen, scorer, timing_s)
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
         name: {**landmark_member(name, landmarks[name], name), **front.held_out_figures(context, seen, name)}
-        for name in ("teacher", "plain_int8")
+        for name in landmarks
     }
     loop.purse.charge("front")
     kept = [r for r in chosen if r.id in {m["record"] for m in found}]
-    journal.append(
-        "front",
-        members=found,
-        **shown,
-        hypervolume=loop.judge.hypervolume(kept),
-        agreement=front.rank_agreement(found),
-    )
+    volume, agreement = loop.judge.hypervolume(kept), front.rank_agreement(found)
+    members = found or list(shown.values())
+    journal.append("front", members=members, **shown, hypervolume=volume, agreement=agreement)
