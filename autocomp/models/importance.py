@@ -1,6 +1,7 @@
-"""How much each head, neuron and hidden dimension matters: |mask x gradient| summed over texts.
+"""How much each head, neuron and hidden dimension matters: |sum over a batch of mask x gradient|, over all batches.
 
-First-order Taylor importance (Molchanov et al. 2017, arXiv:1611.06440; heads: Michel et al. 2019, arXiv:1905.10650).
+First-order Taylor importance (Molchanov et al. 2017, arXiv:1611.06440; heads: Michel et al. 2019, arXiv:1905.10650),
+but the absolute value is taken per batch, not per text: what helps one text and harms another hardly counts.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from autocomp.models.encoder import Masks
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 def measure_importance(encoder: Encoder, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     """Scores of `heads.<depth>` `[heads]`, `feed_forward.<depth>` `[F]` and `hidden` `[H]` over labelled batches."""
     masks = Masks.ones(encoder.shape)
-    parts = {"hidden": masks.hidden}
+    assert masks.hidden is not None
+    parts: dict[str, Tensor] = {"hidden": masks.hidden}
     parts |= {f"heads.{d}": m for d, m in enumerate(masks.heads or ())}
     parts |= {f"feed_forward.{d}": m for d, m in enumerate(masks.feed_forward or ())}
     total = {name: torch.zeros_like(mask, requires_grad=False) for name, mask in parts.items()}
@@ -44,9 +47,8 @@ def block_scores(student: Student, importance: Mapping[str, np.ndarray], kind: s
     """
     shape = student.encoder.shape
     origin = student.origin or tuple(range(shape.depth))
-    size = {"heads": lambda b: b.heads, "feed_forward": lambda b: b.feed_forward}[kind]
-    scores = [np.zeros(size(block)) for block in shape.blocks]
+    sizes: list[int] = [getattr(block, kind) for block in shape.blocks]
+    scores = [np.zeros(size) for size in sizes]
     for depth, block in enumerate(shape.order):
-        found = importance.get(f"{kind}.{origin[depth]}")
-        scores[block] = scores[block] + (np.ones(size(shape.blocks[block])) if found is None else found)
+        scores[block] = scores[block] + importance.get(f"{kind}.{origin[depth]}", np.ones(sizes[block]))
     return scores

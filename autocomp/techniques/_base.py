@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autocomp.errors import SpecError
+from autocomp.errors import InfeasiblePlan, SpecError
 from autocomp.space import Knob
 
 if TYPE_CHECKING:
@@ -126,16 +126,40 @@ def kept_counts(scores: list[np.ndarray], kept: float, allocation: str, multiple
             dividing by each layer's mean (Michel et al. 2019, arXiv:1905.10650).
         multiple: counts are rounded to it, and never below it (or the layer's size).
     """
-    if allocation == "uniform":
-        wanted = [kept * len(s) for s in scores]
-    else:
-        scaled = [s / max(float(np.mean(s)), 1e-30) for s in scores]
-        ranked = np.sort(np.concatenate(scaled))[::-1]
-        threshold = ranked[min(len(ranked), max(1, round(kept * len(ranked)))) - 1]
-        wanted = [float(np.sum(s >= threshold)) for s in scaled]
-    return tuple(
-        min(len(s), max(min(multiple, len(s)), multiple * round(w / multiple))) for s, w in zip(scores, wanted, strict=True)
-    )
+    sizes = [len(s) for s in scores]
+    wanted = [kept * n for n in sizes] if allocation == "uniform" else _globally_best(scores, kept)
+    return tuple(rounded(w, n, multiple) for w, n in zip(wanted, sizes, strict=True))
+
+
+def _globally_best(scores: list[np.ndarray], kept: float) -> list[float]:
+    """How many of each layer's parts are among the best of all; equal ones are shared out evenly over the layers."""
+    sizes = [len(s) for s in scores]
+    scaled = np.concatenate([s / max(float(np.mean(s)), 1e-30) for s in scores])
+    place = np.concatenate([np.argsort(np.argsort(-s, kind="stable")) / len(s) for s in scores])
+    chosen = np.lexsort((place, -scaled))[: max(1, round(kept * sum(sizes)))]
+    layers = np.repeat(np.arange(len(scores)), sizes)[chosen]
+    return [float(n) for n in np.bincount(layers, minlength=len(scores))]
+
+
+def rounded(wanted: float, size: int, multiple: int) -> int:
+    """The multiple nearest to a wanted count, at least one and at most all of `size`, which need not be a multiple."""
+    if wanted >= size:
+        return size
+    return min(size, max(multiple, multiple * round(wanted / multiple)))
+
+
+def check_groups(student: Student, per_group: Mapping[str, object], technique: str) -> None:
+    """Make sure that a value is given for each group of the student's linear weights and for nothing else.
+
+    Raises:
+        InfeasiblePlan: a group is missing or unknown.
+    """
+    from autocomp.models.groups import linear_groups
+
+    groups = set(linear_groups(student.encoder.shape))
+    if set(per_group) != groups:
+        missing, unknown = sorted(groups - set(per_group)), sorted(set(per_group) - groups)
+        raise InfeasiblePlan(f"{technique}.per_group must name each group once; missing {missing}, unknown {unknown}")
 
 
 def best(scores: np.ndarray, count: int) -> list[int]:

@@ -1,4 +1,7 @@
-"""Bits of the embedding tables, one scale per row, unpacked when the file is loaded (Q8BERT, arXiv:1910.06188, and below)."""
+"""Bits of the embedding tables, one scale per row, unpacked when the file is loaded.
+
+8 bits: Q8BERT (arXiv:1910.06188); fewer are our own.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,15 @@ class EmbeddingBitsOptions(Options):
 
 
 def set_embedding_bits(student: Student, bits: int) -> Student:
-    """The student with its tables stored at `bits`."""
+    """The student with its tables stored at `bits`.
+
+    Where texts are no pairs the file holds no token-type table but its first row, exactly.
+    """
     from autocomp.artifact.format import WeightFormat
 
-    tables = [n for n, _ in student.encoder.named_parameters() if n.startswith("embeddings.") and n.count(".") == 2]
-    tables = [n for n in tables if n.split(".")[1] in ("word", "position", "token_type")]
-    return replace(student, formats={**student.formats, **dict.fromkeys(tables, WeightFormat(bits))})
+    tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
+    formats = {f"embeddings.{table}.weight": WeightFormat(bits) for table in tables}
+    return replace(student, formats={**student.formats, **formats})
 
 
 class EmbeddingBits(Technique[EmbeddingBitsOptions]):

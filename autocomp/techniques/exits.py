@@ -1,7 +1,7 @@
 """Early exits: a linear on the mean state after each layer, and one threshold on its confidence.
 
-DeeBERT (Xin et al. 2020, arXiv:2004.12993), but the heads are fitted to the recovered, frozen student in closed training
-of seconds, so that they cost no recovery. They lower the mean latency, not the 95th percentile.
+DeeBERT (Xin et al. 2020, arXiv:2004.12993), but the heads are fitted to the recovered, frozen student in seconds, so
+that they cost no recovery. They lower the mean latency, not the 95th percentile.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Narrow the feed-forward of each layer: neurons go, the least important first (McCarley et al. 2019, arXiv:1910.06360).
+"""Narrow the feed-forward of each layer: neurons go, the least important first.
 
-Widths stay multiples of 32: int8 kernels work in tiles.
+McCarley et al. 2019 (arXiv:1910.06360). Widths stay multiples of 32: int8 kernels work in tiles.
 """
 
 from __future__ import annotations

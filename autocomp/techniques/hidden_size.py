@@ -1,6 +1,6 @@
 """Narrow the residual stream: dimensions of the hidden size go, the least important first.
 
-All norms, embeddings and linears are cut alike (compare Zhu et al. 2021 and NNI's BERT tutorial, which do the same by masks).
+All norms, embeddings and linears are cut alike (compare Zhu et al. 2021 and NNI's BERT tutorial, which use masks).
 """
 
 from __future__ import annotations
@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best
+from autocomp.techniques._base import Context, Options, Stage, Technique, best, rounded
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
@@ -51,9 +50,9 @@ class HiddenSize(Technique[HiddenSizeOptions]):
         return {"kept": Knob((0.34, 0.5, 0.67, 0.84, 1.0))}
 
     def settle(self, student: Student, options: HiddenSizeOptions, context: Context) -> HiddenSizeOptions:
-        """Name the size, a multiple of 32 where the teacher's is."""
+        """Name the size: all of it, or a multiple of 32."""
         hidden = student.encoder.shape.hidden
-        size = options.size or min(hidden, max(min(TILE, hidden), TILE * round(options.kept * hidden / TILE)))
+        size = options.size or rounded(options.kept * hidden, hidden, TILE)
         if size > hidden:
             raise InfeasiblePlan(f"hidden_size.size must be at most the teacher's {hidden}, got {size}")
         return options.model_copy(update={"size": size})
@@ -63,7 +62,8 @@ class HiddenSize(Technique[HiddenSizeOptions]):
         size = self.settle(student, options, context).size or 0
         if size == student.encoder.shape.hidden:
             return student
-        return shrink_hidden(student, size, context.importance["hidden"])
+        # Without any importance every dimension counts alike, so that the first ones stay.
+        return shrink_hidden(student, size, context.importance.get("hidden", np.ones(student.encoder.shape.hidden)))
 
     def describe(self, options: HiddenSizeOptions, teacher: EncoderShape) -> str:
         """`hidden 256`."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -27,7 +27,7 @@ class LinearBitsOptions(Options):
     """`bits`: the mean over all linear weights; `per_group` gives the bits of each group of weights exactly."""
 
     bits: float = Field(default=32, ge=2, le=32)
-    per_group: dict[str, int] | None = None
+    per_group: dict[str, Literal[2, 3, 4, 5, 6, 7, 8, 32]] | None = None
 
 
 def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, float]], mean: float) -> dict[str, int]:
@@ -81,10 +81,11 @@ class LinearBits(Technique[LinearBitsOptions]):
         from autocomp.models.groups import group_sizes
 
         if options.per_group is not None:
+            check_groups(student, options.per_group, "linear_bits")
             return options
         sizes = group_sizes(student.encoder)
-        if options.bits in (*WIDTHS[-1:], 32) or not context.sensitivity:
-            width = 32 if options.bits > 8 else max(w for w in WIDTHS if w <= options.bits)
+        if options.bits >= WIDTHS[-1] or not context.sensitivity:
+            width = 32 if options.bits == 32 else max(w for w in WIDTHS if w <= options.bits)
             return options.model_copy(update={"per_group": dict.fromkeys(sizes, width)})
         return options.model_copy(update={"per_group": allocate(sizes, context.sensitivity, options.bits)})
 

@@ -7,13 +7,13 @@ arXiv:1506.02626; Gordon et al. 2020, arXiv:2002.08307). It makes the file small
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -24,7 +24,7 @@ class SparsityOptions(Options):
     """Fraction of all linear weights that become zero; `per_group` gives each group's fraction exactly."""
 
     fraction: float = Field(default=0.0, ge=0, lt=1)
-    per_group: dict[str, float] | None = None
+    per_group: dict[str, Annotated[float, Field(ge=0, lt=1)]] | None = None
 
 
 def shared_out(magnitudes: dict[str, np.ndarray], fraction: float) -> dict[str, float]:
@@ -73,6 +73,8 @@ class Sparsity(Technique[SparsityOptions]):
         """Name each group's fraction."""
         from autocomp.models.groups import scaled_magnitudes
 
+        if options.per_group is not None:
+            check_groups(student, options.per_group, "sparsity")
         if options.per_group is not None or options.fraction == 0:
             return options
         per_group = shared_out(scaled_magnitudes(student.encoder), options.fraction)
