@@ -18,7 +18,7 @@ from autocomp.search.context import StudyContext, open_context
 from autocomp.search.estimate import Clock, block_weights
 from autocomp.search.jobs import Job, progress_file
 from autocomp.search.judging import Judge, member
-from autocomp.search.plans import describe, plan_of, prepare, structural
+from autocomp.search.plans import describe, plan_of, prepare, recovery_options, structural
 from autocomp.search.recovered import technique_context
 from autocomp.search.rungs import Finished, promotion
 from autocomp.search.searchers import Searcher
@@ -128,8 +128,8 @@ class Loop:
     def expected_s(self, job: Job) -> float:
         """Seconds that a job should take."""
         shape, _ = prepared(self.run, job.plan)
-        options = job.plan.options("distillation") or {}
-        inside = bool(options.get("hidden") or options.get("relations"))
+        options = recovery_options(job.plan)
+        inside = bool(options.hidden or options.relations)
         steps = job.rungs[-1].steps - (job.rungs[-2].steps if len(job.rungs) > 1 else 0) if job.rungs else 0
         batch = job.rungs[-1].batch if job.rungs else 32
         return self.clock.job_s(block_weights(shape), steps, batch, inside, job.sweep + 1)

@@ -10,7 +10,7 @@ import numpy as np
 from autocomp.errors import InfeasiblePlan, SpecError
 from autocomp.plan import CompressionPlan, Step
 from autocomp.space import Knob, SearchSpace
-from autocomp.techniques import Context, techniques
+from autocomp.techniques import Context, Stage, techniques
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -115,6 +115,19 @@ def convert_step(student: Student, step: Step, context: Context) -> tuple[Studen
     technique = techniques[step.technique]
     options = technique.settle(student, technique.parse(step.options, name=step.technique), context)
     return technique.convert(student, options, context), Step(step.technique, options.model_dump(mode="json"))
+
+
+def recovery_options(plan: CompressionPlan) -> Any:
+    """Options of the plan's step at the recovery stage, or that technique's defaults.
+
+    The training loop reads `DistillationOptions`; another technique of this stage has to extend them.
+    """
+    from autocomp.techniques.distillation import DistillationOptions
+
+    steps = [s for s in plan.steps if techniques[s.technique].stage is Stage.RECOVERY]
+    if not steps:
+        return DistillationOptions()
+    return techniques[steps[0].technique].parse(steps[0].options, name=steps[0].technique)
 
 
 def describe(plan: CompressionPlan, teacher: EncoderShape) -> str:

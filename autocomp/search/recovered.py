@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from autocomp.budget import Fidelity
 from autocomp.plan import CompressionPlan
-from autocomp.search.plans import prepare, seeded, structural
+from autocomp.search.plans import prepare, recovery_options, seeded, structural
 from autocomp.search.stages import StageResult
 from autocomp.search.teacher import as_student
 from autocomp.techniques import Context
@@ -18,13 +20,15 @@ from autocomp.techniques import Context
 if TYPE_CHECKING:
     from autocomp.models.student import Student
     from autocomp.search.context import StudyContext
+    from autocomp.training.loop import Trained
 
 Progress = Callable[[float], None]
+T = TypeVar("T")
 
 
-def technique_context(context: StudyContext, **more: object) -> Context:
+def technique_context(context: StudyContext, **more: Any) -> Context:
     """What techniques may know in this study."""
-    return Context(importance=context.knowledge.importance, pieces=context.knowledge.pieces, **more)  # type: ignore[arg-type]
+    return Context(importance=context.knowledge.importance, pieces=context.knowledge.pieces, **more)
 
 
 def recovered_stage(
@@ -40,64 +44,77 @@ def recovered_stage(
     Each rung goes on from the one before it, whose result is a stage of its own; no rungs means no recovery at all.
     A rung cut short by the deadline is stored under another key, so that no other study takes it for a whole one.
     """
-    student, settled = prepare(as_student(context.teacher), plan, technique_context(context))
-    parent: StageResult | None = None
-    inputs = {"teacher": context.teacher_key, "plan": structural(settled).to_json(), "seed": context.seed}
+    fresh, settled = prepare(as_student(context.teacher), plan, technique_context(context))
+    recovery = _Recovery(context, settled, fresh, deadline, progress)
     if not rungs:
-        return context.store.make("student", {**inputs, "rungs": []}, lambda f: _keep(context, student, inputs, f, {})), settled
-    done: list[dict[str, int]] = []
-    for rung in rungs:
-        done.append(rung.to_json())
-        parent = _one_rung(context, settled, student, parent, {**inputs, "rungs": list(done)}, rung, deadline, progress)
-    return parent, settled  # type: ignore[return-value]
+        return recovery.store([], fresh, {"steps": 0}), settled
+    parent: StageResult | None = None
+    for passed in range(1, len(rungs) + 1):
+        parent = recovery.rung(rungs[:passed], parent)
+    assert parent is not None  # there is at least one rung
+    return parent, settled
 
 
-def _one_rung(
-    context: StudyContext,
-    plan: CompressionPlan,
-    fresh: Student,
-    parent: StageResult | None,
-    inputs: dict[str, object],
-    rung: Fidelity,
-    deadline: float,
-    progress: Progress | None,
-) -> StageResult:
-    found = context.store.find(context.store.key("student", inputs))
-    if found:
-        return found
-    from autocomp.models.student import load_student
+@dataclass(frozen=True)
+class _Recovery:
+    """One plan on its way through the rungs; `fresh` is its student before any recovery."""
 
-    student = load_student(parent.folder / "student") if parent else fresh
-    steps = rung.steps - (int(parent.facts["steps"]) if parent else 0)
-    trained = _train(context, plan, student, rung, max(1, steps), inputs, deadline, progress)
-    whole = trained.steps >= max(1, steps)
-    facts = {"steps": rung.steps, "trained": trained.steps, "train_s": trained.seconds, "loss": trained.loss}
-    inputs = inputs if whole else {**inputs, "stopped_after": trained.steps}
-    return context.store.make("student", inputs, lambda f: _keep(context, student, inputs, f, facts))
+    context: StudyContext
+    plan: CompressionPlan
+    fresh: Student
+    deadline: float
+    progress: Progress | None
+
+    def inputs(self, rungs: Sequence[Fidelity]) -> dict[str, Any]:
+        """What the stage of these rungs is made of."""
+        made_of = {"teacher": self.context.teacher_key, "plan": structural(self.plan).to_json()}
+        return {**made_of, "seed": self.context.seed, "rungs": [r.to_json() for r in rungs]}
+
+    def rung(self, rungs: Sequence[Fidelity], parent: StageResult | None) -> StageResult:
+        """The stage after the last of `rungs`, trained on from the one before."""
+        inputs, store = self.inputs(rungs), self.context.store
+        found = store.find(store.key("student", inputs))
+        if found:
+            return found
+        from autocomp.models.student import load_student
+
+        student = load_student(parent.folder / "student") if parent else self.fresh
+        steps = max(1, rungs[-1].steps - (int(parent.facts["steps"]) if parent else 0))
+        trained = self.train(student, steps, rungs[-1].batch, inputs)
+        cut_short = {} if trained.steps >= steps else {"stopped_after": trained.steps}
+        facts = {"steps": rungs[-1].steps, "trained": trained.steps, "train_s": trained.seconds, "loss": trained.loss}
+        return self.store(rungs, student, facts, cut_short)
+
+    def train(self, student: Student, steps: int, batch: int, inputs: Mapping[str, Any]) -> Trained:
+        """Recover a student in place."""
+        from autocomp.training.recovery import Lesson, recover
+
+        lesson = Lesson(self.context.teacher, self.context.data.train, self.context.knowledge.logits)
+        rng = seeded(self.context.seed, "recovery", inputs)
+        times = {"deadline": self.deadline, "progress": self.progress}
+        return recover(student, lesson, recovery_options(self.plan), steps=steps, batch=batch, rng=rng, **times)
+
+    def store(
+        self,
+        rungs: Sequence[Fidelity],
+        student: Student,
+        facts: Mapping[str, Any],
+        cut_short: Mapping[str, int] | None = None,
+    ) -> StageResult:
+        """The student with exit heads fitted, as a stage."""
+        inputs = {**self.inputs(rungs), **(cut_short or {})}
+
+        def build(folder: Path) -> Mapping[str, Any]:
+            from autocomp.models.student import save_student
+            from autocomp.training.exit_heads import fit_exits
+
+            rng = seeded(self.context.seed, "exits", inputs)
+            save_student(fit_exits(student, self.context.data.train, rng), folder / "student")
+            return facts
+
+        return self.context.store.make("student", inputs, build)
 
 
-def _train(context, plan, student, rung, steps, inputs, deadline, progress):  # noqa: ANN001, ANN202
-    from autocomp.techniques import techniques
-    from autocomp.training.recovery import Lesson, recover
-
-    technique = techniques["distillation"]
-    options = technique.parse(plan.options("distillation") or {})
-    lesson = Lesson(context.teacher, context.data.train, context.knowledge.logits)
-    rng = seeded(context.seed, "recovery", inputs)
-    return recover(
-        student, lesson, options, steps=steps, batch=rung.batch, rng=rng, deadline=deadline, progress=progress
-    )
-
-
-def _keep(context: StudyContext, student: Student, inputs: object, folder, facts: dict[str, float]):  # noqa: ANN001, ANN202
-    from autocomp.models.student import save_student
-    from autocomp.training.exit_heads import fit_exits
-
-    student = fit_exits(student, context.data.train, seeded(context.seed, "exits", inputs))
-    save_student(student, folder / "student")
-    return {"steps": 0, **facts}
-
-
-def sample(examples: Sequence, rows: int, rng: np.random.Generator) -> list:
+def sample(examples: Sequence[T], rows: int, rng: np.random.Generator) -> list[T]:
     """A random part of the examples, in their order."""
     return [examples[i] for i in sorted(rng.permutation(len(examples))[:rows].tolist())]

@@ -1,0 +1,67 @@
+"""Write the README's results from `benchmarks/results/*.json`: `python benchmarks/readme.py`. A test holds the two together."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+SHOWN = 8
+TITLES = {
+    "demo": "`make demo`: prompt-injection guard, {budget} on {cores} cores, teacher fine-tuned within it",
+    "sst2": "SST-2, {budget} on {cores} cores, fine-tuned MiniLM-L6 as teacher",
+}
+
+
+def block() -> str:
+    """The part of the README between the two marks."""
+    parts = [_section(name, json.loads(file.read_text(encoding="utf-8"))) for name, file in _files()]
+    return "\n\n".join([START, *parts, END])
+
+
+def _files() -> list[tuple[str, Path]]:
+    found = {f.stem: f for f in (ROOT / "benchmarks" / "results").glob("*.json")}
+    return [(name, found[name]) for name in TITLES if name in found]
+
+
+def _section(name: str, result: dict[str, Any]) -> str:
+    machine = result["machine"]
+    title = TITLES[name].format(budget=result["budget"]["text"], cores=machine["cores"])
+    rows = [_row("teacher, FP32", result["teacher"]), _row("plain int8, the thing to beat", result["plain_int8"])]
+    rows += [_row(m["describe"], m) for m in spread(result["members"], SHOWN)]
+    head = f"| | size | latency | {result['metric']}, held out |\n| --- | --- | --- | --- |"
+    foot = (
+        f"{len(result['members'])} members in all, {SHOWN} shown; {machine['cpu']}, ONNX Runtime "
+        f"{result['versions']['onnxruntime']}, one thread, batch 1, natural lengths, interleaved "
+        f"([data](benchmarks/results/{name}.json))."
+    )
+    return "\n".join([f"**{title}**", "", head, *rows, "", foot])
+
+
+def spread(members: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """At most `most` members, evenly over the order of size, ends included."""
+    if len(members) <= most:
+        return members
+    return [members[round(i * (len(members) - 1) / (most - 1))] for i in range(most)]
+
+
+def _row(words: str, m: dict[str, Any]) -> str:
+    smaller, faster = m.get("times_smaller") or 1.0, m.get("times_faster") or 1.0
+    size = f"{m['bytes'] / 1e6:.2f} MB (÷{smaller:.3g})"
+    return f"| {words} | {size} | {m['latency_ms']:.3g} ms (÷{faster:.3g}) | {m['score']:.4f} ± {m['score_se']:.4f} |"
+
+
+def main() -> int:
+    """Replace the block."""
+    file = ROOT / "README.md"
+    text = file.read_text(encoding="utf-8")
+    before, rest = text.split(START, 1)
+    file.write_text(before + block() + rest.split(END, 1)[1], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
