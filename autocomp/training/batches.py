@@ -25,8 +25,9 @@ class Encoded:
     """Tokenised texts of one split.
 
     Attributes:
-        ids, types, units: per text, arrays of equal length: token ids, token types, and the number of the word (of
-            whichever tokenizer: words are the pre-tokenizer's) each token belongs to, special tokens being words.
+        ids, types, units: per text, arrays of equal length: token ids, token types, and the number of the unit each
+            token belongs to: a special token, or a word of the pre-tokenizer. A text's units have the same numbers
+            whatever vocabulary its words are cut into, and whether or not the end was cut off.
         labels: `[n]`.
     """
 
@@ -46,7 +47,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Batch:
-    """`ids`, `mask`, `types`, `units` are `[B, N]` int64, padded on the right (units with -1); `labels`, `rows` `[B]`."""
+    """A padded batch: `labels` and `rows` are `[B]`, all else `[B, N]` int64, padded on the right (units with -1)."""
 
     ids: Tensor
     mask: Tensor
@@ -72,14 +73,12 @@ def encode(student: Student, examples: Sequence[Example]) -> Encoded:
 
 
 def _units(encoding: Encoding) -> np.ndarray:
-    keys = zip(encoding.word_ids, encoding.sequence_ids, encoding.ids, strict=True)
-    changes = []
-    before: object = None
-    for word, sequence, token in keys:
-        key = (sequence, word) if word is not None else ("special", token, len(changes))
-        changes.append(int(key != before))
-        before = key
-    return np.cumsum(np.array(changes, dtype=np.int64)) - 1
+    """Special tokens come first, then words; those of a pair's two texts in turns, so that cutting one moves none."""
+    special = np.array([word is None for word in encoding.word_ids])
+    words = np.array([word or 0 for word in encoding.word_ids], dtype=np.int64)
+    sequences = np.array([sequence or 0 for sequence in encoding.sequence_ids], dtype=np.int64)
+    texts = int(sequences.max(initial=0)) + 1
+    return np.where(special, np.cumsum(special) - 1, special.sum() + words * texts + sequences)
 
 
 def collate(student: Student, data: Encoded, rows: Sequence[int]) -> Batch:

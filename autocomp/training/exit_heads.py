@@ -32,19 +32,18 @@ def fit_exits(student: Student, examples: Sequence[Example], rng: np.random.Gene
         return student
     sample = [examples[i] for i in sorted(rng.permutation(len(examples))[:ROWS].tolist())]
     seen = predict(student, encode(student, sample), means=True, fast=True)
+    assert seen.means is not None
     encoder = add_exits(student.encoder, range(1, depth), torch.Generator().manual_seed(int(rng.integers(2**31))))
     for d in range(1, depth):
-        weight, bias = _fit(seen.means[:, d], seen.logits)  # type: ignore[index]
-        with torch.no_grad():
-            encoder.exits[str(d)].weight.copy_(weight)
-            encoder.exits[str(d)].bias.copy_(bias)
+        weight, bias = _fit(seen.means[:, d], seen.logits)
+        encoder.exits[str(d)].load_state_dict({"weight": weight, "bias": bias})
     return replace(student, encoder=encoder.eval())
 
 
 def _fit(states: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights `[C, H]` and bias `[C]` of a softmax regression from states `[n, H]` to soft targets `[n, C]`, by L-BFGS."""
+    """Weights `[C, H]` and bias `[C]` of a softmax regression from states `[n, H]` to logits `[n, C]`, by L-BFGS."""
     x, y = torch.from_numpy(states), torch.from_numpy(targets)
-    mean, scale = x.mean(0), x.std(0).clamp(min=1e-4)
+    mean, scale = x.mean(0), x.std(0, correction=0).clamp(min=1e-4)
     x = (x - mean) / scale
     weight = torch.zeros(y.shape[1], x.shape[1], requires_grad=True)
     bias = torch.zeros(y.shape[1], requires_grad=True)
@@ -53,9 +52,9 @@ def _fit(states: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.T
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         loss = soft_labels(x @ weight.T + bias, y, 1.0) + 1e-3 * weight.square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     weight, bias = weight.detach(), bias.detach()
     return weight / scale, bias - (weight / scale) @ mean

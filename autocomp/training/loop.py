@@ -52,8 +52,8 @@ def train(
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay, fused=True)
     started = told = time.time()
     allowed = max(deadline - started, 1e-3)
-    done, recent = 0, 0.0
-    while done < steps:
+    history: list[float] = []
+    while (done := len(history)) < steps:
         now = time.time()
         fraction = max(done / steps, (now - started) / allowed)
         if fraction >= 1:
@@ -61,25 +61,29 @@ def train(
         if progress and now - told > 1:
             told = now
             progress(fraction)
-        recent += 0.1 * (_step(optimizer, weights, losses, learning_rate * _schedule(fraction, steps)) - recent)
-        done += 1
-    return Trained(done, time.time() - started, recent)
+        history.append(_step(optimizer, weights, losses, learning_rate * schedule(fraction, steps)))
+    recent = history[-max(1, done // 10) :]
+    return Trained(done, time.time() - started, sum(recent) / len(recent) if recent else math.nan)
 
 
-def _schedule(fraction: float, steps: int) -> float:
+def schedule(fraction: float, steps: int) -> float:
+    """Learning rate over its peak when a fraction of the run is done: up over the first tenth, then down to zero."""
     if fraction < WARM_UP:
         return (fraction + 1 / steps) / (WARM_UP + 1 / steps)
     return (1 - fraction) / (1 - WARM_UP)
 
 
-def _step(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], losses: Iterator[Tensor], rate: float) -> float:
+def _step(
+    optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], losses: Iterator[Tensor], rate: float
+) -> float:
+    """One optimizer step at a learning rate; the loss before it."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     loss = next(losses)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TrainingDiverged(f"the loss became {value}; a smaller learning rate than {rate:.2g} may help")
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(weights, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

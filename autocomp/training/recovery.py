@@ -112,8 +112,8 @@ def _hidden(out: Outputs, reference: Outputs, ours: Tensor, theirs: Tensor, seen
     """Layer k of d learns from layer round(k L / d) of L."""
     depth, layers = len(out.hidden) - 1, len(reference.hidden) - 1
     distances = [
-        hidden_distance(ours @ bridge(out.hidden[k].float()), theirs @ reference.hidden[round(k * layers / depth)].float(), seen)
-        for k in range(1, depth + 1)
+        hidden_distance(ours @ bridge(own.float()), theirs @ reference.hidden[round(k * layers / depth)].float(), seen)
+        for k, own in enumerate(out.hidden[1:], 1)
     ]
     return torch.stack(distances).mean()
 
