@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.artifact.files import save_artifact
+from autocomp.artifact.files import save_artifact, update_manifest
 from autocomp.artifact.loader import load
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
@@ -39,7 +39,9 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
     def build(folder: Path) -> dict[str, Any]:
         converted, _ = convert(student, plan, technique_context(context))
         export(context, converted, plan, folder / "artifact")
-        return {"agreement": check(context, converted, folder / "artifact")}
+        agreement = check(context, converted, folder / "artifact")
+        update_manifest(folder / "artifact", student_agreement=round(agreement, 4))
+        return {"agreement": agreement}
 
     return context.store.make("artifact", inputs, build)
 

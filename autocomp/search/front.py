@@ -145,8 +145,10 @@ def write_out(
         _copy(seen[one["record"]].folder, folder)
         check_operators(folder)
         figures = {k: one[k] for k in ("score", "score_se", "latency_ms", "latency_p95_ms", "times_faster")}
-        update_manifest(folder, measurements={**figures, "device": context.device.name, "machine": context.machine})
+        measured = {**figures, "device": context.device.name, "machine": context.machine}
+        manifest = update_manifest(folder, measurements=measured)
         size = artifact_bytes(folder)
+        one = {**one, "student_agreement": manifest["student_agreement"]}
         done.append({**one, "bytes": size, "times_smaller": teacher_bytes / size, "path": f"front/{one['id']}"})
     return done
 

@@ -14,7 +14,7 @@ import numpy as np
 from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
-from autocomp.errors import BudgetError
+from autocomp.errors import BudgetError, ExportMismatch
 from autocomp.search.context import write_data
 from autocomp.search.scoring import run_over, time_teacher
 from autocomp.search.stages import StageResult, StageStore
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from autocomp.tasks import TaskData
 
 IMPORTANCE_ROWS = 512
+CHECKED_ROWS = 48
+PARITY = 1e-3
 Progress = Callable[[float], None]
 
 
@@ -133,9 +135,26 @@ def _export_and_run(teacher: Student, data: TaskData, device: DeviceProfile, fol
         prefix = "" if name == "teacher" else "plain_int8_"
         for split in ("search", "held_out"):
             arrays[f"{prefix}{split}_logits"] = run_over(folder / name, getattr(data, split), device.threads).logits
+    check_parity(teacher, data, arrays["search_logits"])
     arrays["latencies_ms"] = time_teacher(folder / "teacher", data.search, device.threads)
     save_file(arrays, folder / "arrays.safetensors")
     return {}
+
+
+def check_parity(teacher: Student, data: TaskData, logits: np.ndarray) -> None:
+    """Refuse an FP32 file whose logits are not the PyTorch model's, on some real texts.
+
+    Raises:
+        ExportMismatch: they differ by more than 1e-3 of the largest logit (or of 1).
+    """
+    from autocomp.training.batches import encode
+    from autocomp.training.inference import predict
+
+    rows = data.search[:CHECKED_ROWS]
+    expected = predict(teacher, encode(teacher, rows)).logits
+    worst, scale = float(np.abs(logits[: len(rows)] - expected).max()), max(1.0, float(np.abs(expected).max()))
+    if not worst <= PARITY * scale:
+        raise ExportMismatch(f"the FP32 file's logits differ by {worst:.2g} from PyTorch's, at most {PARITY * scale:g} may")
 
 
 def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
