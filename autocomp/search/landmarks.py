@@ -22,7 +22,7 @@ def landmark_measurements(context: StudyContext, names: tuple[str, ...]) -> dict
     from autocomp.search.timing import time_folders
 
     folders = {name: context.teacher_artifact.parent / name for name in NAMES}
-    times = time_folders(folders, context.data.search, context.device.threads, seconds=6.0)
+    times = time_folders(folders, context.data.search, context.device.threads, seconds=3.0)
     logits = search_logits(context)
     found = {}
     for name, folder in folders.items():

@@ -102,8 +102,9 @@ class Loop:
         """The next job that fits: queued ones, then promotions, then proposals."""
         while self.queue:
             job = self.queue.pop(0)
-            if self._fits(job):
-                return job
+            for smaller in (job, replace(job, sweep=0)):
+                if self._fits(smaller):
+                    return smaller
         owed = promotion(self.finished, self.promoted, len(self.rungs) - 1, self.judge.reference)
         if owed:
             job = self._job(self.students[owed[0]], self.rungs[: owed[1] + 1], "promotion")

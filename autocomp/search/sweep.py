@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from autocomp.training.batches import Encoded
 
 MEASURED_WIDTHS = (2, 3, 4)
-ALL_WIDTHS = (2, 3, 4, 5, 6, 8, 32)
+ALL_WIDTHS = (2, 3, 4, 5, 6, 7, 8, 32)
 TOLERABLE = 0.1
 """Nats of divergence beyond which a plan loses points of accuracy and is not worth measuring."""
 GRAIN = 0.03
@@ -166,8 +166,8 @@ def sweep(
     most: int,
     until: float = math.inf,
 ) -> list[CompressionPlan]:
-    """Plans worth measuring on this student: the one asked for, then the promising ones; only it when time is up."""
-    if time.time() > until:
+    """Plans worth measuring on this student: the one asked for, then at most `most` promising ones; only it when time is up."""
+    if most == 0 or time.time() > until:
         return [settled(student, plan, technique_context(context))]
     data = calibration(context, student)
     known = sweep_context(context, student, data)

@@ -45,7 +45,7 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
         """2 to 8, and 32."""
-        return {"bits": Knob((2, 3, 4, 5, 6, 8, 32))}
+        return {"bits": Knob((2, 3, 4, 5, 6, 7, 8, 32))}
 
     def convert(self, student: Student, options: EmbeddingBitsOptions, context: Context) -> Student:
         """Set the tables' format."""

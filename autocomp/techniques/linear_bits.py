@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
-WIDTHS = (2, 3, 4, 5, 6, 8)
+WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 
 
 class LinearBitsOptions(Options):
@@ -74,7 +74,7 @@ class LinearBits(Technique[LinearBitsOptions]):
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
         """Means from 2 to 8, and 32."""
-        return {"bits": Knob((2, 2.5, 3, 3.5, 4, 5, 6, 8, 32))}
+        return {"bits": Knob((2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 32))}
 
     def settle(self, student: Student, options: LinearBitsOptions, context: Context) -> LinearBitsOptions:
         """Name the bits of each group of weights."""

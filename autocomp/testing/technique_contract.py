@@ -43,7 +43,7 @@ TEXTS = (
     "they made this movie for people who like long words and little else",
     "bad bad bad film; I hate it!",
 )
-WIDTHS = (2, 3, 4, 5, 6, 8, 32)
+WIDTHS = (2, 3, 4, 5, 6, 7, 8, 32)
 EXACT, ROUNDED = 1e-4, 0.1
 """Root mean square error of a file's logits over their deviation; the larger where linears run in int8."""
 
