@@ -28,13 +28,13 @@ KEPT = (
 ).split()
 
 
-def collect(run: Path) -> dict[str, Any]:
-    """What is kept of a run."""
+def collect(run: Path, asked: list[str]) -> dict[str, Any]:
+    """What is kept of a run; `asked` are the arguments it was started with, if known."""
     shown = summary(run)
     study = next(read_events(run / "journal.jsonl", "study"))
     short = {name: _short(shown[name]) for name in ("teacher", "plain_int8")}
     return {
-        "command": "autocomp search " + " ".join(f"--{k} {v}" for k, v in _asked(study).items()),
+        "command": " ".join(["autocomp search", *(asked or _asked(study["spec"]))]),
         **{key: shown[key] for key in ("task", "metric", "budget", "trials", "hypervolume")},
         "search_vs_held_out": shown["agreement"],
         "machine": study["machine"],
@@ -45,9 +45,10 @@ def collect(run: Path) -> dict[str, Any]:
     }
 
 
-def _asked(study: dict[str, Any]) -> dict[str, Any]:
-    spec = study["spec"]
-    return {"model": spec["model"], "task": spec["task"]["source"], "space": spec["space"], "budget": spec["budget"]}
+def _asked(spec: dict[str, Any]) -> list[str]:
+    places = {"model": spec["model"], "task": spec["task"]["source"]}
+    named = {key: Path(value).name if Path(value).is_absolute() else value for key, value in places.items()}
+    return [word for key, value in {**named, "budget": spec["budget"]}.items() for word in (f"--{key}", value)]
 
 
 def _short(member: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def main() -> int:
         subprocess.run([sys.executable, "-m", "autocomp", "search", *args.search, "--out", str(run), "--log"], check=True)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{args.name}.json"
-    file.write_text(json.dumps(collect(run), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(collect(run, args.search), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(file)
     return 0
 

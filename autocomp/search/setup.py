@@ -16,7 +16,7 @@ from autocomp.search.plans import build_space
 from autocomp.search.searchers import searchers
 from autocomp.search.stages import default_store
 from autocomp.spec import SpaceSpec, StudySpec, read_device, read_objective, read_space
-from autocomp.tasks import resolve_task
+from autocomp.tasks import resolve_task, tasks
 
 if TYPE_CHECKING:
     from autocomp.models.loading import LoadedModel
@@ -81,6 +81,25 @@ def _named(data: TaskData, labels: tuple[str, ...]) -> TaskData:
         return data
     note = f"labels {', '.join(data.labels)} are called {', '.join(labels)}, as in the model"
     return replace(data, labels=labels, notes=(*data.notes, note))
+
+
+def with_absolute_paths(spec: StudySpec) -> StudySpec:
+    """The spec with every path made absolute, so that a run can be resumed from any folder."""
+    task = spec.task if spec.task.source in tasks else spec.task.model_copy(update={"source": _absolute(spec.task.source)})
+    changes = {
+        "task": task,
+        "model": _absolute(spec.model),
+        "space": _absolute(spec.space, ".yaml"),
+        "device": _absolute(spec.device, ".yaml"),
+        "objectives": tuple(_absolute(o, ".yaml") for o in spec.objectives),
+        "include": tuple(_absolute(i) for i in spec.include),
+    }
+    return spec.model_copy(update=changes)
+
+
+def _absolute(name: str, suffix: str = "") -> str:
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name.endswith(suffix) and path.exists() else name
 
 
 def check_study(spec: StudySpec) -> dict[str, Any]:

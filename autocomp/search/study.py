@@ -25,7 +25,7 @@ from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
 from autocomp.search.searchers import Searcher
-from autocomp.search.setup import Checked, check, check_study, data_facts, machine_facts, new_run, versions
+from autocomp.search.setup import Checked, check, check_study, data_facts, machine_facts, new_run, versions, with_absolute_paths
 from autocomp.search.spending import Purse
 from autocomp.search.stages import StageStore, default_store
 from autocomp.search.teacher import baseline_stage, data_stage, knowledge_stage, teacher_stage
@@ -48,7 +48,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None) -> dic
     if Path(out).exists():
         new_run(out)
     checked = check(spec)
-    run = new_run(out)
+    run, spec = new_run(out), with_absolute_paths(spec)
     (run / "study.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
     journal = Journal(run / "journal.jsonl", listen)
     journal.append(
