@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.catalogue import find, read_yaml
@@ -73,6 +73,13 @@ class StudySpec(Spec):
     members: int = Field(default=24, ge=8, le=200)
     include: tuple[str, ...] = ()
 
+    @field_validator("recovery_steps")
+    @classmethod
+    def _are_steps(cls, steps: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if steps is not None and (not steps or min(steps) < 1 or len(set(steps)) < len(steps)):
+            raise ValueError("must be different numbers of steps, each at least 1")
+        return steps
+
     @property
     def parsed_budget(self) -> Budget:
         """The budget as numbers."""
@@ -133,7 +140,8 @@ def _rule(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
         owner = _nested(model, problem["loc"][:-1])
         known, name = sorted(owner.model_fields), str(problem["loc"][-1])
         return f"is not a key of {owner.__name__}; {did_you_mean(name, known)}(known: {', '.join(known)})"
-    return str(problem["msg"][0].lower() + problem["msg"][1:])
+    rule = str(problem["msg"]).removeprefix("Value error, ")
+    return rule[0].lower() + rule[1:]
 
 
 def _nested(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:

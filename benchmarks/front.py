@@ -68,7 +68,8 @@ def main() -> int:
     args = parser.parse_args()
     run = args.run or Path("runs") / f"benchmark-{args.name}"
     if args.run is None:
-        subprocess.run([sys.executable, "-m", "autocomp", "search", *args.search, "--out", str(run), "--log"], check=True)
+        search = [sys.executable, "-m", "autocomp", "search", *args.search, "--out", str(run), "--log"]
+        subprocess.run(search, check=True)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{args.name}.json"
     file.write_text(json.dumps(collect(run, args.search), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

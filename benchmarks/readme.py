@@ -1,4 +1,4 @@
-"""Write the README's results from `benchmarks/results/*.json`: `python benchmarks/readme.py`. A test holds the two together."""
+"""Write the README's tables from `benchmarks/results/*.json`; a test holds the two together."""
 
 from __future__ import annotations
 

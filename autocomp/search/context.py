@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from collections.abc import Mapping
@@ -101,7 +102,7 @@ def open_context(run: Path) -> StudyContext:
 
 def write_data(data: TaskData, folder: Path) -> None:
     """The task as `data.json.gz`, so that workers need neither its files nor its columns."""
-    fields = {k: getattr(data, k) for k in ("name", "labels", "metric", "train", "search", "held_out", "notes", "max_length")}
+    fields = {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}
     with gzip.open(folder / "data.json.gz", "wt", encoding="utf-8", compresslevel=3) as out:
         json.dump(fields, out, ensure_ascii=False)
 

@@ -22,9 +22,7 @@ UNITS = 12
 
 def block_weights(shape: EncoderShape) -> int:
     """Weights of all layers that run: what decides time."""
-    per_block = [
-        4 * shape.hidden * b.heads * b.head_size + 2 * shape.hidden * b.feed_forward for b in shape.blocks
-    ]
+    per_block = [4 * shape.hidden * b.heads * b.head_size + 2 * shape.hidden * b.feed_forward for b in shape.blocks]
     return sum(per_block[i] for i in shape.order)
 
 

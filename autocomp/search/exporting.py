@@ -73,5 +73,6 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
         raise ExportMismatch(f"{folder}: the file gives logits that are not numbers")
     agreement = float((found.argmax(-1) == expected.argmax(-1)).mean())
     if agreement < LEAST_AGREEMENT:
-        raise ExportMismatch(f"{folder}: {agreement:.0%} of labels equal the student's, at least {LEAST_AGREEMENT:.0%} must")
+        rule = f"at least {LEAST_AGREEMENT:.0%} of the file's labels must equal the student's"
+        raise ExportMismatch(f"{folder}: {rule}, {agreement:.0%} do")
     return agreement

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ import numpy as np
 from autocomp import pareto
 from autocomp.artifact.files import artifact_bytes, update_manifest
 from autocomp.artifact.operators import int8_linears, running_operators
-from autocomp.errors import ExportMismatch
 from autocomp.measures.latency import latency, times_faster
 from autocomp.search.judging import Judge, member
 from autocomp.search.landmarks import held_out_logits
@@ -73,7 +72,7 @@ def see(
     return {name: Seen(folders[name], logits[name], times[name]) for name in folders}
 
 
-def _scored(run: Path, folders: Mapping[str, Path], executor: LocalExecutor):  # noqa: ANN202
+def _scored(run: Path, folders: Mapping[str, Path], executor: LocalExecutor) -> Iterator[tuple[str, np.ndarray]]:
     waiting = [{"id": name, "run": str(run), "folder": str(folder)} for name, folder in folders.items()]
     while waiting or executor.running:
         while waiting and executor.free > 0:
@@ -92,7 +91,7 @@ def members(
     """
     shape = context.teacher.encoder.shape
     alive = [_timed_again(context, r, seen[r.id]) for r in chosen if r.id in seen]
-    stays = pareto.is_non_dominated(judge.of(alive)) if alive else []
+    stays = pareto.is_non_dominated(judge.of(alive)).tolist() if alive else []
     kept = [
         {**member(r, describe(r.plan, shape)), **held_out_figures(context, seen, r.id)}
         for r, stay in zip(alive, stays, strict=True)
@@ -135,15 +134,16 @@ def write_out(
 ) -> list[dict[str, Any]]:
     """Copy each member to `RUN/front/ID` with its measurements in the manifest; members with sizes of what lies there.
 
-    Raises:
-        ExportMismatch: a file whose plan says int8 runs no int8 product.
+    A file in which the runtime would run no int8 product although it stores them is left out.
     """
     teacher_bytes = artifact_bytes(seen["teacher"].folder)
     done = []
     for one in found:
         folder = run / "front" / one["id"]
         _copy(seen[one["record"]].folder, folder)
-        check_operators(folder)
+        if not runs_as_stored(folder):
+            shutil.rmtree(folder)
+            continue
         figures = {k: one[k] for k in ("score", "score_se", "latency_ms", "latency_p95_ms", "times_faster")}
         measured = {**figures, "device": context.device.name, "machine": context.machine}
         manifest = update_manifest(folder, measurements=measured)
@@ -161,17 +161,24 @@ def _copy(source: Path, target: Path) -> None:
     scratch.rename(target)
 
 
-def check_operators(folder: Path) -> None:
-    """Refuse a file in which the runtime silently runs FP32 where int8 weights are stored."""
+def runs_as_stored(folder: Path) -> bool:
+    """Whether the runtime runs int8 products where the file stores them, and not silently FP32."""
     model = folder / "model.onnx"
     stored = b"DynamicQuantizeLinear" in model.read_bytes()
-    if stored and int8_linears(running_operators(model)) == 0:
-        raise ExportMismatch(f"{model}: stores int8 products, but the runtime's optimised graph has none")
+    return not stored or int8_linears(running_operators(model)) > 0
 
 
 def rank_agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
     """Spearman's rank correlation between search score and held-out score over the members."""
     if len(found) < 3:
         return {"search_vs_held_out": None, "members": len(found)}
-    ranks = [np.argsort(np.argsort([m[key] for m in found])) for key in ("search_score", "score")]
-    return {"search_vs_held_out": float(np.corrcoef(*ranks)[0, 1]), "members": len(found)}
+    search, held_out = (_ranks(np.array([m[key] for m in found])) for key in ("search_score", "score"))
+    if not (np.ptp(search) and np.ptp(held_out)):
+        return {"search_vs_held_out": None, "members": len(found)}
+    return {"search_vs_held_out": float(np.corrcoef(search, held_out)[0, 1]), "members": len(found)}
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0, ties sharing their mean."""
+    above, equal = (values[:, None] > values).sum(1), (values[:, None] == values).sum(1)
+    return np.asarray(above + (equal - 1) / 2, float)

@@ -102,8 +102,8 @@ def run_job(data: Mapping[str, Any]) -> dict[str, Any]:
         result.error = _reason(error)
         result.records.append(_failed(job, len(result.records), job.plan, error).to_json())
     result.seconds = time.time() - started
-    for record in result.records:
-        record["seconds"] = round(result.seconds / len(result.records), 3)
+    for written in result.records:
+        written["seconds"] = round(result.seconds / len(result.records), 3)
     return asdict(result)
 
 

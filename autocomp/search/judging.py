@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ class Judge:
 
     def losses(self, measurements: dict[str, Measurement]) -> np.ndarray:
         """`[m]`."""
-        return np.array([self._loss(o, o.value(measurements), t) for o, t in zip(self.objectives, self.teacher, strict=True)])
+        return np.array([self._loss(o, o.value(measurements), teacher) for o, teacher in self._pairs])
 
     def of(self, records: Sequence[TrialRecord]) -> np.ndarray:
         """`[n, m]` of complete records."""
@@ -43,10 +43,11 @@ class Judge:
     @property
     def reference(self) -> np.ndarray:
         """The hypervolume's reference point, `[m]`."""
-        worst = [o.worst_times_teacher for o in self.objectives]
-        return np.array(
-            [math.log(w) if _is_ratio(o) else abs(t) * (w - 1) for o, t, w in zip(self.objectives, self.teacher, worst, strict=True)]
-        )
+        return np.array([_worst(objective, teacher) for objective, teacher in self._pairs])
+
+    @property
+    def _pairs(self) -> list[tuple[Objective, float]]:
+        return list(zip(self.objectives, self.teacher, strict=True))
 
     def is_feasible(self, record: TrialRecord) -> bool:
         """Whether a record is complete and within every limit."""
@@ -55,12 +56,14 @@ class Judge:
 
     def front(self, records: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
         """At most `most` non-dominated feasible records, well spread; one per plan, the best-trained."""
-        usable = list({r.plan.fingerprint: r for r in sorted(records, key=lambda r: r.fidelity.steps) if self.is_feasible(r)}.values())
+        by_depth = sorted(filter(self.is_feasible, records), key=lambda r: r.fidelity.steps)
+        usable = list({r.plan.fingerprint: r for r in by_depth}.values())
         if not usable:
             return []
         losses = self.of(usable)
         rows = np.flatnonzero(pareto.is_non_dominated(losses))
-        rows = rows[np.all(losses[rows] < self.reference, axis=1)] if np.any(np.all(losses[rows] < self.reference, axis=1)) else rows
+        inside = np.all(losses[rows] < self.reference, axis=1)
+        rows = rows[inside] if inside.any() else rows
         return [usable[rows[i]] for i in pareto.thin(losses[rows], most)]
 
     def hypervolume(self, records: Sequence[TrialRecord]) -> float:
@@ -73,27 +76,39 @@ class Judge:
         return objective.to_loss(value - teacher)
 
 
+def _worst(objective: Objective, teacher: float) -> float:
+    worst = objective.worst_times_teacher
+    return math.log(worst) if _is_ratio(objective) else abs(teacher) * (worst - 1)
+
+
 def _is_ratio(objective: Objective) -> bool:
     return objective.direction == "minimize"
 
 
-def member(record: TrialRecord, describe: str, name: str | None = None) -> dict[str, Any]:
+def member(record: TrialRecord, describe: str) -> dict[str, Any]:
     """A record as the reports show it; held-out figures come with the final front."""
-    m = record.measurements
-    latency, score = m["latency"], m["task_score"]
     return {
-        "id": name or record.id,
+        "id": record.id,
         "record": record.id,
         "describe": describe,
         "plan": record.plan.to_json(),
         "fidelity": record.fidelity.to_json(),
-        "bytes": int(m["artifact_size"].value),
-        "gzip_bytes": int(m["compressed_size"].value),
+        **figures(record.measurements),
+    }
+
+
+def figures(measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    """Measurements on the search split under the names that reports use."""
+    latency, score = measured["latency"], measured["task_score"]
+    return {
+        "bytes": int(measured["artifact_size"].value),
+        "gzip_bytes": int(measured["compressed_size"].value),
         "latency_ms": latency.value,
         "latency_p50_ms": latency.details["p50"],
         "latency_p95_ms": latency.details["p95"],
+        "latency_spread_ms": latency.spread,
         "search_score": score.value,
         "search_score_se": score.spread,
-        "agreement": m["agreement"].value,
-        "load_ms": m["load_time"].value,
+        "agreement": measured["agreement"].value,
+        "load_ms": measured["load_time"].value,
     }

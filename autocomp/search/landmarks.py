@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autocomp.measures import Subject, measures
+from autocomp.search.judging import figures
 
 if TYPE_CHECKING:
     from autocomp.measurement import Measurement
@@ -58,21 +59,6 @@ def _logits(context: StudyContext, split: str) -> dict[str, np.ndarray]:
     return {"teacher": arrays[f"{split}_logits"], "plain_int8": arrays[f"plain_int8_{split}_logits"]}
 
 
-def landmark_member(name: str, measured: dict[str, Measurement], path: Path | str) -> dict[str, Any]:
-    """A landmark as the reports show it."""
-    latency, score = measured["latency"], measured["task_score"]
-    return {
-        "id": name,
-        "describe": NAMES[name],
-        "bytes": int(measured["artifact_size"].value),
-        "gzip_bytes": int(measured["compressed_size"].value),
-        "latency_ms": latency.value,
-        "latency_p50_ms": latency.details["p50"],
-        "latency_p95_ms": latency.details["p95"],
-        "latency_spread_ms": latency.spread,
-        "search_score": score.value,
-        "search_score_se": score.spread,
-        "agreement": measured["agreement"].value,
-        "load_ms": measured["load_time"].value,
-        "path": str(path),
-    }
+def landmark_member(name: str, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    """A landmark as the reports show it; its files lie in the run's folder of its name."""
+    return {"id": name, "describe": NAMES[name], **figures(measured), "path": name}

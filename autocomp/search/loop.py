@@ -42,7 +42,7 @@ Listener = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Loop:
-    """Everything the loop works with; it decides nothing by itself that is not in `rungs`, `judging` or the searcher."""
+    """Everything the loop works with; what is better, deeper or next is decided by judge, rungs and searcher."""
 
     run: Path
     context: StudyContext
@@ -171,7 +171,8 @@ class Loop:
     def job_of(self, started: Mapping[str, Any]) -> Job:
         """The job of a `started` event."""
         rungs = tuple(Fidelity(**r) for r in started["rungs"])
-        return replace(self._job(CompressionPlan.from_json(started["plan"]), rungs, started["source"]), id=started["job"])
+        job = self._job(CompressionPlan.from_json(started["plan"]), rungs, started["source"])
+        return replace(job, id=started["job"])
 
     def _enqueue(self, point: Mapping[str, Any], rungs: tuple[Fidelity, ...], source: str) -> None:
         """Put a plan before all proposals."""

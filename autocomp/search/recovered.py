@@ -91,8 +91,16 @@ class _Recovery:
 
         lesson = Lesson(self.context.teacher, self.context.data.train, self.context.knowledge.logits)
         rng = seeded(self.context.seed, "recovery", inputs)
-        times = {"deadline": self.deadline, "progress": self.progress}
-        return recover(student, lesson, recovery_options(self.plan), steps=steps, batch=batch, rng=rng, **times)
+        return recover(
+            student,
+            lesson,
+            recovery_options(self.plan),
+            steps=steps,
+            batch=batch,
+            rng=rng,
+            deadline=self.deadline,
+            progress=self.progress,
+        )
 
     def store(
         self,

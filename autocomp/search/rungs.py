@@ -20,7 +20,7 @@ RUNGS = 3
 
 @dataclass(frozen=True)
 class Finished:
-    """A student that passed a rung: its identity, the rung, and the losses of its sweep `[k, m]` (minimised, scaled)."""
+    """A student that passed a rung: its identity, the rung, and the losses of its sweep `[k, m]`, minimised."""
 
     student: str
     rung: int
@@ -40,7 +40,8 @@ def worth(finished: Sequence[Finished], reference: np.ndarray) -> dict[str, floa
     everything = pareto.hypervolume(losses[on_front], reference)
     found = {f.student: 0.0 for f in finished}
     for student in np.unique(owner[on_front]):
-        found[str(student)] = everything - pareto.hypervolume(losses[owner != student].reshape(-1, losses.shape[1]), reference)
+        others = losses[owner != student].reshape(-1, losses.shape[1])
+        found[str(student)] = everything - pareto.hypervolume(others, reference)
     return found
 
 

@@ -100,7 +100,9 @@ class TeacherClock:
         return value
 
 
-def measure_artifact(context: StudyContext, folder: Path, clock: TeacherClock, names: Sequence[str]) -> dict[str, Measurement]:
+def measure_artifact(
+    context: StudyContext, folder: Path, clock: TeacherClock, names: Sequence[str]
+) -> dict[str, Measurement]:
     """The named measures of an artifact on the search split."""
     run = run_over(folder, context.data.search, context.device.threads, clock)
     subject = Subject(

@@ -85,9 +85,9 @@ def _named(data: TaskData, labels: tuple[str, ...]) -> TaskData:
 
 def with_absolute_paths(spec: StudySpec) -> StudySpec:
     """The spec with every path made absolute, so that a run can be resumed from any folder."""
-    task = spec.task if spec.task.source in tasks else spec.task.model_copy(update={"source": _absolute(spec.task.source)})
+    source = spec.task.source if spec.task.source in tasks else _absolute(spec.task.source)
     changes = {
-        "task": task,
+        "task": spec.task.model_copy(update={"source": source}),
         "model": _absolute(spec.model),
         "space": _absolute(spec.space, ".yaml"),
         "device": _absolute(spec.device, ".yaml"),
@@ -140,7 +140,7 @@ def _check_gpu(budget: Budget, text: str) -> None:
     import torch
 
     if not torch.cuda.is_available():
-        raise BudgetError(f"budget {text!r} counts GPUs, but this machine has none that torch sees; use cpu-hours or 2h")
+        raise BudgetError(f"budget {text!r} counts GPUs, but torch sees none on this machine; use cpu-hours or 2h")
 
 
 def _check_disk(store: Path, loaded: LoadedModel) -> None:
@@ -162,7 +162,8 @@ def new_run(out: Path) -> Path:
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunFolderError(f"{out} exists already and is never overwritten; choose another --out, or `autocomp resume {out}`")
+        way_out = f"choose another --out, or `autocomp resume {out}`"
+        raise RunFolderError(f"{out} exists already and is never overwritten; {way_out}")
     out.mkdir(parents=True, exist_ok=True)
     return out.resolve()
 

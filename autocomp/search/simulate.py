@@ -116,7 +116,7 @@ def _stored(encoder: torch.nn.Module, name: str, format: WeightFormat) -> int:
 def cost(student: Student, depth: float) -> float:
     """Multiply-adds per token, those in FP32 weighted, times the fraction of layers that ran: a latency to rank by."""
     sizes = _sizes(student.encoder)
-    price = {b: 0.0 for b in student.encoder.shape.order}
+    price = dict.fromkeys(student.encoder.shape.order, 0.0)
     for name, shape in sizes.items():
         if name.startswith("blocks.") and len(shape) == 2:
             price[int(name.split(".")[1])] += math.prod(shape) * _price(student.formats, name)

@@ -45,8 +45,8 @@ def code_version(kind: str) -> str:
 
 def default_store() -> Path:
     """`$AUTOCOMP_CACHE`, or `~/.cache/autocomp`, sub-folder `stages`."""
-    root = os.environ.get("AUTOCOMP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autocomp"
-    return Path(root) / "stages"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("AUTOCOMP_CACHE") or home / "autocomp") / "stages"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class StageStore:
 
     def _read(self, key: str, was_cached: bool) -> StageResult:
         folder = self.folder(key)
-        return StageResult(key, folder, json.loads((folder / "stage.json").read_text(encoding="utf-8"))["facts"], was_cached)
+        facts = json.loads((folder / "stage.json").read_text(encoding="utf-8"))["facts"]
+        return StageResult(key, folder, facts, was_cached)
 
     def make(
         self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any] | None]

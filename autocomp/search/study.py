@@ -14,7 +14,7 @@ import numpy as np
 from autocomp.budget import Fidelity
 from autocomp.errors import BudgetError, RunFolderError
 from autocomp.executors.local import LocalExecutor, share_of_cores
-from autocomp.plan import CompressionPlan, fingerprint
+from autocomp.plan import fingerprint
 from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.summary import summary
 from autocomp.search import front
@@ -25,7 +25,16 @@ from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
 from autocomp.search.searchers import Searcher
-from autocomp.search.setup import Checked, check, check_study, data_facts, machine_facts, new_run, versions, with_absolute_paths
+from autocomp.search.setup import (
+    Checked,
+    check,
+    check_study,
+    data_facts,
+    machine_facts,
+    new_run,
+    versions,
+    with_absolute_paths,
+)
 from autocomp.search.spending import Purse
 from autocomp.search.stages import StageStore, default_store
 from autocomp.search.teacher import baseline_stage, data_stage, knowledge_stage, teacher_stage
@@ -136,20 +145,16 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
     baseline = baseline_stage(store, student, teacher.key, data, checked.device, machine)
     purse.charge("measuring")
     device = checked.device.model_dump()
-    ContextKeys(
-        str(store.root), rows.key, teacher.key, learnt.key, baseline.key, device, machine, spec.seed
-    ).write(run)
+    ContextKeys(str(store.root), rows.key, teacher.key, learnt.key, baseline.key, device, machine, spec.seed).write(run)
     open_context.cache_clear()
     return open_context(run)
 
 
-def _measure_landmarks(
-    context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: Purse
-) -> Landmarks:
+def _measure_landmarks(context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: Purse) -> Landmarks:
     measured = landmark_measurements(context, checked.measure_names)
     for name in measured:
         front._copy(context.teacher_artifact.parent / name, run / name)
-    shown = {name: landmark_member(name, m, name) for name, m in measured.items()}
+    shown = {name: landmark_member(name, m) for name, m in measured.items()}
     journal.append("teacher", name=checked.spec.model, members=shown)
     purse.charge("measuring")
     return measured
@@ -263,7 +268,7 @@ def _finish(
         seen = front.see(context, run, chosen, scorer, timing_s)
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
-        name: {**landmark_member(name, landmarks[name], name), **front.held_out_figures(context, seen, name)}
+        name: {**landmark_member(name, landmarks[name]), **front.held_out_figures(context, seen, name)}
         for name in landmarks
     }
     loop.purse.charge("front")

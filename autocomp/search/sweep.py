@@ -1,4 +1,4 @@
-"""Level 1: one recovered student, many plans. Every cheap knob is tried alone, combined on paper, and the best measured.
+"""Level 1: one recovered student, many plans. Cheap knobs are tried alone, combined on paper, and the best measured.
 
 The error of a combination is taken as the sum of its parts' errors (KL divergence from the student's own predictions);
 bytes are exact, and latency is ranked by multiply-adds until it is measured.
@@ -81,7 +81,9 @@ def sweep_context(context: StudyContext, student: Student, data: Encoded) -> Con
     return technique_context(context, sensitivity=sensitivity(student, data, reference))
 
 
-def screen(student: Student, plan: CompressionPlan, space: SearchSpace, data: Encoded, known: Context) -> list[Screened]:
+def screen(
+    student: Student, plan: CompressionPlan, space: SearchSpace, data: Encoded, known: Context
+) -> list[Screened]:
     """Every combination of cheap knobs, as extensions of the plan's structural part."""
     from dataclasses import replace
 
@@ -93,7 +95,10 @@ def screen(student: Student, plan: CompressionPlan, space: SearchSpace, data: En
     base = CompressionPlan(tuple(s for s in plan.steps if not is_cheap(s)))
     return [
         Screened(
-            base.replacing(steps), estimated_bytes(converted), cost(converted, _product(depths, keys)), _sum(errors, keys)
+            base.replacing(steps),
+            estimated_bytes(converted),
+            cost(converted, _product(depths, keys)),
+            _sum(errors, keys),
         )
         for keys, steps, converted in _combinations(plain, settings, known)
     ]
@@ -166,7 +171,10 @@ def sweep(
     most: int,
     until: float = math.inf,
 ) -> list[CompressionPlan]:
-    """Plans worth measuring on this student: the one asked for, then at most `most` promising ones; only it when time is up."""
+    """Plans worth measuring on this student: the one asked for, then at most `most` promising ones.
+
+    Without further ones, or after `until`, nothing is screened.
+    """
     if most == 0 or time.time() > until:
         return [settled(student, plan, technique_context(context))]
     data = calibration(context, student)

@@ -48,13 +48,14 @@ def teacher_stage(
     from autocomp.models.student import save_student
     from autocomp.training.fine_tuning import fine_tune
 
-    inputs = {"model": loaded.fingerprint, "data": data.fingerprint, "labels": data.labels, "max_length": data.max_length}
+    inputs: dict[str, Any] = {"model": loaded.fingerprint, "data": data.fingerprint, "labels": data.labels}
+    inputs |= {"max_length": data.max_length}
     if not loaded.fine_tuned:
         rate = spec.teacher_learning_rate
         inputs |= {"epochs": spec.teacher_epochs, "learning_rate": rate, "seed": spec.seed}
 
     def build(folder: Path) -> dict[str, Any]:
-        teacher, facts = loaded.student, {"fine_tuned_by": "its maker"}
+        teacher, facts = loaded.student, dict[str, Any](fine_tuned_by="its maker")
         if not loaded.fine_tuned:
             _check_payable(teacher, data, spec, allowed_s)
             rng = np.random.default_rng(spec.seed)
@@ -108,7 +109,8 @@ def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[st
     rows = np.random.default_rng(seed).permutation(len(data.train))[:IMPORTANCE_ROWS].tolist()
     sample = encode(teacher, [data.train[i] for i in rows])
     importance = measure_importance(teacher.encoder, (collate(teacher, sample, r) for r in in_order(sample, 32)))
-    save_file({"logits": logits, **{f"importance.{k}": v for k, v in importance.items()}}, folder / "arrays.safetensors")
+    arrays = {"logits": logits, **{f"importance.{name}": scores for name, scores in importance.items()}}
+    save_file(arrays, folder / "arrays.safetensors")
     texts = [t for e in data.train for t in (e.text, e.pair) if t is not None]
     counts = count_pieces(teacher.tokenizer, texts)
     (folder / "pieces.json").write_text(json.dumps(counts, ensure_ascii=False), encoding="utf-8")
@@ -157,7 +159,8 @@ def check_parity(teacher: Student, data: TaskData, logits: np.ndarray) -> None:
     expected = predict(teacher, encode(teacher, rows)).logits
     worst, scale = float(np.abs(logits[: len(rows)] - expected).max()), max(1.0, float(np.abs(expected).max()))
     if not worst <= PARITY * scale:
-        raise ExportMismatch(f"the FP32 file's logits differ by {worst:.2g} from PyTorch's, at most {PARITY * scale:g} may")
+        rule = f"the FP32 file's logits may differ by at most {PARITY * scale:g} from PyTorch's"
+        raise ExportMismatch(f"{rule}, but differ by {worst:.2g}")
 
 
 def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:

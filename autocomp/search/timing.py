@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def time_folders(
     return time_interleaved(runs, rounds=rounds, warmup=0, inputs=len(chosen))
 
 
-def _runner(predictor: Predictor, examples: Sequence[Example]):  # noqa: ANN202 - a closure over prepared inputs
+def _runner(predictor: Predictor, examples: Sequence[Example]) -> Callable[[int], object]:
     inputs = predictor.batches(texts_of(examples))
     return lambda index: predictor.run(inputs[index])
 

@@ -70,7 +70,8 @@ def write_study(folder: Path, **changes: Any) -> Path:
 
     Args:
         folder: takes everything; made if it is not there.
-        changes: keys of `StudySpec`; `space` may be a mapping, which becomes the search space's file.
+        changes: keys of `StudySpec`; `space` may be a mapping, which becomes the search space's file; `model` and
+            `texts` name folders that are there already.
     """
     space = changes.pop("space", SPACE)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,12 +79,12 @@ def write_study(folder: Path, **changes: Any) -> Path:
         (folder / "tiny_space.yaml").write_text(yaml.safe_dump(space, sort_keys=False), encoding="utf-8")
         space = str(folder / "tiny_space.yaml")
     study: dict[str, Any] = {
-        "model": str(_once(folder / "bert", write_bert)),
-        "task": {"source": str(_once(folder / "texts", write_texts)), "max_length": 24},
+        "model": changes.pop("model", None) or str(write_bert(folder / "bert")),
+        "task": {"source": changes.pop("texts", None) or str(write_texts(folder / "texts")), "max_length": 24},
         "space": space,
         "budget": "3trials",
         "workers": 1,
-        "teacher_epochs": 20.0,
+        "teacher_epochs": 10.0,
         "teacher_learning_rate": 2e-3,
         "recovery_steps": [20, 60],
         **changes,
@@ -91,7 +92,3 @@ def write_study(folder: Path, **changes: Any) -> Path:
     file = folder / "tiny.yaml"
     file.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     return file
-
-
-def _once(folder: Path, write: Any) -> Path:
-    return folder if folder.exists() else write(folder)  # type: ignore[no-any-return]

@@ -86,9 +86,9 @@ def test_as_many_candidates_as_there_is_time_for(judge, records):
 
 
 def test_a_member_says_what_was_measured(records):
-    one = member(records("t0001-0", nbytes=1234, ms=2.0, score=0.8), "words", "m01")
+    one = member(records("t0001-0", nbytes=1234, ms=2.0, score=0.8), "words")
     assert (one["id"], one["record"], one["bytes"], one["latency_ms"], one["search_score"]) == (
-        "m01",
+        "t0001-0",
         "t0001-0",
         1234,
         2.0,

@@ -71,9 +71,11 @@ class Searcher:
         return True
 
     def tell(self, point: Mapping[str, Any], losses: Sequence[float] | None) -> None:
-        """A measured point; None for one that failed."""
+        """A measured point; None for one that failed. Points outside an edited space teach nothing."""
         import optuna
 
+        if not all(k in self.space.knobs and self.space.knobs[k].contains(v) for k, v in point.items()):
+            return
         state = optuna.trial.TrialState.COMPLETE if losses is not None else optuna.trial.TrialState.FAIL
         values = [float(v) for v in losses] if losses is not None else None
         distributions = {k: d for k, d in self._distributions.items() if k in point}

@@ -1,9 +1,16 @@
 """Uniform draws: the baseline every other searcher has to beat."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
 SUMMARY = "uniform random draws"
 
 
-def sampler(seed: int):  # noqa: ANN201 - Optuna's type, imported late
+def sampler(seed: int) -> BaseSampler:
     """Optuna's random sampler."""
     import optuna
 

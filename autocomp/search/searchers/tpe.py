@@ -1,9 +1,16 @@
 """Tree-structured Parzen estimator, multi-objective (Ozaki et al. 2020, doi:10.1145/3377930.3389817)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
 SUMMARY = "tree-structured Parzen estimator, multi-objective and multivariate (default)"
 
 
-def sampler(seed: int):  # noqa: ANN201 - Optuna's type, imported late
+def sampler(seed: int) -> BaseSampler:
     """Optuna's TPE, knobs modelled together."""
     import optuna
 
