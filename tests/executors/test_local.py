@@ -23,7 +23,8 @@ def work(job):
 
 
 @pytest.fixture
-def executor():
+def executor(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # workers import `work` by this module's name
     made = []
 
     def new(workers, threads=1):

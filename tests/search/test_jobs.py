@@ -28,7 +28,9 @@ def job(prepared):
     (prepared.run / "work").mkdir(exist_ok=True)
 
     def make(rungs=RUNGS[:1], **changes):
-        point = space.nearest({"depth.layers": 1, "feed_forward.kept": 0.5, "linear_bits.bits": 4, **changes.pop("point", {})})
+        point = space.nearest(
+            {"depth.layers": 1, "feed_forward.kept": 0.5, "linear_bits.bits": 4, **changes.pop("point", {})}
+        )
         knobs = {name: knob.values for name, knob in space.knobs.items()}
         plan = plan_of(point)
         return Job("t0001", str(prepared.run), plan, rungs, knobs, space.techniques, MEASURES, sweep=3, **changes)
@@ -76,7 +78,7 @@ def test_recovery_that_is_cut_short_is_never_taken_for_a_whole_one(job, context)
     slow = (Fidelity(0, 100_000),)
     started = time.time()
     result, records = run(job(slow, train_until=started + 1.5, point={"depth.layers": 2}))
-    assert time.time() - started < 20 and records[0].status == "complete"
+    assert time.time() - started < 90 and records[0].status == "complete"
     assert 0 < result["facts"]["trained"] < 100_000
     student = json.loads((context.store.folder(result["facts"]["student"]) / "stage.json").read_text())
     assert student["inputs"]["stopped_after"] == result["facts"]["trained"]

@@ -44,11 +44,11 @@ def test_these_are_all_searchers():
 @pytest.mark.parametrize("name", NAMES)
 def test_no_student_is_proposed_twice(name):
     searcher = new(name)
-    asked = ask(searcher, 14)
+    asked = ask(searcher, 12)
     assert all(SPACE.contains(point) and source == name for point, source in asked)
     told(searcher, [point for point, _ in asked])
-    asked += ask(searcher, 4)
-    assert len({identity(plan_of(point)) for point, _ in asked}) == 18
+    asked += ask(searcher, 2)
+    assert len({identity(plan_of(point)) for point, _ in asked}) == 14
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,7 +60,7 @@ def test_equal_seeds_propose_equally_and_others_differ(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_was_told_decides_what_comes_next(name, rng):
     points = [SPACE.sample(rng) for _ in range(20)]
-    first, second = (ask(told(new(name, 1), points), 3) for _ in range(2))
+    first, second = (ask(told(new(name, 1), points), 1) for _ in range(2))
     assert first == second
 
 
@@ -107,3 +107,10 @@ def test_failed_and_partial_points_may_be_told(name):
     searcher.tell({}, None)
     searcher.tell({"depth.layers": 2}, None)
     assert searcher.ask(plan_of) is not None
+
+
+def test_points_from_before_the_space_was_edited_are_passed_over():
+    searcher = new("tpe", space=SearchSpace({"depth.layers": Knob((1, 2))}, ("depth",)))
+    searcher.tell({"depth.layers": 6}, [1.0, 1.0])
+    searcher.tell({"hidden_size.kept": 0.5}, [1.0, 1.0])
+    assert searcher.ask(plan_of)[0]["depth.layers"] in (1, 2)

@@ -29,7 +29,11 @@ def made(context, student, plans, tmp_path):
     """`made(linear, embedding, …)`: student as simulated, its file's logits and folder."""
 
     def make(linear=32, embedding=32, threshold=OFF, sparsity=0.0):
-        steps = {"linear_bits": {"bits": linear}, "embedding_bits": {"bits": embedding}, "exits": {"threshold": threshold}}
+        steps = {
+            "linear_bits": {"bits": linear},
+            "embedding_bits": {"bits": embedding},
+            "exits": {"threshold": threshold},
+        }
         if sparsity:
             steps = {"sparsity": {"fraction": sparsity}, **steps}
         converted, plan = convert(student, plans(**steps), technique_context(context))
@@ -89,7 +93,9 @@ def test_rounded_weights_lie_on_few_levels(rng):
 
 def test_estimated_bytes_rank_as_the_files_do(made):
     settings = [{"linear": b, "embedding": e} for b, e in [(2, 2), (4, 4), (8, 4), (8, 8), (32, 32)]]
-    pairs = [(estimated_bytes(converted), artifact_bytes(folder)) for converted, _, folder in (made(**s) for s in settings)]
+    pairs = [
+        (estimated_bytes(converted), artifact_bytes(folder)) for converted, _, folder in (made(**s) for s in settings)
+    ]
     estimated, real = (np.array(x) for x in zip(*pairs, strict=True))
     assert np.all(np.diff(estimated) > 0) and np.all(np.diff(real) > 0)
     overhead = real - estimated
@@ -108,7 +114,11 @@ def test_cost_counts_what_runs(student, made):
 
 
 def test_texts_leave_at_the_first_exit_that_is_sure():
-    final, first, second = np.array([[9.0, 0], [9, 0], [9, 0]]), np.array([[0, 9.0], [0, 1], [0, 1]]), np.array([[0, 0.0], [0, 8], [0, 1]])
+    final, first, second = (
+        np.array([[9.0, 0], [9, 0], [9, 0]]),
+        np.array([[0, 9.0], [0, 1], [0, 1]]),
+        np.array([[0, 0.0], [0, 8], [0, 1]]),
+    )
     seen = Predictions(final, {1: first, 2: second})
     out = leave(seen, 0.95, 3)
     assert out.logits.tolist() == [first[0].tolist(), second[1].tolist(), final[2].tolist()]

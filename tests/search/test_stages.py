@@ -46,21 +46,18 @@ def test_the_order_of_inputs_does_not_matter(store):
 
 
 def test_the_code_that_computes_a_stage_is_part_of_its_key(store, monkeypatch, tmp_path):
-    before = store.key("data", {}), store.key("student", {})
-    (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks" / "x.py").write_text("changed = 1")
     monkeypatch.setattr(stages, "_PACKAGE", tmp_path)
+    found = []
+    for text in ("a = 1", "a = 2", "a = 1"):
+        for folder in ("tasks", "report"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / "tasks" / "x.py").write_text(text)
+        (tmp_path / "report" / "x.py").write_text(f"b = {len(found)}")
+        code_version.cache_clear()
+        found.append((store.key("data", {}), store.key("student", {})))
+    monkeypatch.undo()
     code_version.cache_clear()
-    try:
-        assert store.key("data", {}) != before[0]
-        (tmp_path / "tasks" / "x.py").write_text("changed = 2")
-        second = store.key("data", {})
-        code_version.cache_clear()
-        assert store.key("data", {}) != second
-    finally:
-        monkeypatch.undo()
-        code_version.cache_clear()
-    assert (store.key("data", {}), store.key("student", {})) == before
+    assert found[0] == found[2] and found[0][0] != found[1][0] and found[0][1] == found[1][1]
 
 
 def test_every_folder_of_code_exists():

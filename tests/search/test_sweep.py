@@ -7,6 +7,7 @@ import pytest
 
 from autocomp.search.plans import cheap, prepare, structural
 from autocomp.search.recovered import technique_context
+from autocomp.search.simulate import simulate
 from autocomp.search.sweep import (
     MEASURED_WIDTHS,
     Screened,
@@ -17,14 +18,18 @@ from autocomp.search.sweep import (
     sweep,
     sweep_context,
 )
-from autocomp.search.simulate import simulate
 from autocomp.search.teacher import as_student
 from autocomp.training.exit_heads import fit_exits
 
 
 @pytest.fixture
 def student_and_plan(context, plans, rng):
-    steps = {"depth": {"layers": 2}, "linear_bits": {"bits": 8}, "embedding_bits": {"bits": 4}, "exits": {"threshold": 0.9}}
+    steps = {
+        "depth": {"layers": 2},
+        "linear_bits": {"bits": 8},
+        "embedding_bits": {"bits": 4},
+        "exits": {"threshold": 0.9},
+    }
     student, plan = prepare(as_student(context.teacher), plans(**steps), technique_context(context))
     return fit_exits(student, context.data.train, rng), plan
 

@@ -1,0 +1,120 @@
+"""Tiny real studies, run through the command line."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autocomp.cli import main
+from autocomp.record import read_events
+from autocomp.search import study as study_module
+from autocomp.testing.studies import write_bert, write_study, write_texts
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """One stage cache for all: the teacher is fine-tuned once unless a test wants its own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def environment(cache, monkeypatch):
+    monkeypatch.setenv("AUTOCOMP_CACHE", str(cache))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory):
+    """The tiny model and its texts, as `write_study` wants them."""
+    folder = tmp_path_factory.mktemp("shelf")
+    return {"model": str(write_bert(folder / "bert")), "texts": str(write_texts(folder / "texts"))}
+
+
+@pytest.fixture
+def tiny(shelf, tmp_path):
+    """`tiny(**changes)` writes a study of the shared model and texts; its path."""
+    return lambda **changes: write_study(tmp_path / "study", **{**shelf, **changes})
+
+
+def call(*words):
+    """A command line in this process: `status`, `out`, `err`."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([str(word) for word in words])
+    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+@pytest.fixture
+def autocomp():
+    return call
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """Jobs run in this process, so that a test can make them fail."""
+    monkeypatch.setattr(study_module, "share_of_cores", lambda workers: (0, 1))
+
+
+@pytest.fixture(scope="session")
+def finished(shelf, cache, tmp_path_factory):
+    """A finished run of three trials with a real worker: folder and what `search` said."""
+    folder = tmp_path_factory.mktemp("finished")
+    run = folder / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOCOMP_CACHE", str(cache))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        said = call("search", write_study(folder / "study", **shelf), "--out", run, "--quiet", "--json")
+    assert said.status == 0, said.err
+    return SimpleNamespace(run=run, summary=json.loads(said.out), err=said.err)
+
+
+def start(*words, cache):
+    """`python -m autocomp …` in a new process group."""
+    env = {**os.environ, "AUTOCOMP_CACHE": str(cache), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "autocomp", *map(str, words)]
+    pipe = subprocess.DEVNULL
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=env, cwd=ROOT, start_new_session=True)
+
+
+@pytest.fixture
+def started():
+    """`started(*words, cache=…)`; what still runs at the end is killed."""
+    processes = []
+
+    def run(*words, cache):
+        processes.append(start(*words, cache=cache))
+        return processes[-1]
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def check_books(run: Path, trials: int) -> None:
+    """Every job charged once, every record once, the ledger adds up and covers the whole time at work."""
+    events = list(read_events(run / "journal.jsonl"))
+    names = [e["record"]["id"] for e in events if e["event"] == "record"]
+    assert [n for n, count in Counter(names).items() if count > 1] == []
+    began = {e["job"] for e in events if e["event"] == "started"}
+    charged = Counter(e["job"] for e in events if e["event"] == "charge" and "job" in e)
+    assert charged == dict.fromkeys(began, 1)
+    assert {n.rsplit("-", 1)[0] for n in names} == began
+    assert sum(e["charge"]["trials"] for e in events if e["event"] == "charge") == len(began) <= trials
+    assert [e["at"] for e in events] == sorted(e["at"] for e in events)
+    charges = [e["charge"][kind] for e in events if e["event"] == "charge" for kind in ("wall_s", "cpu_s", "gpu_s")]
+    assert min(charges) >= 0
+
+
+@pytest.fixture
+def books():
+    return check_books

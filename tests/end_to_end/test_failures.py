@@ -1,0 +1,119 @@
+"""Trials that fail, workers that die, budgets that are too small: the study ends with what it has."""
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from autocomp.record import read_events, read_records
+from autocomp.report.summary import summary
+from autocomp.search import exporting, front, loop
+from autocomp.search import study as study_module
+from autocomp.search.jobs import run_job
+from autocomp.techniques import techniques
+from autocomp.training import recovery
+
+
+@pytest.fixture
+def search(autocomp, tiny, tmp_path, monkeypatch):
+    """Run the tiny study; its summary and records by job."""
+    monkeypatch.setattr(front, "TIMING_S", 0.0)
+
+    def run(*flags, **changes):
+        out = tmp_path / "run"
+        said = autocomp("search", tiny(**changes), "--out", out, "--quiet", *flags)
+        assert said.status == 0, said.err
+        by_job = {}
+        for record in read_records(out / "journal.jsonl"):
+            by_job.setdefault(record.id.split("-")[0], []).append(record)
+        return summary(out), by_job
+
+    return run
+
+
+def assert_landmarks(found):
+    """What is always there, however little time there was."""
+    assert found["status"] == "finished" and found["final"]
+    assert found["teacher"]["score"] > 0.9 and found["plain_int8"]["bytes"] < found["teacher"]["bytes"]
+
+
+def assert_only_landmarks(found):
+    """No student made it."""
+    assert_landmarks(found)
+    assert {m["id"] for m in found["members"]} <= {"teacher", "plain_int8"} and "plain_int8" in str(found["members"])
+    assert all(Path(m["path"]).is_dir() for m in found["members"])
+
+
+def test_losses_that_are_no_numbers_fail_the_trials_and_not_the_study(search, inline, monkeypatch, books, tmp_path):
+    monkeypatch.setattr(recovery, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
+    found, by_job = search(recovery_steps=[21])
+    assert {r.status for r in by_job["t0001"]} == {"complete"}
+    for job in ("t0002", "t0003"):
+        [failed] = by_job[job]
+        assert failed.status == "failed" and failed.error.startswith("TrainingDiverged: ")
+    assert found["members"] and found["trials"]["failed"] == 2
+    assert_landmarks(found)
+    books(tmp_path / "run", trials=3)
+
+
+def test_when_every_trial_fails_teacher_and_plain_int8_are_left(search, inline, monkeypatch, autocomp, tmp_path):
+    def fail(*_):
+        raise RuntimeError("this technique is broken")
+
+    monkeypatch.setattr(type(techniques["feed_forward"]), "prepare", fail)
+    found, by_job = search()
+    assert [r.status for records in by_job.values() for r in records] == ["failed"] * 3
+    assert all("RuntimeError: this technique is broken" in r.error for records in by_job.values() for r in records)
+    assert found["trials"] == {"complete": 0, "failed": 3, "jobs": 3}
+    assert_only_landmarks(found)
+    for words in (["show"], ["report"], ["resume", "--quiet"]):
+        assert autocomp(words[0], tmp_path / "run", *words[1:]).status == 0
+    assert autocomp("export", tmp_path / "run", "--pick", "plain_int8", "--out", tmp_path / "guard").status == 0
+
+
+def test_files_that_answer_differently_are_left_out(search, inline, monkeypatch):
+    monkeypatch.setattr(exporting, "LEAST_AGREEMENT", 1.01)
+    space = {"techniques": {"depth": {"layers": 2}, "distillation": {}, "linear_bits": {"bits": [4, 8]}}}
+    found, by_job = search("--budget", "1trials", seed=5, space=space)
+    assert {r.status for r in by_job["t0001"]} == {"failed"}
+    assert all(r.error.startswith("ExportMismatch: ") for r in by_job["t0001"])
+    assert_only_landmarks(found)
+
+
+def dies_at_first(data):
+    """In a worker: as if the system had killed it."""
+    if data["id"] == "t0001":
+        os._exit(1)
+    return run_job(data)
+
+
+def test_a_worker_that_dies_is_a_failed_trial(search, monkeypatch, books, tmp_path, request):
+    monkeypatch.syspath_prepend(request.config.rootpath)
+    monkeypatch.setattr(study_module, "run_job", dies_at_first)
+    found, by_job = search("--budget", "2trials")
+    [failed] = by_job["t0001"]
+    assert failed.status == "failed" and "its worker process died" in failed.error
+    assert {r.status for r in by_job["t0002"]} == {"complete"}
+    assert {m["record"] for m in found["members"]} <= {r.id for r in by_job["t0002"]}
+    books(tmp_path / "run", trials=2)
+
+
+def test_a_budget_for_nothing_but_the_teacher(search, inline, finished):
+    found, by_job = search("--budget", "4s")
+    assert by_job == {} and found["reason"] == "budget spent"
+    assert_only_landmarks(found)
+
+
+def test_a_budget_that_ends_in_the_first_trial_still_gives_a_front(search, inline, monkeypatch, finished, tmp_path):
+    monkeypatch.setattr(loop, "LEAST_TRAINING_S", 1.0)
+    monkeypatch.setattr(loop, "SQUEEZE", 0.0)
+    space = {
+        "techniques": {"depth": {"layers": 2}, "distillation": {"hidden": 0.0, "relations": 0.0}, "linear_bits": {}}
+    }
+    found, by_job = search("--budget", "8s", recovery_steps=[100_000], space=space)
+    assert 1 <= len(by_job) <= 3 and by_job["t0001"][0].status == "complete"
+    assert found["reason"] == "budget spent" and not {m["id"] for m in found["members"]} & {"teacher", "plain_int8"}
+    assert found["budget"]["spent"]["wall_s"] < 90  # all its steps would take minutes
+    started = next(read_events(tmp_path / "run" / "journal.jsonl", "started"))
+    assert started["rungs"][0]["steps"] == 100_000
