@@ -134,7 +134,7 @@ def test_a_file_that_computes_something_else_is_refused(context, student, made, 
     wrong = replace(student, labels=student.labels)
     wrong.encoder.head.classifier.weight.data.neg_()
     wrong.encoder.head.classifier.bias.data.neg_()
-    with pytest.raises(ExportMismatch, match="of labels equal"):
+    with pytest.raises(ExportMismatch, match="labels must equal"):
         check(context, wrong, folder)
     wrong.encoder.head.classifier.weight.data.neg_()
     wrong.encoder.head.classifier.bias.data.neg_()
