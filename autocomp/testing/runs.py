@@ -35,6 +35,7 @@ def member(name: str, size: int, latency: float, score: float, describe: str, pa
         "times_faster": TEACHER_MS / latency,
         "agreement": 1 - abs(score - TEACHER_SCORE) - 0.005,
         "held_out_agreement": 1 - abs(score - TEACHER_SCORE) - 0.006,
+        "student_agreement": 1.0,
         "path": path,
         "load_ms": 40.0,
     }
