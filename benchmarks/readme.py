@@ -31,10 +31,11 @@ def _section(name: str, result: dict[str, Any]) -> str:
     machine = result["machine"]
     title = TITLES[name].format(budget=result["budget"]["text"], cores=machine["cores"])
     rows = [_row("teacher, FP32", result["teacher"]), _row("plain int8, the thing to beat", result["plain_int8"])]
-    rows += [_row(m["describe"], m) for m in spread(result["members"], SHOWN)]
+    shown = spread(result["members"], SHOWN)
+    rows += [_row(m["describe"], m) for m in shown]
     head = f"| | size | latency | {result['metric']}, held out |\n| --- | --- | --- | --- |"
     foot = (
-        f"{len(result['members'])} members in all, {SHOWN} shown; {machine['cpu']}, ONNX Runtime "
+        f"{len(result['members'])} members in all, {len(shown)} shown; {machine['cpu']}, ONNX Runtime "
         f"{result['versions']['onnxruntime']}, one thread, batch 1, natural lengths, interleaved "
         f"([data](benchmarks/results/{name}.json))."
     )
@@ -42,10 +43,11 @@ def _section(name: str, result: dict[str, Any]) -> str:
 
 
 def spread(members: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """At most `most` members, evenly over the order of size, ends included."""
+    """`most` members, evenly over the order of size, ends included, and all that dominate plain int8."""
     if len(members) <= most:
         return members
-    return [members[round(i * (len(members) - 1) / (most - 1))] for i in range(most)]
+    rows = {round(i * (len(members) - 1) / (most - 1)) for i in range(most)}
+    return [m for i, m in enumerate(members) if i in rows or m.get("dominates_plain_int8")]
 
 
 def _row(words: str, m: dict[str, Any]) -> str:
