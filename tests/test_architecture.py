@@ -5,7 +5,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -165,6 +164,5 @@ def test_help_and_listing_leave_the_heavy_libraries_out(arguments):
     assert loaded_after(f"from autocomp.cli import main; main({arguments!r})") == set()
 
 
-@pytest.mark.skipif(find_spec("autocomp.artifact.loader") is None, reason="no loader yet")
 def test_loading_an_artifact_needs_no_training_library():
     assert loaded_after("import autocomp.artifact.loader") <= {"onnxruntime", "onnx"}
