@@ -17,7 +17,7 @@ STEP_OVERHEAD_S = 0.015
 BACKWARD = 3.3
 """A training step costs about this many forward passes."""
 UNITS = 7
-"""First rungs that fit the time: longer recovery of few students beat shorter recovery of more (demo, held out)."""
+"""First rungs that fit the time: long recovery of few students rather than short recovery of more."""
 
 
 def block_weights(shape: EncoderShape) -> int:

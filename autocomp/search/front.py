@@ -140,7 +140,7 @@ def write_out(
     done = []
     for one in found:
         folder = run / "front" / one["id"]
-        _copy(seen[one["record"]].folder, folder)
+        copy_artifact(seen[one["record"]].folder, folder)
         if not runs_as_stored(folder):
             shutil.rmtree(folder)
             continue
@@ -153,7 +153,8 @@ def write_out(
     return done
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_artifact(source: Path, target: Path) -> None:
+    """Copy an artifact's folder; `target` appears only when it is complete."""
     scratch = target.parent / f".{target.name}"
     shutil.rmtree(scratch, ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)

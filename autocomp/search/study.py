@@ -153,7 +153,7 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
 def _measure_landmarks(context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: Purse) -> Landmarks:
     measured = landmark_measurements(context, checked.measure_names)
     for name in measured:
-        front._copy(context.teacher_artifact.parent / name, run / name)
+        front.copy_artifact(context.teacher_artifact.parent / name, run / name)
     shown = {name: landmark_member(name, m) for name, m in measured.items()}
     journal.append("teacher", name=checked.spec.model, members=shown)
     purse.charge("measuring")
