@@ -53,14 +53,14 @@ class WeightStore:
         """Whether a linear's weight has integer codes."""
         return self.formats.get(name, FLOAT32).bits <= 8
 
-    def vector(self, graph: Graph, name: str, factor: float = 1.0) -> str:
-        """A bias or layer-norm vector, FP32, times a factor."""
-        return graph.constant(self.array(name) * np.float32(factor), name)
+    def vector(self, graph: Graph, name: str) -> str:
+        """A bias or layer-norm vector, FP32."""
+        return graph.constant(self.array(name), name)
 
-    def linear(self, graph: Graph, name: str, factor: float = 1.0) -> str:
-        """An FP32 linear weight as MatMul takes it, `[in, out]`, times a factor."""
+    def linear(self, graph: Graph, name: str) -> str:
+        """An FP32 linear weight as MatMul takes it, `[in, out]`."""
         format = self.formats.get(name, FLOAT32)
-        transposed = np.ascontiguousarray(self.array(name).T) * np.float32(factor)
+        transposed = np.ascontiguousarray(self.array(name).T)
         value = graph.once(("linear", name), lambda g: packing_for(format).write(g, name, transposed, format))
         return graph.local(("linear", name), value, transposed.shape)
 
@@ -70,9 +70,9 @@ class WeightStore:
         value = graph.once(("int8", name), lambda g: packing_for(format).write(g, name, codes, format))
         return graph.local(("int8", name), value, codes.shape)
 
-    def int8_scales(self, graph: Graph, name: str, factor: float = 1.0) -> str:
-        """The scales of a linear, FP32 `[out]`, times a factor; FP16 in the file where that is exact enough."""
-        return graph.once(("scales", name), lambda g: _write_scales(g, name, self._coded(name)[1], factor))
+    def int8_scales(self, graph: Graph, name: str) -> str:
+        """The scales of a linear, FP32 `[out]`; FP16 in the file where that is exact enough."""
+        return graph.once(("scales", name), lambda g: _write_scales(g, name, self._coded(name)[1]))
 
     def look_up(self, graph: Graph, name: str, ids: str) -> str:
         """Rows of an embedding, FP32 `[..., width]`.
@@ -84,7 +84,7 @@ class WeightStore:
             return graph.op("Gather", self.table(graph, name), ids)
         codes, scales = self._coded(name)
         rows = graph.op("Gather", packing_for(self.formats[name]).write(graph, name, codes, self.formats[name]), ids)
-        factors = graph.op("Gather", _write_scales(graph, name, scales[:, None], 1.0), ids)
+        factors = graph.op("Gather", _write_scales(graph, name, scales[:, None]), ids)
         return graph.op("Mul", graph.op("Cast", rows, to=TensorProto.FLOAT), factors)
 
     def table(self, graph: Graph, name: str, extra_row: np.ndarray | None = None) -> str:
@@ -99,16 +99,14 @@ class WeightStore:
         codes, scales = self._coded(name)
         unpacked = packing_for(format).write(graph, name, codes, format)
         real = graph.op("Cast", unpacked, to=TensorProto.FLOAT)
-        rows = graph.op("Mul", real, _write_scales(graph, name, scales[:, None], 1.0))
+        rows = graph.op("Mul", real, _write_scales(graph, name, scales[:, None]))
         return rows if extra_row is None else graph.op("Add", rows, graph.constant(extra_row))
 
     def _coded(self, name: str) -> Codes:
         return self.codes[name] if name in self.codes else quantize(self.array(name), self.formats[name].bits)
 
 
-def _write_scales(graph: Graph, name: str, scales: np.ndarray, factor: float) -> str:
+def _write_scales(graph: Graph, name: str, scales: np.ndarray) -> str:
     stored = scales_as_float16(scales)
     value = graph.constant(stored, f"{name}.scales")
-    if stored.dtype == np.float16:
-        value = graph.op("Cast", value, to=TensorProto.FLOAT)
-    return value if factor == 1 else graph.op("Mul", value, graph.constant(np.array(factor, np.float32)))
+    return graph.op("Cast", value, to=TensorProto.FLOAT) if stored.dtype == np.float16 else value

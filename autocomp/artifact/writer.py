@@ -112,10 +112,10 @@ class _Writer:
 
     def _block(self, graph: Graph, x: str, depth: int) -> str:
         index = self.shape.order[depth]
-        mask = graph.once("additive mask", lambda g: layers.additive_mask(g, "attention_mask"))
+        last = depth == self.shape.depth - 1
         return layers.block(
-            graph, self.store, x, mask, f"blocks.{index}", self.shape.blocks[index], self.shape.activation,
-            self.shape.norm_epsilon, first_only=depth == self.shape.depth - 1,
+            graph, self.store, x, _mask(graph, last), f"blocks.{index}", self.shape.blocks[index],
+            self.shape.activation, self.shape.norm_epsilon, first_only=last,
         )  # fmt: skip
 
     def _embed(self, graph: Graph) -> str:
@@ -160,6 +160,10 @@ class _Writer:
             helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["batch", labels]),
             helper.make_tensor_value_info(depth, TensorProto.INT64, []),
         ]
+
+
+def _mask(graph: Graph, first_only: bool) -> str:
+    return graph.once(("mask", first_only), lambda g: layers.additive_mask(g, "attention_mask", not first_only))
 
 
 def _shares(graph: Graph) -> str:

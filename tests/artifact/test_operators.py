@@ -20,8 +20,9 @@ def test_fp32_files_have_no_int8_and_int8_files_no_float_linear(kit, exit_thresh
     exits = 0 if exit_threshold is None else 1
     assert int8_linears(plain) == 0
     assert int8_linears(int8) == 6 * shape.depth + 2 + exits
-    # What stays float: two products in each attention, and an exit's mean.
-    assert int8["MatMul"] + int8["FusedMatMul"] + int8["Gemm"] == 2 * shape.depth + exits
+    # What stays float: the attention, and an exit's mean.
+    assert int8["Attention"] == shape.depth
+    assert int8["MatMul"] + int8["FusedMatMul"] + int8["Gemm"] == exits
 
 
 def test_equal_constants_are_stored_once():

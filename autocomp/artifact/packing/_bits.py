@@ -1,10 +1,12 @@
-"""Bits to values by look-up: a byte picks a row of eight values, one per bit.
+"""Fields of one or two bits to values by look-up: a byte picks a row of eight or four values.
 
-A 256 x 8 table and one Gather unpack a plane of bits many times faster than shifting and masking it, and the tables
-are themselves made at load from 264 bytes.
+A table of 256 rows and one Gather unpack bits many times faster than shifting and masking each, and the tables are
+themselves made at load from a few bytes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from onnx import TensorProto
@@ -12,38 +14,47 @@ from onnx import TensorProto
 from autocomp.artifact.graph import Graph
 
 
-def bit_bytes(count: int) -> int:
-    """Bytes of `count` bits."""
-    return -(-count // 8)
+def field_bytes(count: int, width: int = 1) -> int:
+    """Bytes of `count` fields of `width` bits."""
+    return -(-count * width // 8)
 
 
-def write_bits(graph: Graph, name: str, bits: np.ndarray, one: int, zero: int = 0) -> str:
-    """Store flat booleans and return the int8 `[bytes, 8]` tensor of `one` where set and `zero` where not.
+def write_fields(graph: Graph, name: str, fields: np.ndarray, values: Sequence[int]) -> str:
+    """Store flat fields, the lowest bits of a byte first, and return the int8 tensor `[bytes, fields a byte]`.
 
-    The last row is padded with cleared bits: `trim` cuts them off.
+    Args:
+        fields: integers below `len(values)`, which is 2 (one bit) or 4 (two).
+        values: what each field stands for, int8.
+
+    The last row is padded with field 0: `trim` cuts it off.
     """
-    packed = graph.constant(np.packbits(bits, bitorder="little"), name)
-    table = graph.once(("bit table", one, zero), lambda g: _table(g, one, zero))
+    width = len(values) // 2
+    table = graph.once(("field table", *values), lambda g: _table(g, width, values))
+    packed = graph.constant(_pack(fields, width), name)
     return graph.op("Gather", table, graph.op("Cast", packed, to=TensorProto.INT32))
 
 
-def trim(graph: Graph, values: str, shape: tuple[int, ...]) -> str:
-    """The `[bytes, 8]` tensor as a tensor of `shape`, without the padding."""
+def trim(graph: Graph, values: str, shape: tuple[int, ...], each: int = 8) -> str:
+    """The `[bytes, each]` tensor as a tensor of `shape`, without the padding."""
     count = int(np.prod(shape))
-    if count % 8:
+    if count % each:
         flat = graph.op("Reshape", values, graph.constant(np.array([-1])))
         values = graph.op("Slice", flat, graph.constant(np.array([0])), graph.constant(np.array([count])))
     return graph.op("Reshape", values, graph.constant(np.array(shape, np.int64)))
 
 
-def _table(graph: Graph, one: int, zero: int) -> str:
-    bits = graph.once("bits of a byte", _bits_of_a_byte)
-    scaled = graph.op("Mul", bits, graph.constant(np.array(one - zero, np.int32)))
-    return graph.op("Cast", graph.op("Add", scaled, graph.constant(np.array(zero, np.int32))), to=TensorProto.INT8)
+def _pack(fields: np.ndarray, width: int) -> np.ndarray:
+    bits = fields.astype(np.uint8)[:, None] >> np.arange(width, dtype=np.uint8) & np.uint8(1)
+    return np.packbits(bits, bitorder="little")
 
 
-def _bits_of_a_byte(graph: Graph) -> str:
+def _table(graph: Graph, width: int, values: Sequence[int]) -> str:
+    fields = graph.once(("fields of a byte", width), lambda g: _fields_of_a_byte(g, width))
+    return graph.op("Gather", graph.constant(np.array(values, np.int8)), fields)
+
+
+def _fields_of_a_byte(graph: Graph, width: int) -> str:
     every = graph.constant(np.arange(256, dtype=np.uint8)[:, None])
-    shifted = graph.op("BitShift", every, graph.constant(np.arange(8, dtype=np.uint8)), direction="RIGHT")
-    ones = graph.op("BitwiseAnd", shifted, graph.constant(np.array(1, np.uint8)))
-    return graph.op("Cast", ones, to=TensorProto.INT32)
+    shifted = graph.op("BitShift", every, graph.constant(np.arange(0, 8, width, dtype=np.uint8)), direction="RIGHT")
+    fields = graph.op("BitwiseAnd", shifted, graph.constant(np.array((1 << width) - 1, np.uint8)))
+    return graph.op("Cast", fields, to=TensorProto.INT32)

@@ -9,12 +9,12 @@ from autocomp.artifact.graph import Graph
 
 
 def narrow_bytes(count: int, bits: int) -> int:
-    """Bytes of `count` codes at 2 or 4 bits."""
+    """Bytes of `count` codes at 4 bits."""
     return -(-count * bits // 8)
 
 
 def write_narrow(graph: Graph, name: str, codes: np.ndarray, bits: int, data_type: int) -> str:
-    """An INT4 or INT2 initializer and a Cast to INT8."""
+    """An INT4 or UINT4 initializer and a Cast to INT8."""
     tensor = TensorProto(data_type=data_type, dims=codes.shape, raw_data=_pack(codes.reshape(-1), bits))
     return graph.op("Cast", graph.tensor(tensor, name), to=TensorProto.INT8)
 

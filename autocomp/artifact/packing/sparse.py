@@ -11,7 +11,7 @@ from onnx import TensorProto
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.packing import packed_bytes, packing_for
-from autocomp.artifact.packing._bits import bit_bytes, trim, write_bits
+from autocomp.artifact.packing._bits import field_bytes, trim, write_fields
 
 
 class Sparse:
@@ -27,15 +27,17 @@ class Sparse:
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
         """Bitmask and non-zeros (at least one value is stored)."""
         count = max(nonzeros, 1)
-        values = bit_bytes(count) if format.bits == 2 else packed_bytes((count,), replace(format, sparse=False))
-        return bit_bytes(int(np.prod(shape))) + values
+        values = field_bytes(count) if format.bits == 2 else packed_bytes((count,), replace(format, sparse=False))
+        return field_bytes(int(np.prod(shape))) + values
 
     def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
         """Every element looks up its rank among the non-zeros in `[0, non-zeros]`; zeros look up the 0."""
         flat = codes.reshape(-1)
         values = _write_values(graph, f"{name}.values", flat[flat != 0], format)
         is_set = graph.op(
-            "Cast", trim(graph, write_bits(graph, f"{name}.mask", flat != 0, 1), flat.shape), to=TensorProto.INT32
+            "Cast",
+            trim(graph, write_fields(graph, f"{name}.mask", flat != 0, (0, 1)), flat.shape),
+            to=TensorProto.INT32,
         )
         rank = graph.op("CumSum", is_set, graph.constant(np.array(0, np.int64)))
         element = graph.op("Gather", values, graph.op("Mul", rank, is_set))
@@ -46,7 +48,7 @@ def _write_values(graph: Graph, name: str, values: np.ndarray, format: WeightFor
     """The vector `[0, non-zeros]`; a tensor of zeros only stores one value that nothing looks up."""
     values = values if len(values) else np.ones(1, values.dtype)
     if format.bits == 2:
-        unpacked = trim(graph, write_bits(graph, name, values > 0, one=1, zero=-1), values.shape)
+        unpacked = trim(graph, write_fields(graph, name, values > 0, (-1, 1)), values.shape)
     else:
         dense = replace(format, sparse=False)
         unpacked = packing_for(dense).write(graph, name, values, dense)
