@@ -10,12 +10,31 @@ class WeightFormat:
     """Storage of one weight matrix.
 
     Attributes:
-        bits: 2 to 8 for integer codes with one scale per output channel (or per row of an embedding), 32 for FP32.
+        bits: of each stored code: 2 to 8, 16 or 32.
         sparse: store a bitmask and the non-zero codes only.
+        numbers: what a code stands for, the name of a number system (`autocomp/artifact/numbers/`); at 32 bits FP32.
+        group: integers that share one scale: None a row (output channel of a linear, one embedding), 0 the whole
+            matrix, otherwise as many neighbours in a row.
+        outliers: fraction of the weights, those farthest from the mean, kept beside the codes in FP32.
+        weight_only: a linear of 8 bits or less computes in FP32 all the same.
     """
 
     bits: int = 32
     sparse: bool = False
+    numbers: str = "integer"
+    group: int | None = None
+    outliers: float = 0.0
+    weight_only: bool = False
+
+    @property
+    def runs_int8(self) -> bool:
+        """Whether a linear with this format is an int8 product."""
+        return self.bits <= 8 and not self.weight_only
+
+    @property
+    def is_plain_integer(self) -> bool:
+        """Whether the codes are int8 weights as they stand, with one scale a row or for all."""
+        return self.numbers == "integer" and self.bits <= 8 and not self.group and not self.outliers
 
 
 FLOAT32 = WeightFormat()

@@ -150,6 +150,6 @@ def _first(graph: Graph, x: str) -> str:
 
 def _int8_product(graph: Graph, store: WeightStore, quantized: Sequence[str], weight: str) -> str:
     codes, scale, zero_point = quantized
-    total = graph.op("MatMulInteger", codes, store.int8_linear(graph, weight), zero_point)
-    scales = graph.op("Mul", scale, store.int8_scales(graph, weight))
-    return graph.op("Mul", graph.op("Cast", total, to=TensorProto.FLOAT), scales)
+    stored, row_scales = store.int8_linear(graph, weight)
+    total = graph.op("MatMulInteger", codes, stored, zero_point)
+    return graph.op("Mul", graph.op("Cast", total, to=TensorProto.FLOAT), graph.op("Mul", scale, row_scales))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import TensorProto
 
 from autocomp.artifact.format import FLOAT32, WeightFormat
 from autocomp.artifact.graph import Graph
+from autocomp.artifact.numbers import Encoded, encode, numbers_for
 from autocomp.artifact.packing import packing_for
-from autocomp.artifact.quantize import quantize, scales_as_float16
+from autocomp.artifact.quantize import scales_as_float16
 from autocomp.errors import ExportMismatch
 
 Codes = tuple[np.ndarray, np.ndarray]
 """Codes int8 `[rows, width]` and scales float32 `[rows]`, as `quantize` returns them."""
+Int8 = tuple[str, str]
+"""A linear as the runtime multiplies it: int8 codes `[in, out]` and FP32 scales `[out]` or `[1]`."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,13 @@ class WeightStore:
     Attributes:
         weights: float arrays by parameter name.
         formats: storage by parameter name; absent means FP32.
-        codes: codes found by a better rounding than `quantize`, by parameter name.
+        codes: codes found by a better rounding than `quantize`, by parameter name; for integers with a scale per row.
     """
 
     weights: Mapping[str, np.ndarray]
     formats: Mapping[str, WeightFormat]
     codes: Mapping[str, Codes]
+    _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in {**self.formats, **self.codes}:
@@ -50,63 +54,118 @@ class WeightStore:
         return np.ascontiguousarray(self.weights[name], np.float32)
 
     def runs_int8(self, name: str) -> bool:
-        """Whether a linear's weight has integer codes."""
-        return self.formats.get(name, FLOAT32).bits <= 8
+        """Whether a linear's product is one of integers."""
+        return self._format(name).runs_int8
 
     def vector(self, graph: Graph, name: str) -> str:
         """A bias or layer-norm vector, FP32."""
         return graph.constant(self.array(name), name)
 
     def linear(self, graph: Graph, name: str) -> str:
-        """An FP32 linear weight as MatMul takes it, `[in, out]`."""
-        format = self.formats.get(name, FLOAT32)
-        transposed = np.ascontiguousarray(self.array(name).T)
-        value = graph.once(("linear", name), lambda g: packing_for(format).write(g, name, transposed, format))
-        return graph.local(("linear", name), value, transposed.shape)
+        """A linear weight in FP32 as MatMul takes it, `[in, out]`."""
+        value = graph.once(("linear", name), lambda g: self._write_linear(g, name))
+        return graph.local(("linear", name), value, self.array(name).T.shape)
 
-    def int8_linear(self, graph: Graph, name: str) -> str:
-        """The int8 codes of a linear, `[in, out]`."""
-        codes, format = self._coded(name)[0].T, self.formats[name]
-        value = graph.once(("int8", name), lambda g: packing_for(format).write(g, name, codes, format))
-        return graph.local(("int8", name), value, codes.shape)
-
-    def int8_scales(self, graph: Graph, name: str) -> str:
-        """The scales of a linear, FP32 `[out]`; FP16 in the file where that is exact enough."""
-        return graph.once(("scales", name), lambda g: _write_scales(g, name, self._coded(name)[1]))
+    def int8_linear(self, graph: Graph, name: str) -> Int8:
+        """A linear weight as int8 codes and scales."""
+        if self._format(name).is_plain_integer:
+            codes = graph.once(("int8", name), lambda g: self._pack(g, name, self._coded(name).codes.T))
+            scales = graph.once(("scales", name), lambda g: self._write_scales(g, name))
+        else:
+            whole = graph.once(("values", name), lambda g: self._write_values(g, name))
+            scales = graph.once(("scales", name), lambda g: write_row_scales(g, whole))
+            codes = graph.once(("int8", name), lambda g: write_rounded(g, whole, scales))
+        return graph.local(("int8", name), codes, self.array(name).T.shape), scales
 
     def look_up(self, graph: Graph, name: str, ids: str) -> str:
         """Rows of an embedding, FP32 `[..., width]`.
 
-        Codes are looked up as int8 and scaled afterwards. A table made FP32 at load would be as fast, but takes four
-        times the memory and, for MiniLM, 80 of 150 ms of loading.
+        Codes are looked up as they are stored and decoded afterwards. A table made FP32 at load would be as fast, but
+        takes four times the memory and, for MiniLM, 80 of 150 ms of loading. Outliers leave no other way.
         """
-        if self.formats.get(name, FLOAT32).bits == 32:
+        if self._coded(name).outliers is not None:
             return graph.op("Gather", self.table(graph, name), ids)
-        codes, scales = self._coded(name)
-        rows = graph.op("Gather", packing_for(self.formats[name]).write(graph, name, codes, self.formats[name]), ids)
-        factors = graph.op("Gather", _write_scales(graph, name, scales[:, None]), ids)
-        return graph.op("Mul", graph.op("Cast", rows, to=TensorProto.FLOAT), factors)
+        encoded, format = self._coded(name), self._format(name)
+        rows = graph.op("Gather", self._pack(graph, name, encoded.codes), ids)
+        per_row, shared = self._write_parameters(graph, name)
+        return numbers_for(format).write(graph, rows, [graph.op("Gather", p, ids) for p in per_row], shared, format)
 
     def table(self, graph: Graph, name: str, extra_row: np.ndarray | None = None) -> str:
         """A small embedding, FP32 `[rows, width]` after loading, with `extra_row` added to every row."""
         return graph.once(("table", name), lambda g: self._write_table(g, name, extra_row))
 
     def _write_table(self, graph: Graph, name: str, extra_row: np.ndarray | None) -> str:
-        format = self.formats.get(name, FLOAT32)
+        if extra_row is None:
+            return self._write_values(graph, name)
+        if self._format(name) == FLOAT32:
+            return graph.constant(self.array(name) + extra_row, name)
+        return graph.op("Add", self._write_values(graph, name), graph.constant(extra_row))
+
+    def _write_linear(self, graph: Graph, name: str) -> str:
+        format = self._format(name)
         if format.bits == 32:
-            rows = self.array(name) if extra_row is None else self.array(name) + extra_row
-            return packing_for(format).write(graph, name, rows, format)
-        codes, scales = self._coded(name)
-        unpacked = packing_for(format).write(graph, name, codes, format)
-        real = graph.op("Cast", unpacked, to=TensorProto.FLOAT)
-        rows = graph.op("Mul", real, _write_scales(graph, name, scales[:, None]))
-        return rows if extra_row is None else graph.op("Add", rows, graph.constant(extra_row))
+            return packing_for(format).write(graph, name, np.ascontiguousarray(self.array(name).T), format)
+        return graph.op("Transpose", self._write_values(graph, name), perm=[1, 0])
 
-    def _coded(self, name: str) -> Codes:
-        return self.codes[name] if name in self.codes else quantize(self.array(name), self.formats[name].bits)
+    def _write_values(self, graph: Graph, name: str) -> str:
+        """A matrix `[rows, width]` that the runtime decodes to FP32 at load."""
+        encoded, format = self._coded(name), self._format(name)
+        codes = self._pack(graph, name, encoded.codes)
+        values = numbers_for(format).write(graph, codes, *self._write_parameters(graph, name), format)
+        return values if encoded.outliers is None else self._write_outliers(graph, name, values)
+
+    def _write_outliers(self, graph: Graph, name: str, values: str) -> str:
+        outliers = self._coded(name).outliers
+        assert outliers is not None
+        flat = graph.op("Reshape", values, graph.constant(np.array([-1])))
+        positions = graph.constant(outliers.positions, f"{name}.positions")
+        kept = graph.constant(outliers.values, f"{name}.outliers")
+        scattered = graph.op("ScatterElements", flat, positions, kept, axis=0)
+        return graph.op("Reshape", scattered, graph.constant(np.array(self.array(name).shape)))
+
+    def _write_parameters(self, graph: Graph, name: str) -> tuple[list[str], list[str]]:
+        """Scales and tables in FP32: those of each row, those of the whole matrix."""
+        encoded = self._coded(name)
+        per_row = [_write_float(graph, f"{name}.scales", p) for p in encoded.per_row]
+        return per_row, [_write_float(graph, f"{name}.shared{i}", p) for i, p in enumerate(encoded.shared)]
+
+    def _write_scales(self, graph: Graph, name: str) -> str:
+        """The one scale a row, or for all, of plain integers, flat."""
+        encoded = self._coded(name)
+        return _write_float(graph, f"{name}.scales", np.concatenate(encoded.per_row + encoded.shared).reshape(-1))
+
+    def _pack(self, graph: Graph, name: str, codes: np.ndarray) -> str:
+        return packing_for(self._format(name)).write(graph, name, np.ascontiguousarray(codes), self._format(name))
+
+    def _format(self, name: str) -> WeightFormat:
+        return self.formats.get(name, FLOAT32)
+
+    def _coded(self, name: str) -> Encoded:
+        if name not in self._encoded:
+            self._encoded[name] = self._given(name) or encode(self.array(name), self._format(name))
+        return self._encoded[name]
+
+    def _given(self, name: str) -> Encoded | None:
+        if name not in self.codes:
+            return None
+        codes, scales = self.codes[name]
+        return Encoded(codes, per_row=(scales_as_float16(scales)[:, None],))
 
 
-def _write_scales(graph: Graph, name: str, scales: np.ndarray) -> str:
-    stored = scales_as_float16(scales)
-    value = graph.constant(stored, f"{name}.scales")
-    return graph.op("Cast", value, to=TensorProto.FLOAT) if stored.dtype == np.float16 else value
+def _write_float(graph: Graph, name: str, values: np.ndarray) -> str:
+    """FP16 or FP32 numbers as FP32."""
+    stored = graph.constant(values, name)
+    return graph.op("Cast", stored, to=TensorProto.FLOAT) if values.dtype == np.float16 else stored
+
+
+def write_row_scales(graph: Graph, values: str) -> str:
+    """Scales `[out]` at which FP32 values `[out, in]` fill int8, found at load."""
+    largest = graph.op("ReduceMax", graph.op("Abs", values), graph.constant(np.array([1])), keepdims=0)
+    scales = graph.op("Div", largest, graph.constant(np.array(127, np.float32)))
+    return graph.op("Max", scales, graph.constant(np.array(1e-30, np.float32)))
+
+
+def write_rounded(graph: Graph, values: str, scales: str) -> str:
+    """FP32 values `[out, in]` rounded to int8 codes `[in, out]` at load, so that what runs is an int8 product."""
+    columns = graph.op("Div", graph.op("Transpose", values, perm=[1, 0]), scales)
+    return graph.op("Cast", graph.op("Round", columns), to=TensorProto.INT8)

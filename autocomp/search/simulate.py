@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,7 @@ import numpy as np
 import torch
 
 from autocomp.artifact.format import FLOAT32, WeightFormat
-from autocomp.artifact.packing import packed_bytes
-from autocomp.artifact.quantize import dequantize, quantize
+from autocomp.artifact.numbers import decode, encode, stored_bytes
 from autocomp.training.inference import Predictions, predict
 
 if TYPE_CHECKING:
@@ -57,20 +56,20 @@ def leave(seen: Predictions, threshold: float | None, depth: int) -> Simulated:
 def stored_weights(student: Student) -> Iterator[None]:
     """The encoder holds what its formats can store while this lasts."""
     weights = dict(student.encoder.named_parameters())
-    lossy = {n: f for n, f in student.formats.items() if f.bits <= 8}
+    lossy = {n: f for n, f in student.formats.items() if f.bits < 32}
     before = {name: weights[name].data for name in lossy}
     try:
         for name, format in lossy.items():
-            weights[name].data = torch.from_numpy(rounded(before[name].numpy(), format.bits))
+            weights[name].data = torch.from_numpy(rounded(before[name].numpy(), format))
         yield
     finally:
         for name, value in before.items():
             weights[name].data = value
 
 
-def rounded(weight: np.ndarray, bits: int) -> np.ndarray:
-    """A weight after a trip through `bits`-bit codes."""
-    return _rounded(_Bytes(weight), bits)
+def rounded(weight: np.ndarray, format: WeightFormat) -> np.ndarray:
+    """A weight after a trip through the codes of a format."""
+    return _rounded(_Bytes(weight), replace(format, sparse=False) if format.numbers == "integer" else format)
 
 
 class _Bytes:
@@ -89,8 +88,8 @@ class _Bytes:
 
 
 @lru_cache(maxsize=1024)
-def _rounded(weight: _Bytes, bits: int) -> np.ndarray:
-    return dequantize(*quantize(weight.weight, bits)).astype(np.float32)
+def _rounded(weight: _Bytes, format: WeightFormat) -> np.ndarray:
+    return decode(encode(weight.weight, format), format)
 
 
 def estimated_bytes(student: Student) -> int:
@@ -109,8 +108,9 @@ def _sizes(encoder: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 def _stored(encoder: torch.nn.Module, name: str, format: WeightFormat) -> int:
     shape = _sizes(encoder)[name]
     zeros = int((encoder.get_parameter(name) == 0).sum()) if format.sparse else 0
-    scales = 2 * shape[0] if format.bits <= 8 else 0
-    return packed_bytes(shape, format, math.prod(shape) - zeros) + scales
+    if len(shape) == 1:
+        return 4 * shape[0]
+    return stored_bytes(shape, format, math.prod(shape) - zeros)
 
 
 def cost(student: Student, depth: float) -> float:
@@ -124,4 +124,4 @@ def cost(student: Student, depth: float) -> float:
 
 
 def _price(formats: Mapping[str, WeightFormat], name: str) -> float:
-    return 1.0 if formats.get(name, FLOAT32).bits <= 8 else FP32_COST
+    return 1.0 if formats.get(name, FLOAT32).runs_int8 else FP32_COST

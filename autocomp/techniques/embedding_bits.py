@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class EmbeddingBitsOptions(Options):
-    """Bits of word, position and token-type embeddings."""
+    """Bits of word, position and token-type embeddings; 16 is FP16."""
 
-    bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
+    bits: Literal[2, 3, 4, 5, 6, 7, 8, 16, 32] = 32
 
 
 def set_embedding_bits(student: Student, bits: int) -> Student:
@@ -30,7 +30,8 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
     from autocomp.artifact.format import WeightFormat
 
     tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
-    formats = {f"embeddings.{table}.weight": WeightFormat(bits) for table in tables}
+    format = WeightFormat(bits, numbers="float16" if bits == 16 else "integer")
+    formats = {f"embeddings.{table}.weight": format for table in tables}
     return replace(student, formats={**student.formats, **formats})
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autocomp.artifact.files import artifact_bytes
+from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
 from autocomp.models.encoder import plain_weights
 from autocomp.search.exporting import check, export
@@ -86,9 +87,12 @@ def test_simulating_leaves_the_weights_as_they_were(context, student, made):
 
 def test_rounded_weights_lie_on_few_levels(rng):
     weight = rng.normal(size=(4, 64)).astype(np.float32)
-    assert max(len(np.unique(row)) for row in rounded(weight, 3)) <= 8
-    assert np.abs(rounded(weight, 8) - weight).max() < np.abs(rounded(weight, 3) - weight).max()
-    assert not np.array_equal(rounded(weight + 1, 3), rounded(weight, 3))
+    assert max(len(np.unique(row)) for row in rounded(weight, WeightFormat(3))) <= 8
+    assert (
+        np.abs(rounded(weight, WeightFormat(8)) - weight).max()
+        < np.abs(rounded(weight, WeightFormat(3)) - weight).max()
+    )
+    assert not np.array_equal(rounded(weight + 1, WeightFormat(3)), rounded(weight, WeightFormat(3)))
 
 
 def test_estimated_bytes_rank_as_the_files_do(made):

@@ -283,3 +283,26 @@ def test_a_smaller_vocabulary_keeps_frequent_pieces_with_their_rows(student):
         old, new = (s.encoder.embeddings.word.weight[s.tokenizer.token_to_id(piece)] for s in (student, small))
         assert torch.equal(old, new)
     assert "[UNK]" not in small.tokenizer.encode("an unforgettable film").tokens
+
+
+def test_the_number_system_reaches_the_linears_and_leaves_sparse_ones_sparse(student):
+    student.formats["blocks.0.attention.query.weight"] = WeightFormat(32, sparse=True)
+    options = techniques["number_system"].parse({"bits": 3, "numbers": "codebook", "outliers": 0.001, "scales": 32})
+    made = techniques["number_system"].convert(student, options, Context())
+    assert made.formats["blocks.0.attention.query.weight"] == WeightFormat(3, True, "codebook", outliers=0.001)
+    assert made.formats["head.dense.weight"] == WeightFormat(3, numbers="codebook", outliers=0.001)
+    grouped = techniques["number_system"].parse({"bits": 4, "scales": 32})
+    assert techniques["number_system"].convert(student, grouped, Context()).formats["head.dense.weight"].group == 32
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 4, "numbers": "posit"}, "must be one of adaptivfloat"),
+        ({"bits": 2, "numbers": "adaptivfloat"}, "adaptivfloat codes have 3, 4, 5, 6, 7, 8 bits, not 2"),
+        ({"bits": 4, "scales": 1}, "at least 2 weights"),
+    ],
+)
+def test_number_systems_that_do_not_exist_are_refused(options, message):
+    with pytest.raises(SpecError, match=message):
+        techniques["number_system"].parse(options, "a.yaml", "number_system")

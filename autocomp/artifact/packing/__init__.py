@@ -28,9 +28,10 @@ class Packing(Protocol):
         """Exact bytes of the tensors stored for one weight (not the few shared shapes and look-up tables)."""
 
     def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
-        """Store codes (int8 of any shape; float32 for 32 bits) and return the name of the unpacked tensor.
+        """Store codes and return the name of the unpacked tensor.
 
-        Stored tensors are named `name` or `name.<part>`.
+        Codes are int8 of any shape, or what `Encoded.codes` holds at 16 and 32 bits. Stored tensors are named `name`
+        or `name.<part>`.
         """
 
 
@@ -42,12 +43,12 @@ def packing_for(format: WeightFormat) -> Packing:
     """The one packing that fits.
 
     Raises:
-        InfeasiblePlan: none does (bits must be 2 to 8, or 32).
+        InfeasiblePlan: none does.
         ValueError: several do, which is a fault of a plug-in.
     """
     fitting = [name for name in packings if packings[name].fits(format)]
     if not fitting:
-        raise InfeasiblePlan(f"no packing stores {format}; bits must be 2 to 8, or 32 (known: {packings.names()})")
+        raise InfeasiblePlan(f"no packing stores {format}; bits must be 2 to 8, 16 or 32 (known: {packings.names()})")
     if len(fitting) > 1:
         raise ValueError(f"several packings claim {format}: {fitting}")
     return packings[fitting[0]]

@@ -15,7 +15,7 @@ class Float32:
 
     def fits(self, format: WeightFormat) -> bool:
         """32 bits, dense."""
-        return format == WeightFormat(bits=32)
+        return format.bits == 32 and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
         """Four a value."""

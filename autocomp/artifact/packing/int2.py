@@ -20,7 +20,7 @@ class Int2:
 
     def fits(self, format: WeightFormat) -> bool:
         """2 bits, dense."""
-        return format == WeightFormat(bits=2)
+        return format.bits == 2 and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
         """A quarter of a byte a code, rounded up."""

@@ -17,7 +17,7 @@ class Int4:
 
     def fits(self, format: WeightFormat) -> bool:
         """4 bits, dense."""
-        return format == WeightFormat(bits=4)
+        return format.bits == 4 and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
         """Half a byte a code, rounded up."""

@@ -15,7 +15,7 @@ class Int8:
 
     def fits(self, format: WeightFormat) -> bool:
         """8 bits, dense."""
-        return format == WeightFormat(bits=8)
+        return format.bits == 8 and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
         """One a code."""

@@ -17,7 +17,7 @@ from autocomp.artifact.packing._bits import field_bytes, trim, write_fields
 class Sparse:
     """One bit a code, plus the non-zeros; smaller than dense as soon as `1 / bits` of the codes are zero.
 
-    Two-bit codes that are not zero are -1 or 1, so one bit holds them.
+    Two-bit integers that are not zero are -1 or 1, so one bit holds them.
     """
 
     def fits(self, format: WeightFormat) -> bool:
@@ -27,7 +27,7 @@ class Sparse:
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
         """Bitmask and non-zeros (at least one value is stored)."""
         count = max(nonzeros, 1)
-        values = field_bytes(count) if format.bits == 2 else packed_bytes((count,), replace(format, sparse=False))
+        values = field_bytes(count) if _is_a_sign(format) else packed_bytes((count,), replace(format, sparse=False))
         return field_bytes(int(np.prod(shape))) + values
 
     def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
@@ -44,10 +44,15 @@ class Sparse:
         return graph.op("Reshape", element, graph.constant(np.array(codes.shape, np.int64)))
 
 
+def _is_a_sign(format: WeightFormat) -> bool:
+    """Integers of two bits that are not zero are -1 or 1."""
+    return format.bits == 2 and format.numbers == "integer"
+
+
 def _write_values(graph: Graph, name: str, values: np.ndarray, format: WeightFormat) -> str:
     """The vector `[0, non-zeros]`; a tensor of zeros only stores one value that nothing looks up."""
     values = values if len(values) else np.ones(1, values.dtype)
-    if format.bits == 2:
+    if _is_a_sign(format):
         unpacked = trim(graph, write_fields(graph, name, values > 0, (-1, 1)), values.shape)
     else:
         dense = replace(format, sparse=False)

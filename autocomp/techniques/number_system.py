@@ -1,0 +1,117 @@
+"""What the codes of the linear weights stand for: integers with coarser or finer scales, a codebook, small floats.
+
+One setting for all linears, in place of `linear_bits`. Whatever is stored, the file multiplies in int8 (16 bits: FP32).
+A codebook of 3 bits with 0.1 % outliers is GOBO (Zadeh et al. 2020, arXiv:2005.03842), integers in groups of 128 are
+Q-BERT's (Shen et al. 2020, arXiv:1909.05840), `adaptivfloat` is EdgeBERT's (Tambe et al. 2020, arXiv:2011.14203).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from autocomp.space import Knob
+from autocomp.techniques._base import Context, Options, Stage, Technique
+
+if TYPE_CHECKING:
+    from autocomp.artifact.format import WeightFormat
+    from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+
+
+class NumberSystemOptions(Options):
+    """`scales` (of integers): one a `row`, one a `matrix`, or one for as many neighbours; `outliers` stay in FP32."""
+
+    bits: Literal[2, 3, 4, 5, 6, 7, 8, 16, 32] = 32
+    numbers: str = "integer"
+    scales: Literal["row", "matrix"] | int = "row"
+    outliers: float = Field(default=0.0, ge=0, le=0.1)
+
+    @field_validator("numbers")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        from autocomp.artifact.numbers import number_systems
+
+        if name not in number_systems:
+            raise ValueError(f"must be one of {', '.join(number_systems)}")
+        return name
+
+    @field_validator("scales")
+    @classmethod
+    def _is_a_group(cls, scales: str | int) -> str | int:
+        if isinstance(scales, int) and scales < 2:
+            raise ValueError("a group has at least 2 weights")
+        return scales
+
+    @model_validator(mode="after")
+    def _has_such_codes(self) -> NumberSystemOptions:
+        from autocomp.artifact.numbers import number_systems
+
+        if self.bits != 32 and self.bits not in number_systems[self.numbers].widths(False):
+            known = ", ".join(map(str, number_systems[self.numbers].widths(False)))
+            raise ValueError(f"{self.numbers} codes have {known} bits, not {self.bits}")
+        return self
+
+
+def format_of(options: NumberSystemOptions) -> WeightFormat:
+    """How each linear weight is stored."""
+    from autocomp.artifact.format import WeightFormat
+
+    group = {"row": None, "matrix": 0}.get(str(options.scales), options.scales)
+    return WeightFormat(
+        bits=options.bits,
+        numbers=options.numbers,
+        group=group if isinstance(group, int) and options.numbers == "integer" else None,
+        outliers=options.outliers,
+    )
+
+
+class NumberSystem(Technique[NumberSystemOptions]):
+    """See the module."""
+
+    summary = "what the codes of linear weights stand for: group scales, k-means codebook with outliers, small floats"
+    paper = "Zadeh et al. 2020 (GOBO), arXiv:2005.03842; Tambe et al. 2020 (EdgeBERT), arXiv:2011.14203"
+    stage = Stage.NUMERICS
+    touches = frozenset({"linears.format"})
+    Options = NumberSystemOptions
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """Few bits, coarse and fine scales, with GOBO's outliers and without."""
+        return {
+            "bits": Knob((3, 4, 32)),
+            "numbers": Knob(("codebook", "adaptivfloat", "integer")),
+            "scales": Knob(("matrix", 64, "row"), default="row"),
+            "outliers": Knob((0.0, 0.001), default=0.0),
+        }
+
+    def settle(self, student: Student, options: NumberSystemOptions, context: Context) -> NumberSystemOptions:
+        """Only integers have scales; FP32 has neither those nor outliers."""
+        if options.bits == 32:
+            return NumberSystemOptions()
+        return options if options.numbers == "integer" else options.model_copy(update={"scales": "row"})
+
+    def convert(self, student: Student, options: NumberSystemOptions, context: Context) -> Student:
+        """Set the weights' format; sparse ones stay sparse."""
+        from autocomp.artifact.format import FLOAT32
+        from autocomp.models.groups import linear_groups
+
+        if options.bits == 32:
+            return student
+        names = [name for group in linear_groups(student.encoder.shape).values() for name in group]
+        kept: dict[str, Any] = {n: student.formats.get(n, FLOAT32) for n in names}
+        formats = {n: replace(format_of(options), sparse=f.sparse) for n, f in kept.items()}
+        return replace(student, formats={**student.formats, **formats})
+
+    def describe(self, options: NumberSystemOptions, teacher: EncoderShape) -> str:
+        """`3-bit codebook linears, 0.1 % outliers`."""
+        if options.bits == 32:
+            return ""
+        scaled = f", a scale a {options.scales}" if options.scales == "matrix" else f", groups of {options.scales}"
+        scales = scaled if options.numbers == "integer" and options.scales != "row" else ""
+        outliers = f", {options.outliers:.1%} outliers".replace("%", " %") if options.outliers else ""
+        return f"{options.bits}-bit {options.numbers} linears{scales}{outliers}"
+
+
+technique = NumberSystem()
