@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
@@ -52,15 +52,24 @@ class Run:
 
         return pick(self.summary, expression)
 
-    def export(self, pick: str, out: Paths) -> Path:
-        """Copy one member to the new folder `out`.
+    def export(self, pick: str, out: Paths, form: Literal["onnx", "checkpoint"] = "onnx") -> Path:
+        """Write one member to the new folder `out`.
+
+        Args:
+            form: `onnx` copies the measured files; `checkpoint` writes weights to train further, as a Hugging Face
+                folder where the shape is regular, else for `load`.
 
         Raises:
-            InputError: `out` exists, nothing fits, or the member has no files yet.
+            InputError: `out` exists, nothing fits, or the run has no files (or weights) of the member.
         """
         from autocomp.report.export import export
 
-        return export(self.pick(pick), Path(out))
+        if form == "onnx":
+            return export(self.pick(pick), Path(out))
+        from autocomp.search.trainable import export_checkpoint
+
+        export_checkpoint(self.pick(pick), Path(out))
+        return Path(out)
 
     def report(self, file: Paths) -> Path:
         """Write the run as one HTML page that needs no network."""
@@ -122,12 +131,24 @@ def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any])
     return Run(out)
 
 
-def load(folder: Paths, threads: int = 1) -> Predictor:
-    """A predictor of an exported artifact; needs only onnxruntime, tokenizers and numpy.
+def load(folder: Paths, threads: int = 1) -> Predictor | Any:
+    """What a folder holds, ready to use.
+
+    An exported artifact gives a Predictor, which needs only onnxruntime, tokenizers and numpy. Weights to train
+    further, which are no Hugging Face checkpoint, give a `Student` (`autocomp.models.student`): its `encoder` is a
+    torch module in evaluation mode, its `tokenizer` a `tokenizers.Tokenizer`. docs/checkpoints.md shows both.
+
+    Args:
+        threads: of an artifact's engine; a student's are torch's own.
 
     Raises:
-        ArtifactError: not an artifact, or damaged.
+        ArtifactError: neither, or a damaged artifact.
+        ModelError: a damaged student.
     """
+    if (Path(folder) / "student.json").is_file() and not (Path(folder) / "manifest.json").exists():
+        from autocomp.models.student import load_student
+
+        return load_student(Path(folder))
     from autocomp.artifact.loader import load as load_artifact
 
     return load_artifact(Path(folder), threads)

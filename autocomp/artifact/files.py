@@ -95,6 +95,10 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         ArtifactError: something is missing, truncated, altered, or of a newer format.
     """
     folder = Path(folder)
+    if (folder / "config.json").is_file() and not (folder / MANIFEST).exists():
+        raise ArtifactError(
+            f"{folder} is no artifact but a Hugging Face folder: transformers' from_pretrained loads it"
+        )
     file_bytes(folder)
     manifest = _parse(folder / MANIFEST)
     for name in (MODEL, TOKENIZER):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-SUMMARY = "copy one member of a front to a folder of its own"
+from autocomp.report.state import Member
+
+SUMMARY = "copy one member of a front to a folder of its own, as files to run or weights to train"
 EXAMPLES = (
     "autocomp export runs/demo --pick knee --out guard",
     "autocomp export runs/demo --pick 'accuracy>=0.95,latency_ms<=2' --out guard",
     "autocomp export runs/demo --pick m03 --out guard --json",
+    "autocomp export runs/demo --pick best --as checkpoint --out guard-weights",
 )
+
+_OURS = "autocomp.load loads it; it is no Hugging Face checkpoint, because {why}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,24 +30,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(score, latency_ms, latency_p95_ms, bytes, mb, times_smaller, times_faster): the best score within them",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder; never overwritten")
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=("onnx", "checkpoint"),
+        default="onnx",
+        help="onnx (default): the measured files; checkpoint: weights to train further, for transformers' "
+        "from_pretrained where the shape is regular, else for autocomp.load",
+    )
     parser.add_argument("--json", action="store_true", help="the member as JSON, its `path` the copy")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Copy a member."""
-    from autocomp.cli._say import command, millis, print_json, size
-    from autocomp.report.export import export
+    """Copy a member, or write its checkpoint."""
+    from autocomp.cli._say import print_json
     from autocomp.report.pick import pick
-    from autocomp.report.summary import score_of, summary
+    from autocomp.report.summary import summary
 
     found = summary(args.run_folder)
     member = pick(found, args.pick)
-    out = export(member, args.out)
+    extra = (_checkpoint if args.form == "checkpoint" else _files)(args, member, found["metric"])
     if args.json:
-        print_json({**member, "path": str(out.resolve())})
-        return 0
-    score = "–" if score_of(member) is None else f"{score_of(member):.4f}"
-    numbers = f"{size(member.get('bytes'))}, {millis(member.get('latency_ms'))}, {found['metric']} {score}"
-    print(f"{out}: {member['id']} ({member.get('describe') or 'as it is'}): {numbers}")
-    print(f"try it:  {command('predict', out, 'a text')}")
+        print_json({**member, "path": str(args.out.resolve()), **extra})
     return 0
+
+
+def _files(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
+    from autocomp.cli._say import command, millis, size
+    from autocomp.report.export import export
+    from autocomp.report.summary import score_of
+
+    export(member, args.out)
+    if not args.json:
+        score = "–" if score_of(member) is None else f"{score_of(member):.4f}"
+        numbers = f"{size(member.get('bytes'))}, {millis(member.get('latency_ms'))}, {metric} {score}"
+        print(f"{args.out}: {member['id']} ({member.get('describe') or 'as it is'}): {numbers}")
+        print(f"try it:  {command('predict', args.out, 'a text')}")
+    return {}
+
+
+def _checkpoint(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
+    from autocomp.search.trainable import export_checkpoint
+
+    why = export_checkpoint(member, args.out)
+    if not args.json:
+        print(f"{args.out}: weights of {member['id']} ({member.get('describe') or 'as it is'}); README.md tells more")
+        print("a Hugging Face checkpoint: from_pretrained loads it" if why is None else _OURS.format(why=why))
+    return {"form": "autocomp" if why else "hugging_face", "irregular": why}

@@ -22,10 +22,13 @@ class Importer:
     Attributes:
         shape: `(PretrainedConfig, labels) -> EncoderShape`.
         modules: `shape -> {our module: their module}`, for every module that has weights.
+        config: the way back, `shape -> keys of their config`, right for every shape that `shape` can give; None
+            where another family computes the same (RoBERTa's shapes are BERT's).
     """
 
     shape: Callable[[Any, int], EncoderShape]
     modules: Callable[[EncoderShape], dict[str, str]]
+    config: Callable[[EncoderShape], dict[str, Any]] | None = None
 
     def weights(self, state: Mapping[str, Tensor], shape: EncoderShape) -> dict[str, Tensor]:
         """A Hugging Face state dictionary under our names.
@@ -63,6 +66,11 @@ def activation(name: str) -> str:
     if name not in _ACTIVATIONS:
         raise ModelError(f"activation {name!r} is not supported; one of {', '.join(_ACTIVATIONS)} must be used")
     return _ACTIVATIONS[name]
+
+
+def their_activation(name: str) -> str:
+    """Hugging Face's name of one of our activations."""
+    return next(theirs for theirs, ours in _ACTIVATIONS.items() if ours == name)
 
 
 def token_types(config: Any) -> int:

@@ -62,7 +62,7 @@ def load_teacher(
         MissingExtra: no installed package carries MiniLM.
     """
     place = str(minilm_folder()) if source == MINILM else _checked_place(source)
-    with _quiet_transformers():
+    with quiet_transformers():
         config = _read_config(place, source)
         importer = _importer_of(config, source)
         state, missing = _read_weights(place, source, config)
@@ -280,7 +280,7 @@ def _fresh_head(importer: Importer, shape: EncoderShape, missing: set[str]) -> d
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No loading report, no retry messages, no progress bars; the libraries' own settings are put back afterwards."""
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging

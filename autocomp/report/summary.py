@@ -112,7 +112,7 @@ def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Membe
     if member is None:
         return None
     base = teacher or {}
-    path = member.get("path")
+    places = {key: str(run / member[key]) if member.get(key) else None for key in ("path", "student")}
     return {
         **member,
         "score": member.get("score"),
@@ -120,7 +120,7 @@ def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Membe
         "times_smaller": member.get("times_smaller") or _times(base.get("bytes"), member.get("bytes")),
         "times_faster": member.get("times_faster") or _times(base.get("latency_ms"), member.get("latency_ms")),
         "times_score": _times(score_of(member), score_of(base)),
-        "path": str(run / path) if path else None,
+        **places,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,13 +49,25 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
 
 def export(context: StudyContext, student: Student, plan: CompressionPlan, folder: Path) -> None:
     """Write a converted student's artifact."""
+    write_artifact(student, folder, {**manifest_of(student, context.data), "plan": plan.to_json()})
+
+
+def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any] | None = None) -> None:
+    """Write a student as files to run, its weights stored as its `formats` say; an older artifact is replaced.
+
+    Args:
+        facts: more keys of the manifest.
+
+    Raises:
+        ArtifactError: `folder` holds something else.
+    """
     from autocomp.models.encoder import plain_weights
 
     weights = {name: w.float().numpy() for name, w in plain_weights(student.encoder).items()}
     threshold = student.exit_threshold
     model = write_model(student.encoder.shape, weights, student.formats, pairs=student.pairs, exit_threshold=threshold)
-    manifest = {**manifest_of(student, context.data), "plan": plan.to_json()}
-    save_artifact(folder, model, student.tokenizer.to_str(), manifest)
+    own = {"labels": list(student.labels), "max_length": student.max_length, "pairs": student.pairs}
+    save_artifact(folder, model, student.tokenizer.to_str(), {**own, **(facts or {})})
 
 
 def check(context: StudyContext, student: Student, folder: Path) -> float:

@@ -19,6 +19,7 @@ from autocomp.search.landmarks import held_out_logits
 from autocomp.search.plans import describe
 from autocomp.search.scoring import run_over
 from autocomp.search.timing import time_folders
+from autocomp.search.trainable import keep
 from autocomp.tasks import paired_difference, score_with_error
 
 if TYPE_CHECKING:
@@ -134,13 +135,15 @@ def write_out(
 ) -> list[dict[str, Any]]:
     """Copy each member to `RUN/front/ID` with its measurements in the manifest; members with sizes of what lies there.
 
+    The student that it was made of is kept in `RUN/students`, so that it can be exported as a checkpoint.
+
     A file in which the runtime would run no int8 product although it stores them is left out.
     """
     teacher_bytes = artifact_bytes(seen["teacher"].folder)
     done = []
     for one in found:
-        folder = run / "front" / one["id"]
-        copy_artifact(seen[one["record"]].folder, folder)
+        source, folder = seen[one["record"]].folder, run / "front" / one["id"]
+        copy_artifact(source, folder)
         if not runs_as_stored(folder):
             shutil.rmtree(folder)
             continue
@@ -148,7 +151,8 @@ def write_out(
         measured = {**figures, "device": context.device.name, "machine": context.machine}
         manifest = update_manifest(folder, measurements=measured)
         size = artifact_bytes(folder)
-        one = {**one, "student_agreement": manifest["student_agreement"]}
+        student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
+        one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
         done.append({**one, "bytes": size, "times_smaller": teacher_bytes / size, "path": f"front/{one['id']}"})
     return done
 

@@ -78,10 +78,16 @@ class StageStore:
         """A finished stage, or None."""
         return self._read(key, was_cached=True) if (self.folder(key) / "stage.json").is_file() else None
 
+    def inputs(self, key: str) -> Mapping[str, Any]:
+        """What a finished stage was made of."""
+        return dict(self._record(key)["inputs"])
+
     def _read(self, key: str, was_cached: bool) -> StageResult:
-        folder = self.folder(key)
-        facts = json.loads((folder / "stage.json").read_text(encoding="utf-8"))["facts"]
-        return StageResult(key, folder, facts, was_cached)
+        return StageResult(key, self.folder(key), self._record(key)["facts"], was_cached)
+
+    def _record(self, key: str) -> dict[str, Any]:
+        record: dict[str, Any] = json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
+        return record
 
     def make(
         self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any] | None]

@@ -38,6 +38,7 @@ from autocomp.search.setup import (
 from autocomp.search.spending import Purse
 from autocomp.search.stages import StageStore, default_store
 from autocomp.search.teacher import baseline_stage, data_stage, knowledge_stage, teacher_stage
+from autocomp.search.trainable import keep
 from autocomp.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -154,10 +155,16 @@ def _measure_landmarks(context: StudyContext, checked: Checked, run: Path, journ
     measured = landmark_measurements(context, checked.measure_names)
     for name in measured:
         front.copy_artifact(context.teacher_artifact.parent / name, run / name)
-    shown = {name: landmark_member(name, m) for name, m in measured.items()}
-    journal.append("teacher", name=checked.spec.model, members=shown)
+    journal.append("teacher", name=checked.spec.model, members=_shown(context, run, measured))
     purse.charge("measuring")
     return measured
+
+
+def _shown(context: StudyContext, run: Path, landmarks: Landmarks) -> dict[str, dict[str, Any]]:
+    """The landmarks as members; the run keeps the teacher's weights."""
+    shown = {name: landmark_member(name, m) for name, m in landmarks.items()}
+    shown["teacher"]["student"] = keep(context.store.folder(context.teacher_key), run)
+    return shown
 
 
 def _loop(
@@ -268,8 +275,8 @@ def _finish(
         seen = front.see(context, run, chosen, scorer, timing_s)
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
-        name: {**landmark_member(name, landmarks[name]), **front.held_out_figures(context, seen, name)}
-        for name in landmarks
+        name: {**one, **front.held_out_figures(context, seen, name)}
+        for name, one in _shown(context, run, landmarks).items()
     }
     loop.purse.charge("front")
     kept = [r for r in chosen if r.id in {m["record"] for m in found}]

@@ -37,6 +37,7 @@ def member(name: str, size: int, latency: float, score: float, describe: str, pa
         "held_out_agreement": 1 - abs(score - TEACHER_SCORE) - 0.006,
         "student_agreement": 1.0,
         "path": path,
+        "student": None,
         "load_ms": 40.0,
     }
 

@@ -8,10 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import autocomp as autocomp_package
+from autocomp.artifact.loader import load
+from autocomp.models.loading import load_teacher
 from autocomp.record import read_events, read_records
+from autocomp.search.exporting import write_artifact
+from autocomp.search.trainable import converted
+from autocomp.tasks import Example
 from autocomp.testing.studies import WORDS
+from autocomp.training.batches import encode
+from autocomp.training.inference import predict
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["the film was great", "with his this boring bad"]
@@ -149,6 +158,41 @@ def test_a_member_s_manifest_tells_its_story(finished):
         manifest = json.loads((Path(member["path"]) / "manifest.json").read_text(encoding="utf-8"))
         assert manifest["labels"] == list(WORDS) and manifest["measurements"]["score"] == member["score"]
         assert manifest["plan"] == member["plan"]
+
+
+def test_weights_of_every_member_are_kept_and_make_its_file_again(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOCOMP_CACHE", str(tmp_path / "emptied"))
+    for member in finished.summary["members"]:
+        write_artifact(converted(member), tmp_path / member["id"])
+        assert (tmp_path / member["id"] / "model.onnx").read_bytes() == Path(member["path"], "model.onnx").read_bytes()
+    kept = {member["student"] for member in finished.summary["members"]} | {finished.summary["teacher"]["student"]}
+    assert {str(p) for p in (finished.run / "students").iterdir()} == kept
+
+
+def test_checkpoints_answer_as_the_files_do(finished, tmp_path, autocomp):
+    texts = [f"the film was {word} with his this" for words in WORDS.values() for word in words]
+    for member in (finished.summary["teacher"], *finished.summary["members"]):
+        out = tmp_path / member["id"]
+        said = autocomp("export", finished.run, "--pick", member["id"], "--as", "checkpoint", "--out", out, "--json")
+        assert said.status == 0, said.err
+        is_regular = json.loads(said.out)["form"] == "hugging_face"
+        student = load_teacher(str(out), max_length=24).student if is_regular else autocomp_package.load(out)
+        has_exits = bool(load(member["path"]).session.get_overridable_initializers())
+        predictor = load(member["path"], exit_threshold=1.01 if has_exits else None)
+        expected = np.concatenate([predictor.run(inputs)[0] for inputs in predictor.batches(texts)])
+        found = predict(student, encode(student, [Example(t, None, 0) for t in texts])).logits
+        assert np.abs(found - expected).max() < 0.1 * expected.std(), member["describe"]
+        card = (out / "README.md").read_text(encoding="utf-8")
+        assert member["describe"] in card and f"{member['score']:.4f}" in card
+
+
+def test_a_checkpoint_is_refused_where_no_weights_are(finished, tmp_path, autocomp):
+    said = autocomp("export", finished.run, "--pick", "plain_int8", "--as", "checkpoint", "--out", tmp_path / "x")
+    assert said.status == 2 and "no trainable weights of plain_int8" in said.err
+    (tmp_path / "there").mkdir()
+    said = autocomp("export", finished.run, "--as", "checkpoint", "--out", tmp_path / "there")
+    assert said.status == 2 and "not overwritten" in said.err
+    assert [p.name for p in tmp_path.iterdir()] == ["there"]
 
 
 def test_resume_of_a_finished_run_only_shows_it(finished, autocomp):

@@ -46,4 +46,10 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-importer = Importer(shape, modules)
+def config(shape: EncoderShape) -> dict[str, Any]:
+    """What `AlbertConfig` takes; with a group for each layer nothing is shared."""
+    groups = {"num_hidden_groups": len(shape.blocks), "inner_group_num": 1}
+    return {**bert.config(shape), "embedding_size": shape.embedding_size, **groups}
+
+
+importer = Importer(shape, modules, config)

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from autocomp.models.importing import Importer, activation, bert_block_modules, embedding_modules, token_types
+from autocomp.models.importing import (
+    Importer,
+    activation,
+    bert_block_modules,
+    embedding_modules,
+    their_activation,
+    token_types,
+)
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
 
@@ -34,4 +41,19 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-importer = Importer(shape, modules)
+def config(shape: EncoderShape) -> dict[str, Any]:
+    """What `BertConfig` takes; every layer is as the first one."""
+    return {
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.depth,
+        "num_attention_heads": shape.blocks[0].heads,
+        "intermediate_size": shape.blocks[0].feed_forward,
+        "hidden_act": their_activation(shape.activation),
+        "max_position_embeddings": shape.positions,
+        "type_vocab_size": max(1, shape.token_types),
+        "layer_norm_eps": shape.norm_epsilon,
+    }
+
+
+importer = Importer(shape, modules, config)

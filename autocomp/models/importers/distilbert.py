@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from autocomp.models.importing import Importer, activation, block_modules, embedding_modules
+from autocomp.models.importing import Importer, activation, block_modules, embedding_modules, their_activation
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
 _BLOCK = {
@@ -43,4 +43,17 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-importer = Importer(shape, modules)
+def config(shape: EncoderShape) -> dict[str, Any]:
+    """What `DistilBertConfig` takes; every layer is as the first one."""
+    return {
+        "vocab_size": shape.vocabulary,
+        "dim": shape.hidden,
+        "n_layers": shape.depth,
+        "n_heads": shape.blocks[0].heads,
+        "hidden_dim": shape.blocks[0].feed_forward,
+        "activation": their_activation(shape.activation),
+        "max_position_embeddings": shape.positions,
+    }
+
+
+importer = Importer(shape, modules, config)

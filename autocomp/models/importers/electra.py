@@ -25,4 +25,9 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-importer = Importer(shape, modules)
+def config(shape: EncoderShape) -> dict[str, Any]:
+    """What `ElectraConfig` takes."""
+    return {**bert.config(shape), "embedding_size": shape.embedding_size}
+
+
+importer = Importer(shape, modules, config)
