@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,11 @@ from autocomp.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MODEL, TOKENIZER, MANIFEST = "model.onnx", "tokenizer.json", "manifest.json"
-_REQUIRED = ("labels", "max_length", "pairs")
+_REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "labels": ("a list of different names", lambda v: _are_names(v) and len(set(v)) == len(v) > 0),
+    "max_length": ("a whole number of tokens, at least 1", lambda v: type(v) is int and 0 < v < 2**31),
+    "pairs": ("true or false", lambda v: type(v) is bool),
+}
 _OPTIONAL: dict[str, Any] = {"plan": None, "measurements": {}, "data_fingerprint": None}
 
 
@@ -40,7 +45,7 @@ def save_artifact(
         The manifest as written, with `format_version`, `files` (bytes and SHA-256 of each) and `checksum`.
 
     Raises:
-        ArtifactError: a required key is missing, or `folder` holds something that is not an artifact.
+        ArtifactError: a required key is missing or of a wrong type, or `folder` holds something else.
     """
     folder = Path(folder)
     _check_keys(manifest, "the manifest to save")
@@ -80,19 +85,16 @@ def file_bytes(folder: str | Path) -> dict[str, int]:
     """`{name: bytes}` of the three files.
 
     Raises:
-        ArtifactError: one of them is missing.
+        ArtifactError: one of them is missing, or is no file.
     """
-    try:
-        return {name: (Path(folder) / name).stat().st_size for name in (MODEL, TOKENIZER, MANIFEST)}
-    except OSError as error:
-        raise ArtifactError(f"{folder} is not an artifact: {error.filename} cannot be read") from error
+    return {name: _size(Path(folder), name) for name in (MODEL, TOKENIZER, MANIFEST)}
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """The manifest, once every file has the size and SHA-256 that it states.
+    """The manifest, once every file has the size and SHA-256 that it states, and the model needs no other file.
 
     Raises:
-        ArtifactError: something is missing, truncated, altered, or of a newer format.
+        ArtifactError: something is missing, truncated, altered, of a wrong type, or of a newer format.
     """
     folder = Path(folder)
     if (folder / "config.json").is_file() and not (folder / MANIFEST).exists():
@@ -106,10 +108,27 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return manifest
 
 
+def _size(folder: Path, name: str) -> int:
+    try:
+        status = (folder / name).stat()
+    except OSError as error:
+        raise ArtifactError(f"{folder} is not an artifact: {name} cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be read for ever
+        raise ArtifactError(f"{folder} is not an artifact: its {name} is no file")
+    return status.st_size
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read ({error.strerror})") from error
+
+
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(file.read_bytes())
-    except ValueError as error:
+        manifest = json.loads(_bytes_of(file))
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{file} is damaged: not JSON ({error}); export the artifact again") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ArtifactError(f"{file} is no manifest of an autocomp artifact: it has no `files`")
@@ -125,15 +144,27 @@ def _parse(file: Path) -> dict[str, Any]:
 
 
 def _verify(file: Path, stated: Any) -> None:
-    found = _describe(file.read_bytes())
+    data = _bytes_of(file)
+    found = _describe(data)
     if stated != found:
         raise ArtifactError(f"{file} is damaged: the manifest states {stated}, found {found}; copy or export it again")
+    # Tensors in other files name theirs under the key `location`, wherever they stand in the graph. The runtime would
+    # open that path; a model of ours holds no such bytes.
+    if file.name == MODEL and b"location" in data:
+        raise ArtifactError(f"{file} keeps tensors in other files; autocomp reads models that are one file")
 
 
 def _check_keys(manifest: Mapping[str, Any], where: str) -> None:
     missing = [key for key in _REQUIRED if key not in manifest]
     if missing:
         raise ArtifactError(f"{where} lacks {', '.join(missing)}")
+    for key, (rule, holds) in _REQUIRED.items():
+        if not holds(manifest[key]):
+            raise ArtifactError(f"{where}: {key} must be {rule}, got {manifest[key]!r:.80}")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def _complete(manifest: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
+from autocomp.artifact.checks import check_signature, open_tokenizer
 from autocomp.artifact.files import MODEL, TOKENIZER, read_manifest
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import ArtifactError, InputError
@@ -56,7 +57,6 @@ class Predictor:
         self._pad_id = padding.get("pad_id", next((i for i in ids if i is not None), 0))
         # Some tokenizer.json pad every text to a fixed length: every latency would be wrong.
         tokenizer.no_padding()
-        tokenizer.enable_truncation(manifest["max_length"])
         self.session, self._tokenizer, self.manifest = session, tokenizer, manifest
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self._takes_types = "token_type_ids" in {given.name for given in session.get_inputs()}
@@ -91,8 +91,15 @@ class Predictor:
         return [self._pad(encodings[start : start + batch_size]) for start in starts]
 
     def run(self, inputs: Inputs) -> tuple[np.ndarray, int]:
-        """Logits `[batch, labels]` and how many layers ran."""
-        logits, depth = self.session.run(["logits", "exit_depth"], {**inputs, **self._threshold})
+        """Logits `[batch, labels]` and how many layers ran.
+
+        Raises:
+            ArtifactError: the model cannot compute them: its parts do not fit together, or the inputs do not fit it.
+        """
+        try:
+            logits, depth = self.session.run(["logits", "exit_depth"], {**inputs, **self._threshold})
+        except Exception as error:  # the runtime's exceptions have no common public base
+            raise ArtifactError(f"the model cannot compute this input: {error}") from error
         return logits, int(depth)
 
     def logits(self, ids: np.ndarray, mask: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
@@ -134,12 +141,11 @@ def load(folder: str | Path, threads: int = 1, exit_threshold: float | None = No
         ArtifactError: not an artifact, or damaged.
         InputError: a threshold for an artifact without exits.
     """
-    manifest = read_manifest(folder)
-    try:
-        tokenizer = Tokenizer.from_file(str(Path(folder) / TOKENIZER))
-    except Exception as error:  # the library raises bare Exception
-        raise ArtifactError(f"{Path(folder) / TOKENIZER} is no tokenizer: {error}") from error
-    return Predictor(open_session(Path(folder) / MODEL, threads), tokenizer, manifest, exit_threshold)
+    manifest, model = read_manifest(folder), Path(folder) / MODEL
+    tokenizer = open_tokenizer(Path(folder) / TOKENIZER, manifest)
+    session = open_session(model, threads)
+    check_signature(session, manifest, model)
+    return Predictor(session, tokenizer, manifest, exit_threshold)
 
 
 def _threshold_input(session: onnxruntime.InferenceSession, threshold: float | None) -> Inputs:
