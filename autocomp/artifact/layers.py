@@ -8,14 +8,20 @@ DynamicQuantizeLinear + MatMulInteger become the runtime's int8 kernels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from onnx import TensorProto
 
+from autocomp.artifact.factors import factor_names
 from autocomp.artifact.graph import Graph
+from autocomp.artifact.tokens import Tokens, additive_mask, mean_weights, most_attended, rows_at
 from autocomp.artifact.weights import WeightStore
 from autocomp.errors import ExportMismatch
-from autocomp.models.shape import BlockShape
+from autocomp.models.shape import EncoderShape
+
+State = tuple[str, Tokens]
+"""Hidden states `[batch, tokens, hidden]`, and what is known of their tokens."""
 
 ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "gelu": ("Gelu", {}),
@@ -26,20 +32,20 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def linears(graph: Graph, store: WeightStore, x: str, layers: Sequence[str]) -> list[str]:
-    """Several linears of one input, which is quantized once for all of them.
+    """Several linears of one input, which is quantized once for all of them; one of low rank is two in a row.
 
     Args:
         x: float32 `[..., in]`.
         layers: name of each linear (`….query`, without `.weight`).
     """
-    quantized: list[str] = []
+    x_int8 = _Quantized(x)
     outputs = []
     for name in layers:
-        if store.runs_int8(f"{name}.weight"):
-            quantized = quantized or graph.ops("DynamicQuantizeLinear", 3, x)
-            y = _int8_product(graph, store, quantized, f"{name}.weight")
+        if store.runs_as_two(f"{name}.weight"):
+            up, down = factor_names(f"{name}.weight")
+            y = _product(graph, store, _Quantized(_product(graph, store, x_int8, down)), up)
         else:
-            y = graph.op("MatMul", x, store.linear(graph, f"{name}.weight"))
+            y = _product(graph, store, x_int8, f"{name}.weight")
         outputs.append(graph.op("Add", y, store.vector(graph, f"{name}.bias")))
     return outputs
 
@@ -68,67 +74,58 @@ def layer_norm(graph: Graph, store: WeightStore, x: str, name: str, epsilon: flo
     )
 
 
-def block(
-    graph: Graph, store: WeightStore, x: str, mask: str, name: str, shape: BlockShape, kind: str, epsilon: float,
-    first_only: bool = False,
-) -> str:  # fmt: skip
+def block(graph: Graph, store: WeightStore, x: str, tokens: Tokens, shape: EncoderShape, depth: int) -> State:
     """One post-norm transformer layer.
+
+    The last layer computes the first token's output alone, `[batch, 1, hidden]`: all that the classifier reads. It then
+    needs keys and values of all tokens but a query of one.
 
     Args:
         x: `[batch, tokens, hidden]`.
-        mask: additive attention mask `[batch, 1, n, tokens]`, n = 1 if `first_only`, else tokens.
-        name: `blocks.3`.
-        kind: activation of the feed-forward.
-        first_only: compute the first token's output alone, `[batch, 1, hidden]`: all that the classifier reads of the
-            last layer, which then needs keys and values of all tokens but a query of one.
+        tokens: what is known of these.
+        shape: of the encoder.
+        depth: which of its layers.
     """
-    kept = _first(graph, x) if first_only else x
-    attended = attention(graph, store, kept, x, mask, f"{name}.attention", shape)
+    name, epsilon = f"blocks.{shape.order[depth]}", shape.norm_epsilon
+    attended, kept, tokens = attention(graph, store, x, tokens, shape, depth)
     y = layer_norm(graph, store, graph.op("Add", kept, attended), f"{name}.attention_norm", epsilon)
-    inner = activation(graph, linear(graph, store, y, f"{name}.feed_forward.input"), kind)
+    inner = activation(graph, linear(graph, store, y, f"{name}.feed_forward.input"), shape.activation)
     outer = linear(graph, store, inner, f"{name}.feed_forward.output")
-    return layer_norm(graph, store, graph.op("Add", y, outer), f"{name}.feed_forward_norm", epsilon)
+    return layer_norm(graph, store, graph.op("Add", y, outer), f"{name}.feed_forward_norm", epsilon), tokens
 
 
-def attention(graph: Graph, store: WeightStore, asking: str, x: str, mask: str, name: str, shape: BlockShape) -> str:
-    """Multi-head attention of `asking` `[batch, n, hidden]` to `x` `[batch, tokens, hidden]`.
+def attention(
+    graph: Graph, store: WeightStore, x: str, tokens: Tokens, shape: EncoderShape, depth: int
+) -> tuple[str, str, Tokens]:
+    """Multi-head attention of the layer at `depth`: its output, the rows of `x` that it is added to, and their tokens.
 
     ONNX's own Attention splits and joins the heads itself: a tenth less time than Reshape, Transpose and Softmax around
-    int8 projections, measured from 16 to 128 tokens. The runtime's contrib attentions are no faster.
+    int8 projections, measured from 16 to 128 tokens. The runtime's contrib attentions are no faster. Where tokens are
+    left behind, its weights are its second output, and only those that go on are projected.
     """
     graph.require(opset=23, ir_version=11)
-    query, key, value = (f"{name}.{part}" for part in ("query", "key", "value"))
-    if asking == x:
-        q, k, v = linears(graph, store, x, [query, key, value])
-    else:
+    index, last = shape.order[depth], depth == shape.depth - 1
+    query, key, value, output = (f"blocks.{index}.attention.{part}" for part in ("query", "key", "value", "output"))
+    asking = _first(graph, x) if last else x
+    if last:
         q, (k, v) = linear(graph, store, asking, query), linears(graph, store, x, [key, value])
-    mixed = graph.op("Attention", q, k, v, mask, q_num_heads=shape.heads, kv_num_heads=shape.heads)
-    return linear(graph, store, mixed, f"{name}.output")
+    else:
+        q, k, v = linears(graph, store, x, [query, key, value])
+    mask = additive_mask(graph, tokens, first_only=last, local=depth < shape.local_layers)
+    heads = shape.blocks[index].heads
+    thousandths = shape.token_thousandths(depth)
+    if thousandths is None:
+        mixed = graph.op("Attention", q, k, v, mask, q_num_heads=heads, kv_num_heads=heads)
+    else:
+        mixed, weights = _attention_with_weights(graph, q, k, v, mask, heads)
+        places, tokens = most_attended(graph, tokens, weights, thousandths)
+        mixed, asking = (rows_at(graph, rows, places) for rows in (mixed, asking))
+    return linear(graph, store, mixed, output), asking, tokens
 
 
-def additive_mask(graph: Graph, attention_mask: str, for_all: bool) -> str:
-    """0 where a token is, -10,000 where padding is (its softmax weight is exactly 0).
-
-    Returns:
-        `[batch, 1, tokens, tokens]` for all tokens, because ONNX Runtime's Attention wants a row per asking token;
-        `[batch, 1, 1, tokens]` if only the first asks.
-    """
-    flat = graph.once("padding", lambda g: _padding(g, attention_mask))
-    rows = graph.op("Unsqueeze", flat, graph.constant(np.array([1, 2])))
-    # A number added to a whole row leaves its softmax as it is.
-    return graph.op("Add", rows, graph.op("Unsqueeze", flat, graph.constant(np.array([1, 3])))) if for_all else rows
-
-
-def mean_weights(graph: Graph, attention_mask: str) -> str:
-    """Each token's share in the mean over the real tokens, `[batch, 1, tokens]`."""
-    real = graph.op("Cast", attention_mask, to=TensorProto.FLOAT)
-    axis = graph.constant(np.array([1]))
-    return graph.op("Unsqueeze", graph.op("Div", real, graph.op("ReduceSum", real, axis, keepdims=1)), axis)
-
-
-def exit_head(graph: Graph, store: WeightStore, x: str, shares: str, name: str) -> str:
+def exit_head(graph: Graph, store: WeightStore, x: str, tokens: Tokens, name: str) -> str:
     """Logits `[batch, labels]` from the masked mean of the hidden states."""
-    mean = graph.op("Squeeze", graph.op("MatMul", shares, x), graph.constant(np.array([1])))
+    mean = graph.op("Squeeze", graph.op("MatMul", mean_weights(graph, tokens), x), graph.constant(np.array([1])))
     return linear(graph, store, mean, name)
 
 
@@ -137,19 +134,33 @@ def first_token(graph: Graph, x: str) -> str:
     return graph.op("Gather", x, graph.constant(np.array(0)), axis=1)
 
 
-def _padding(graph: Graph, attention_mask: str) -> str:
-    real = graph.op("Cast", attention_mask, to=TensorProto.FLOAT)
-    padding = graph.op("Sub", graph.constant(np.array(1, np.float32)), real)
-    return graph.op("Mul", padding, graph.constant(np.array(-1e4, np.float32)))
-
-
 def _first(graph: Graph, x: str) -> str:
     start, stop, axis = (graph.constant(np.array([v])) for v in (0, 1, 1))
     return graph.op("Slice", x, start, stop, axis)
 
 
-def _int8_product(graph: Graph, store: WeightStore, quantized: Sequence[str], weight: str) -> str:
-    codes, scale, zero_point = quantized
+def _attention_with_weights(graph: Graph, q: str, k: str, v: str, mask: str, heads: int) -> tuple[str, str]:
+    """Attention's output and its weights after the softmax, `[batch, heads, asking, tokens]`."""
+    mixed, _, _, weights = graph.ops(
+        "Attention", 4, q, k, v, mask, q_num_heads=heads, kv_num_heads=heads, qk_matmul_output_mode=3
+    )
+    return mixed, weights
+
+
+@dataclass
+class _Quantized:
+    """A value `x`, and its int8 codes, scale and zero point once an int8 product has asked for them."""
+
+    x: str
+    codes: Sequence[str] = ()
+
+
+def _product(graph: Graph, store: WeightStore, given: _Quantized, weight: str) -> str:
+    """`x @ weight.T`, in int8 if the weight's format says so."""
+    if not store.runs_int8(weight):
+        return graph.op("MatMul", given.x, store.linear(graph, weight))
+    given.codes = given.codes or graph.ops("DynamicQuantizeLinear", 3, given.x)
+    codes, scale, zero_point = given.codes
     stored, row_scales = store.int8_linear(graph, weight)
     total = graph.op("MatMulInteger", codes, stored, zero_point)
     return graph.op("Mul", graph.op("Cast", total, to=TensorProto.FLOAT), graph.op("Mul", scale, row_scales))

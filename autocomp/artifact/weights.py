@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import TensorProto
 
+from autocomp.artifact.factors import factor_names, runs_as_two
 from autocomp.artifact.format import FLOAT32, WeightFormat
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.numbers import Encoded, encode, numbers_for
@@ -57,6 +58,11 @@ class WeightStore:
         """Whether a linear's product is one of integers."""
         return self._format(name).runs_int8
 
+    def runs_as_two(self, name: str) -> bool:
+        """Whether a linear is computed as the products with its two factors."""
+        up, down = factor_names(name)
+        return up in self.weights and runs_as_two(self.weights[down].shape[0], *self._shape(name))
+
     def vector(self, graph: Graph, name: str) -> str:
         """A bias or layer-norm vector, FP32."""
         return graph.constant(self.array(name), name)
@@ -64,18 +70,18 @@ class WeightStore:
     def linear(self, graph: Graph, name: str) -> str:
         """A linear weight in FP32 as MatMul takes it, `[in, out]`."""
         value = graph.once(("linear", name), lambda g: self._write_linear(g, name))
-        return graph.local(("linear", name), value, self.array(name).T.shape)
+        return graph.local(("linear", name), value, self._shape(name)[::-1])
 
     def int8_linear(self, graph: Graph, name: str) -> Int8:
         """A linear weight as int8 codes and scales."""
-        if self._format(name).is_plain_integer:
+        if self._format(name).is_plain_integer and name in self.weights:
             codes = graph.once(("int8", name), lambda g: self._pack(g, name, self._coded(name).codes.T))
             scales = graph.once(("scales", name), lambda g: self._write_scales(g, name))
         else:
             whole = graph.once(("values", name), lambda g: self._write_values(g, name))
             scales = graph.once(("scales", name), lambda g: write_row_scales(g, whole))
             codes = graph.once(("int8", name), lambda g: write_rounded(g, whole, scales))
-        return graph.local(("int8", name), codes, self.array(name).T.shape), scales
+        return graph.local(("int8", name), codes, self._shape(name)[::-1]), scales
 
     def look_up(self, graph: Graph, name: str, ids: str) -> str:
         """Rows of an embedding, FP32 `[..., width]`.
@@ -103,12 +109,15 @@ class WeightStore:
 
     def _write_linear(self, graph: Graph, name: str) -> str:
         format = self._format(name)
-        if format.bits == 32:
+        if format.bits == 32 and factor_names(name)[0] not in self.weights:
             return packing_for(format).write(graph, name, np.ascontiguousarray(self.array(name).T), format)
         return graph.op("Transpose", self._write_values(graph, name), perm=[1, 0])
 
     def _write_values(self, graph: Graph, name: str) -> str:
-        """A matrix `[rows, width]` that the runtime decodes to FP32 at load."""
+        """A matrix `[rows, width]` that the runtime decodes to FP32, or multiplies out of its factors, at load."""
+        factors = factor_names(name)
+        if factors[0] in self.weights:
+            return graph.op("MatMul", *(self._write_values(graph, factor) for factor in factors))
         encoded, format = self._coded(name), self._format(name)
         codes = self._pack(graph, name, encoded.codes)
         values = numbers_for(format).write(graph, codes, *self._write_parameters(graph, name), format)
@@ -138,7 +147,12 @@ class WeightStore:
         return packing_for(self._format(name)).write(graph, name, np.ascontiguousarray(codes), self._format(name))
 
     def _format(self, name: str) -> WeightFormat:
-        return self.formats.get(name, FLOAT32)
+        return self.formats.get(name) or self.formats.get(factor_names(name)[0], FLOAT32)
+
+    def _shape(self, name: str) -> tuple[int, int]:
+        """Rows and columns of a matrix, whole or in factors."""
+        up, down = (part if part in self.weights else name for part in factor_names(name))
+        return self.array(up).shape[0], self.array(down).shape[1]
 
     def _coded(self, name: str) -> Encoded:
         if name not in self._encoded:

@@ -10,8 +10,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from autocomp.artifact import layers
+from autocomp.artifact.factors import with_factors
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
+from autocomp.artifact.tokens import Tokens
 from autocomp.artifact.weights import Codes, WeightStore
 from autocomp.models.shape import EncoderShape
 
@@ -41,12 +43,14 @@ def write_model(
         exit_threshold: leave after an exit when every row's highest probability reaches it; it becomes the default of
             the optional input `exit_threshold`. None leaves the exits out of the file.
         all_exits: for tuning: run every layer and also output `exit_logits` `[batch, exits, labels]`.
-        codes: codes and scales to use instead of `quantize`'s, by parameter name.
+        codes: codes and scales to use instead of `quantize`'s, by parameter name (of a weight of low rank, by that of
+            its factors: `NAME.up` and `NAME.down`).
 
     Raises:
         ExportMismatch: a weight is missing, or a format is given for something that is not a matrix.
         InfeasiblePlan: a format that no packing stores.
     """
+    weights, formats = with_factors(dict(shape.ranks), weights, formats)
     writer = _Writer(shape, WeightStore(weights, formats, codes or {}), pairs and shape.token_types > 1, exit_threshold)
     return writer.tuning_model() if all_exits else writer.model()
 
@@ -67,14 +71,14 @@ class _Writer:
 
     def tuning_model(self) -> onnx.ModelProto:
         graph, exits = Graph(), []
-        x, shares = self._embed(graph), _shares(graph)
+        x, tokens = self._embed(graph)
         axis = graph.constant(np.array([1]))
         for depth in range(self.shape.depth):
             if depth in self.shape.exits:
                 exits.append(
-                    graph.op("Unsqueeze", layers.exit_head(graph, self.store, x, shares, f"exits.{depth}"), axis)
+                    graph.op("Unsqueeze", layers.exit_head(graph, self.store, x, tokens, f"exits.{depth}"), axis)
                 )
-            x = self._block(graph, x, depth)
+            x, tokens = layers.block(graph, self.store, x, tokens, self.shape, depth)
         graph.rename(self._classify(graph, x), "logits")
         graph.rename(graph.constant(np.array(self.shape.depth)), "exit_depth")
         if exits:
@@ -82,22 +86,22 @@ class _Writer:
         outputs = self._outputs("logits", "exit_depth") + ([_exit_logits(self.shape)] if exits else [])
         return graph.to_model(self._inputs(), outputs)
 
-    def _run(self, graph: Graph, x: str, depths: range, first: bool = False) -> tuple[str, str]:
+    def _run(self, graph: Graph, state: layers.State, depths: range, first: bool = False) -> tuple[str, str]:
         """The layers at `depths`, up to the next exit, which nests the rest in a branch."""
         for depth in depths:
             if self._may_leave(depth) and (first or depth > depths.start):
-                return self._leave_or_go_on(graph, x, depth)
-            x = self._block(graph, x, depth)
-        return self._classify(graph, x), graph.constant(np.array(self.shape.depth))
+                return self._leave_or_go_on(graph, state, depth)
+            state = layers.block(graph, self.store, *state, self.shape, depth)
+        return self._classify(graph, state[0]), graph.constant(np.array(self.shape.depth))
 
     def _may_leave(self, depth: int) -> bool:
         return self.threshold is not None and depth in self.shape.exits
 
-    def _leave_or_go_on(self, graph: Graph, x: str, depth: int) -> tuple[str, str]:
-        logits = layers.exit_head(graph, self.store, x, _shares(graph), f"exits.{depth}")
+    def _leave_or_go_on(self, graph: Graph, state: layers.State, depth: int) -> tuple[str, str]:
+        logits = layers.exit_head(graph, self.store, *state, f"exits.{depth}")
         leave, go_on = graph.branch(), graph.branch()
         leaving = (logits, leave.constant(np.array(depth)))
-        going = self._run(go_on, x, range(depth, self.shape.depth))
+        going = self._run(go_on, state, range(depth, self.shape.depth))
         branches = {
             "then_branch": self._branch(leave, "leave", leaving),
             "else_branch": self._branch(go_on, "go_on", going),
@@ -110,15 +114,7 @@ class _Writer:
         logits, depth = (graph.op("Identity", value) for value in results)
         return graph.to_subgraph(name, self._outputs(logits, depth))
 
-    def _block(self, graph: Graph, x: str, depth: int) -> str:
-        index = self.shape.order[depth]
-        last = depth == self.shape.depth - 1
-        return layers.block(
-            graph, self.store, x, _mask(graph, last), f"blocks.{index}", self.shape.blocks[index],
-            self.shape.activation, self.shape.norm_epsilon, first_only=last,
-        )  # fmt: skip
-
-    def _embed(self, graph: Graph) -> str:
+    def _embed(self, graph: Graph) -> layers.State:
         x = self.store.look_up(graph, "embeddings.word.weight", "input_ids")
         x = graph.op("Add", x, self._positions(graph))
         if self.takes_types:
@@ -126,7 +122,7 @@ class _Writer:
         x = layers.layer_norm(graph, self.store, x, "embeddings.norm", self.shape.norm_epsilon)
         if self.shape.embedding_size != self.shape.hidden:
             x = layers.linear(graph, self.store, x, "embeddings.projection")
-        return x
+        return x, Tokens("attention_mask", "token_type_ids" if self.takes_types else None)
 
     def _positions(self, graph: Graph) -> str:
         folds_type = self.shape.token_types > 0 and not self.takes_types
@@ -160,14 +156,6 @@ class _Writer:
             helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["batch", labels]),
             helper.make_tensor_value_info(depth, TensorProto.INT64, []),
         ]
-
-
-def _mask(graph: Graph, first_only: bool) -> str:
-    return graph.once(("mask", first_only), lambda g: layers.additive_mask(g, "attention_mask", not first_only))
-
-
-def _shares(graph: Graph) -> str:
-    return graph.once("mean weights", lambda g: layers.mean_weights(g, "attention_mask"))
 
 
 def _is_sure(graph: Graph, logits: str) -> str:

@@ -6,6 +6,7 @@ the slicing functions and the ONNX writer; `docs/architecture.md` lists them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from autocomp.errors import ModelError
+from autocomp.models.low_rank import hold_as_factors
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.models.tokens import Tokens, rows_at
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -57,17 +60,26 @@ class Outputs:
 
     Attributes:
         logits: `[B, C]`.
-        hidden: `depth + 1` tensors `[B, N, H]`: after the embeddings and after each layer.
+        hidden: `depth + 1` tensors `[B, N, H]`: after the embeddings and after each layer. N falls where the shape
+            lets tokens go.
+        tokens: of each of these, which tokens there are.
         exit_logits: `{depth: [B, C]}` of every exit head.
-        queries, keys, values: of the last layer, `[B, heads, N, head_size]`.
+        queries, keys, values: of the last layer, `[B, heads, N, head_size]`, of the tokens of the last state.
     """
 
     logits: Tensor
     hidden: tuple[Tensor, ...]
+    tokens: tuple[Tokens, ...]
     exit_logits: dict[int, Tensor]
     queries: Tensor
     keys: Tensor
     values: Tensor
+
+
+Relations = tuple[Tensor, Tensor, Tensor]
+"""Queries, keys and values."""
+Choose = Callable[[Tensor], Tensor]
+"""From attention weights `[B, heads, N, N]` to the tokens that go on, `[B, K]`."""
 
 
 class Embeddings(nn.Module):
@@ -103,10 +115,20 @@ class Attention(nn.Module):
         self.output = nn.Linear(inner, hidden)
         self.dropout = dropout
 
-    def forward(self, x: Tensor, visible: Tensor, mask: Tensor | None) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """`[B, N, H]` to the sublayer's output `[B, N, H]` and (queries, keys, values)."""
+    def forward(
+        self, x: Tensor, visible: Tensor, mask: Tensor | None = None, choose: Choose | None = None
+    ) -> tuple[Tensor, Relations, Tensor | None]:
+        """`[B, N, H]` to the sublayer's output, (queries, keys, values), and the tokens that `choose` lets go on.
+
+        The output is of those tokens alone, `[B, K, H]`.
+        """
         query, key, value = self.split(x)
-        return self.join(self.attend(query, key, value, visible, mask)), (query, key, value)
+        if choose is None:
+            return self.join(self.attend(query, key, value, visible, mask)), (query, key, value), None
+        weights = self.weigh(query, key, visible)
+        chosen = choose(weights)
+        read = _masked(self.drop(rows_at(weights, chosen)) @ value, None if mask is None else mask[:, None, None])
+        return self.join(read), (query, key, value), chosen
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values `[B, heads, N, head_size]` of `x`."""
@@ -115,10 +137,19 @@ class Attention(nn.Module):
         return query, key, value
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, visible: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What each head reads, `[B, heads, N, head_size]`; `visible` `[B, 1, 1, N]` is true where a token is."""
+        """What each head reads, `[B, heads, N, head_size]`; `visible` `[B, 1, 1 or N, N]` says who sees whom."""
         dropout = self.dropout if self.training else 0.0
         read = F.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
         return read if mask is None else read * mask[:, None, None]
+
+    def weigh(self, query: Tensor, key: Tensor, visible: Tensor) -> Tensor:
+        """Attention weights `[B, heads, N, N]`: how much each token (row) attends to each other."""
+        scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_size)
+        return scores.masked_fill(~visible, -math.inf).softmax(-1)
+
+    def drop(self, weights: Tensor) -> Tensor:
+        """Dropout, in training."""
+        return F.dropout(weights, self.dropout, self.training)
 
     def join(self, read: Tensor) -> Tensor:
         """The heads' readings as one `[B, N, H]`."""
@@ -151,14 +182,19 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, visible: Tensor, masks: Masks | None, depth: int
-    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """`[B, N, H]` to the layer's output `[B, N, H]` and its (queries, keys, values)."""
+        self, x: Tensor, visible: Tensor, masks: Masks | None, depth: int, choose: Choose | None = None
+    ) -> tuple[Tensor, Relations, Tensor | None]:
+        """`[B, N, H]` to the layer's output `[B, K, H]`, its (queries, keys, values), and who goes on (see Attention).
+
+        K is N without `choose`.
+        """
         masks = masks or Masks()
-        read, relations = self.attention(x, visible, None if masks.heads is None else masks.heads[depth])
+        mask = None if masks.heads is None else masks.heads[depth]
+        read, relations, chosen = self.attention(x, visible, mask, choose)
+        x = x if chosen is None else rows_at(x, chosen)
         x = _masked(self.attention_norm(x + self.dropout(read)), masks.hidden)
         inner = self.feed_forward(x, None if masks.feed_forward is None else masks.feed_forward[depth])
-        return _masked(self.feed_forward_norm(x + self.dropout(inner)), masks.hidden), relations
+        return _masked(self.feed_forward_norm(x + self.dropout(inner)), masks.hidden), relations, chosen
 
 
 class ClassifierHead(nn.Module):
@@ -214,14 +250,17 @@ class Encoder(nn.Module):
             ValueError: when N is over `shape.positions`.
         """
         self._check_length(input_ids.shape[1])
-        visible = attention_mask[:, None, None, :].bool()
         x = _masked(self.embeddings(input_ids, token_type_ids), masks.hidden if masks else None)
-        hidden = [x]
+        hidden, tokens = [x], [Tokens.of_input(attention_mask, token_type_ids if self.shape.token_types > 1 else None)]
         for depth, block in enumerate(self.shape.order):
-            x, relations = self.blocks[block](x, visible, masks, depth)
+            visible = tokens[-1].visible(local=depth < self.shape.local_layers)
+            kept = self.shape.token_thousandths(depth)
+            choose = None if kept is None else partial(tokens[-1].most_attended, thousandths=kept)
+            x, relations, chosen = self.blocks[block](x, visible, masks, depth, choose)
             hidden.append(x)
-        exits = {d: self.exits[str(d)](masked_mean(hidden[d], attention_mask)) for d in self.shape.exits}
-        return Outputs(self.head(x), tuple(hidden), exits, *relations)
+            tokens.append(tokens[-1] if kept is None else tokens[-1].keep(chosen, kept))
+        exits = {d: self.exits[str(d)](masked_mean(hidden[d], tokens[d].mask)) for d in self.shape.exits}
+        return Outputs(self.head(x), tuple(hidden), tuple(tokens), exits, *relations)
 
     def _check_length(self, tokens: int) -> None:
         if tokens > self.shape.positions:
@@ -235,7 +274,10 @@ def masked_mean(x: Tensor, attention_mask: Tensor) -> Tensor:
 
 
 def blank_encoder(shape: EncoderShape, dropout: float = 0.0) -> Encoder:
-    """An encoder whose weights are uninitialised memory, to be filled; draws no random number."""
+    """An encoder whose weights are uninitialised memory, to be filled; draws no random number.
+
+    Weights of low rank are whole yet: `hold_as_factors` once they are filled.
+    """
     with torch.device("meta"):
         encoder = Encoder(shape, dropout)
     return encoder.to_empty(device="cpu")
@@ -246,6 +288,7 @@ def random_encoder(shape: EncoderShape, generator: torch.Generator, dropout: flo
     encoder = blank_encoder(shape, dropout)
     for module in encoder.modules():
         initialize(module, generator)
+    hold_as_factors(encoder, shape)
     return encoder
 
 
@@ -263,13 +306,16 @@ def initialize(module: nn.Module, generator: torch.Generator, deviation: float =
 def encoder_from(shape: EncoderShape, weights: Mapping[str, Tensor], dropout: float = 0.0) -> Encoder:
     """An encoder of the given shape holding a copy of `weights` (named as in the contract), in evaluation mode.
 
+    A weight that `shape.ranks` names becomes the nearest one of that rank.
+
     Raises:
         ModelError: when a weight is missing, unknown or of another size.
     """
     encoder = blank_encoder(shape, dropout)
     try:
         encoder.load_state_dict(dict(weights), strict=True)
-    except RuntimeError as error:
+        hold_as_factors(encoder, shape)
+    except (RuntimeError, AttributeError) as error:
         raise ModelError(f"weights do not fit the encoder's shape: {error}") from error
     return encoder.eval()
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autocomp.artifact.factors import factor_names
+
 if TYPE_CHECKING:
     from autocomp.models.encoder import Encoder
     from autocomp.models.shape import EncoderShape
@@ -26,17 +28,28 @@ def linear_groups(shape: EncoderShape) -> dict[str, list[str]]:
 
 
 def group_sizes(encoder: Encoder) -> dict[str, int]:
-    """Number of weights in each group."""
-    weights = dict(encoder.named_parameters())
-    return {group: sum(weights[n].numel() for n in names) for group, names in linear_groups(encoder.shape).items()}
+    """Number of stored weights in each group: of factors, where a weight is of low rank."""
+    from autocomp.models.low_rank import stored_parameters
+
+    sizes = {name: weight.numel() for name, weight in stored_parameters(encoder).items()}
+    stored = {n: (n,) for n in sizes} | {n: factor_names(n) for n, _ in encoder.shape.ranks}
+    groups = linear_groups(encoder.shape)
+    return {group: sum(sizes[part] for n in names for part in stored[n]) for group, names in groups.items()}
 
 
 def scaled_magnitudes(encoder: Encoder) -> dict[str, np.ndarray]:
-    """|weight| over its matrix' standard deviation, flat, per group."""
+    """|weight| over its matrix' standard deviation, flat, per group; nothing of weights of low rank."""
     weights = dict(encoder.named_parameters())
     return {
         group: np.concatenate(
-            [(weights[n].detach().abs() / weights[n].detach().std()).flatten().numpy() for n in names]
+            [
+                np.zeros(0, np.float32),
+                *(
+                    (weights[n].detach().abs() / weights[n].detach().std()).flatten().numpy()
+                    for n in names
+                    if n in weights
+                ),
+            ]
         )
         for group, names in linear_groups(encoder.shape).items()
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from autocomp.artifact.factors import multiplies, stored_numbers
 from autocomp.models.encoder import Encoder
-from autocomp.models.shape import BlockShape, EncoderShape
+from autocomp.models.shape import BlockShape, EncoderShape, kept_tokens
 
 COMPONENTS = (
     "embedding",
@@ -32,6 +33,9 @@ COMPONENTS = (
     "exits",
 )
 _FLOAT_BYTES = 4
+Count = Callable[[int | None, int, int], int]
+"""From rank, rows and columns of a linear weight."""
+_ATTENTION = ("query", "key", "value", "output")
 
 
 @dataclass(frozen=True)
@@ -76,25 +80,31 @@ def analytic(shape: EncoderShape, tokens: int) -> list[ComponentCost]:
     """Parameters and arithmetic of each component for one text of `tokens` tokens.
 
     The embeddings' norm counts as embedding, as in the survey. Norms, softmax, activations and biases are not counted
-    as MACs.
+    as MACs. Weights of low rank count as the file stores and computes them, tokens where they still are.
     """
-    run = [shape.blocks[block] for block in shape.order]
+    blocks = [_linears(shape, block, stored_numbers) for block in range(len(shape.blocks))]
+    run = [
+        _Layer(shape.blocks[b], _linears(shape, b, multiplies), *n)
+        for b, n in zip(shape.order, _counts(shape, tokens), strict=True)
+    ]
     parameters = {
         "embedding": _embedding_parameters(shape),
-        "linear_before_attention": sum(3 * (shape.hidden + 1) * _inner(b) for b in shape.blocks),
-        "linear_after_attention": sum((_inner(b) + 1) * shape.hidden for b in shape.blocks),
-        "feed_forward": sum(_feed_forward_parameters(shape, b) for b in shape.blocks),
+        "linear_before_attention": sum(b["before"] + 3 * _inner(s) for b, s in zip(blocks, shape.blocks, strict=True)),
+        "linear_after_attention": sum(b["after"] + shape.hidden for b in blocks),
+        "feed_forward": sum(
+            b["feed_forward"] + s.feed_forward + shape.hidden for b, s in zip(blocks, shape.blocks, strict=True)
+        ),
         "layer_norm": len(shape.blocks) * 4 * shape.hidden,
-        "head": _head_weights(shape) + (shape.head.size or 0) + shape.head.labels,
+        "head": _head_weights(shape, stored_numbers) + (shape.head.size or 0) + shape.head.labels,
         "exits": len(shape.exits) * (shape.hidden + 1) * shape.head.labels,
     }
     macs = {
-        "embedding": tokens * _projection_weights(shape),
-        "linear_before_attention": sum(3 * tokens * shape.hidden * _inner(b) for b in run),
-        "attention": sum(2 * tokens * tokens * _inner(b) for b in run),
-        "linear_after_attention": sum(tokens * shape.hidden * _inner(b) for b in run),
-        "feed_forward": sum(2 * tokens * shape.hidden * b.feed_forward for b in run),
-        "head": _head_weights(shape),
+        "embedding": tokens * _projection_weights(shape, multiplies),
+        "linear_before_attention": sum(r.entering * r.linears["before"] for r in run),
+        "attention": sum((r.entering + r.leaving) * r.entering * _inner(r.block) for r in run),
+        "linear_after_attention": sum(r.leaving * r.linears["after"] for r in run),
+        "feed_forward": sum(r.leaving * r.linears["feed_forward"] for r in run),
+        "head": _head_weights(shape, multiplies),
         "exits": len(shape.exits) * shape.hidden * shape.head.labels,
     }
     return [_cost(name, parameters.get(name, 0), macs.get(name, 0)) for name in COMPONENTS]
@@ -123,23 +133,52 @@ def _inner(block: BlockShape) -> int:
     return block.heads * block.head_size
 
 
-def _projection_weights(shape: EncoderShape) -> int:
-    return shape.embedding_size * shape.hidden if shape.embedding_size != shape.hidden else 0
+@dataclass(frozen=True)
+class _Layer:
+    """A layer that runs: multiply-adds per token by component, tokens that enter it and that leave its attention."""
+
+    block: BlockShape
+    linears: Mapping[str, int]
+    entering: int
+    leaving: int
+
+
+def _counts(shape: EncoderShape, tokens: int) -> list[tuple[int, int]]:
+    counts = []
+    for depth in range(shape.depth):
+        entering, thousandths = tokens, shape.token_thousandths(depth)
+        tokens = entering if thousandths is None else kept_tokens(entering, thousandths)
+        counts.append((entering, tokens))
+    return counts
+
+
+def _linears(shape: EncoderShape, block: int, count: Count) -> dict[str, int]:
+    """Numbers stored, or multiply-adds per token, of a block's linears."""
+    sizes, name = shape.blocks[block], f"blocks.{block}"
+    ranks, hidden, inner = dict(shape.ranks), shape.hidden, _inner(shape.blocks[block])
+    parts = {p: count(ranks.get(f"{name}.attention.{p}.weight"), inner, hidden) for p in _ATTENTION}
+    wide = [
+        count(ranks.get(f"{name}.feed_forward.{p}.weight"), sizes.feed_forward, hidden) for p in ("input", "output")
+    ]
+    return {"after": parts.pop("output"), "before": sum(parts.values()), "feed_forward": sum(wide)}
+
+
+def _projection_weights(shape: EncoderShape, count: Count) -> int:
+    rank = dict(shape.ranks).get("embeddings.projection.weight")
+    return count(rank, shape.embedding_size, shape.hidden) if shape.embedding_size != shape.hidden else 0
 
 
 def _embedding_parameters(shape: EncoderShape) -> int:
     rows = shape.vocabulary + shape.positions + shape.token_types + 2
-    weights = _projection_weights(shape)
+    weights = _projection_weights(shape, stored_numbers)
     return rows * shape.embedding_size + weights + (shape.hidden if weights else 0)
 
 
-def _feed_forward_parameters(shape: EncoderShape, block: BlockShape) -> int:
-    return 2 * shape.hidden * block.feed_forward + block.feed_forward + shape.hidden
-
-
-def _head_weights(shape: EncoderShape) -> int:
-    size = shape.head.size
-    return shape.hidden * shape.head.labels if size is None else size * (shape.hidden + shape.head.labels)
+def _head_weights(shape: EncoderShape, count: Count) -> int:
+    size, hidden, labels = shape.head.size, shape.hidden, shape.head.labels
+    if size is None:
+        return hidden * labels
+    return count(dict(shape.ranks).get("head.dense.weight"), size, hidden) + size * labels
 
 
 def _cost(component: str, parameters: int, macs: int) -> ComponentCost:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Count = TypeVar("Count", int, "Tensor")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class EncoderShape:
         exits: depths (number of layers run) after which an exit head may stop, ascending, each < depth.
         activation: of the feed-forward: `gelu`, `gelu_tanh` or `relu`.
         norm_epsilon: of every layer norm.
+        ranks: linear weights stored as two factors, `(parameter name, rank)` in the order of the names.
+        tokens: per depth, the fraction of a text's tokens that go on after that layer's attention (see `kept_tokens`);
+            empty when all do. The last layer's is never used: the classifier reads the first token alone.
+        local_layers: lowest layers in which a token of a pair attends only to its own text, by token type; the first
+            token is of the first text.
     """
 
     vocabulary: int
@@ -53,11 +63,28 @@ class EncoderShape:
     exits: tuple[int, ...] = ()
     activation: str = "gelu"
     norm_epsilon: float = 1e-12
+    ranks: tuple[tuple[str, int], ...] = ()
+    tokens: tuple[float, ...] = ()
+    local_layers: int = 0
 
     @property
     def depth(self) -> int:
         """Layers that run."""
         return len(self.order)
+
+    def token_thousandths(self, depth: int) -> int | None:
+        """Thousandths of a text's tokens that go on after the attention of the layer at `depth`; None when all do."""
+        if not self.tokens or depth == self.depth - 1 or self.tokens[depth] >= 1:
+            return None
+        return max(1, round(1000 * self.tokens[depth]))
+
+    def token_shares(self) -> list[tuple[float, float]]:
+        """Per depth, the fraction of a text's tokens that enter the layer and that leave its attention."""
+        shares, left = [], 1.0
+        for depth in range(self.depth):
+            entering, left = left, left * (self.token_thousandths(depth) or 1000) / 1000
+            shares.append((entering, left))
+        return shares
 
     def with_(self, **changes: Any) -> EncoderShape:
         """A copy with some sizes changed."""
@@ -76,6 +103,13 @@ class EncoderShape:
                 "blocks": tuple(BlockShape(**b) for b in data["blocks"]),
                 "order": tuple(data["order"]),
                 "exits": tuple(data["exits"]),
+                "ranks": tuple((name, rank) for name, rank in data.get("ranks", ())),
+                "tokens": tuple(data.get("tokens", ())),
                 "head": HeadShape(**data["head"]),
             }
         )
+
+
+def kept_tokens(tokens: Count, thousandths: int) -> Count:
+    """How many of `tokens` go on: `thousandths` of them, rounded up. Whole numbers, so that every runtime agrees."""
+    return (tokens * thousandths + 999) // 1000

@@ -1,27 +1,33 @@
 """Removing parts of an encoder for good: every function builds a new encoder and leaves its argument as it was.
 
-What stays keeps its weights exactly. An effective value is kept where a weight is parametrized; the
-parametrization itself is not.
+What stays keeps its weights exactly. An effective value is kept where a weight is parametrized; the parametrization
+itself is not, but for those of `EncoderShape.ranks`, which go with their weights. Fractions of `tokens` stay with their
+layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from autocomp.artifact.factors import is_smaller
 from autocomp.errors import InfeasiblePlan
 from autocomp.models.encoder import Encoder, encoder_from, plain_weights
 from autocomp.models.shape import BlockShape, EncoderShape
+
+T = TypeVar("T")
 
 
 def keep_layers(encoder: Encoder, kept: Sequence[int]) -> Encoder:
     """Keep the layers at these depths (0 is the first), in ascending order.
 
     Blocks that no kept depth runs go away; shared blocks stay shared. An exit after a layer stays with its layer,
-    and goes away when its layer does or becomes the last.
+    and goes away when its layer does or becomes the last. A kept layer lets the same fraction of its tokens go on. Of
+    local layers the last one kept is none: the classifier would see one text of a pair only.
 
     Raises:
         InfeasiblePlan: `kept` is empty, not ascending, or out of range.
@@ -37,10 +43,13 @@ def keep_layers(encoder: Encoder, kept: Sequence[int]) -> Encoder:
         blocks=tuple(shape.blocks[block] for block in blocks),
         order=tuple(blocks.index(shape.order[depth]) for depth in kept),
         exits=tuple(exits.values()),
+        tokens=tuple(shape.tokens[depth] for depth in kept) if shape.tokens else (),
+        local_layers=min(sum(depth < shape.local_layers for depth in kept), len(kept) - 1),
     )
     renamed = {f"blocks.{old}.": f"blocks.{new}." for new, old in enumerate(blocks)}
+    ranks = _renamed(dict(shape.ranks), renamed)
     renamed |= {f"exits.{old}.": f"exits.{new}." for old, new in exits.items()}
-    return _rebuilt(encoder, new_shape, _renamed(plain_weights(encoder), renamed))
+    return _rebuilt(encoder, new_shape, _renamed(plain_weights(encoder), renamed), ranks)
 
 
 def keep_heads(encoder: Encoder, block: int, kept: Sequence[int]) -> Encoder:
@@ -124,12 +133,78 @@ def keep_positions(encoder: Encoder, positions: int) -> Encoder:
 def unshare(encoder: Encoder) -> Encoder:
     """Give every depth a block of its own, so that depths of a shared block can be cut differently."""
     shape = encoder.shape
-    weights = plain_weights(encoder)
-    own = {name: value for name, value in weights.items() if not name.startswith("blocks.")}
-    for depth, block in enumerate(shape.order):
-        own |= _renamed(_only(weights, f"blocks.{block}."), {f"blocks.{block}.": f"blocks.{depth}."})
     blocks = tuple(shape.blocks[block] for block in shape.order)
-    return _rebuilt(encoder, shape.with_(blocks=blocks, order=tuple(range(shape.depth))), own)
+    weights, ranks = _per_depth(plain_weights(encoder), shape.order), _per_depth(dict(shape.ranks), shape.order)
+    return _rebuilt(encoder, shape.with_(blocks=blocks, order=tuple(range(shape.depth))), weights, ranks)
+
+
+def share_layers(encoder: Encoder, runs: Sequence[int], weights_of: str = "mean") -> Encoder:
+    """Let neighbouring layers run one block, as ALBERT does (Lan et al. 2020, arXiv:1909.11942).
+
+    Args:
+        runs: how many layers each block runs in a row, from the first layer on; together all of them.
+        weights_of: the block is the `mean` of the layers that it replaces, or the `first` of them.
+
+    Raises:
+        InfeasiblePlan: the runs are not all layers, or layers that would share a block differ in size.
+    """
+    shape = encoder.shape
+    if min(runs, default=0) < 1 or sum(runs) != shape.depth:
+        raise InfeasiblePlan(f"runs of layers = {list(runs)}, but each must be 1 or more, {shape.depth} together")
+    starts = [sum(runs[:i]) for i in range(len(runs))]
+    own = unshare(encoder)
+    merged = {f"blocks.{start}.": f"blocks.{i}." for i, start in enumerate(starts)}
+    weights = plain_weights(own)
+    for start, run in zip(starts, runs, strict=True):
+        if len(set(own.shape.blocks[start : start + run])) > 1:
+            raise InfeasiblePlan(f"layers {start} to {start + run - 1} differ in size, so they cannot share a block")
+        for name in _only(weights, f"blocks.{start}.") if weights_of == "mean" and run > 1 else ():
+            inside = name.removeprefix(f"blocks.{start}.")
+            weights[name] = torch.stack([weights[f"blocks.{start + i}.{inside}"] for i in range(run)]).mean(0)
+    merged |= {f"exits.{depth}.": f"exits.{depth}." for depth in shape.exits}
+    order = tuple(i for i, run in enumerate(runs) for _ in range(run))
+    new_shape = shape.with_(blocks=tuple(own.shape.blocks[start] for start in starts), order=order)
+    return _rebuilt(encoder, new_shape, _renamed(weights, merged), _renamed(dict(own.shape.ranks), merged))
+
+
+def keep_ranks(encoder: Encoder, ranks: Mapping[str, int]) -> Encoder:
+    """Store these linear weights, by name, as two factors of a rank: the nearest ones to the weights.
+
+    Raises:
+        InfeasiblePlan: a name is no linear's weight, or its factors would not be smaller than it is.
+    """
+    weights = plain_weights(encoder)
+    for name, rank in ranks.items():
+        if name not in weights or weights[name].ndim != 2 or name.startswith("embeddings.") != ("projection" in name):
+            raise InfeasiblePlan(f"a rank is given for {name!r}, which is no linear's weight")
+        rows, columns = weights[name].shape
+        if rank < 1 or not is_smaller(rank, rows, columns):
+            rule = f"1 <= rank < {rows * columns / (rows + columns):.4g} must hold for factors to be smaller"
+            raise InfeasiblePlan(f"rank = {rank} for {name} ({rows} x {columns}), but {rule}")
+    return _rebuilt(encoder, encoder.shape, weights, dict(encoder.shape.ranks) | dict(ranks))
+
+
+def keep_tokens(encoder: Encoder, fractions: Sequence[float]) -> Encoder:
+    """Let a fraction of the tokens go on after each layer's attention; none given means all everywhere.
+
+    Raises:
+        InfeasiblePlan: not one fraction per layer, or one that is not above 0 and at most 1.
+    """
+    depth = encoder.shape.depth
+    if fractions and (len(fractions) != depth or not all(0 < f <= 1 for f in fractions)):
+        raise InfeasiblePlan(f"tokens kept = {list(fractions)}, but {depth} fractions, each 0 < f <= 1, must be given")
+    return _rebuilt(encoder, encoder.shape.with_(tokens=tuple(fractions)), plain_weights(encoder))
+
+
+def keep_texts_apart(encoder: Encoder, layers: int) -> Encoder:
+    """Let the tokens of a pair attend to their own text alone in this many of the lower layers.
+
+    Raises:
+        InfeasiblePlan: a layer in which the two texts meet must be left.
+    """
+    if not 0 <= layers < encoder.shape.depth:
+        raise InfeasiblePlan(f"local layers = {layers}, but 0 <= local layers < {encoder.shape.depth} must hold")
+    return _rebuilt(encoder, encoder.shape.with_(local_layers=layers), plain_weights(encoder))
 
 
 def add_exits(encoder: Encoder, depths: Iterable[int], generator: torch.Generator) -> Encoder:
@@ -207,11 +282,19 @@ def _select(weights: dict[str, Tensor], names: Iterable[str], kept: Sequence[int
         weights[name] = weights[name].index_select(axis, index.to(weights[name].device))
 
 
-def _only(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _per_depth(named: Mapping[str, T], order: Sequence[int]) -> dict[str, T]:
+    """What is named by its block, under the depths that run it."""
+    own = {name: value for name, value in named.items() if not name.startswith("blocks.")}
+    for depth, block in enumerate(order):
+        own |= _renamed(_only(named, f"blocks.{block}."), {f"blocks.{block}.": f"blocks.{depth}."})
+    return own
+
+
+def _only(weights: Mapping[str, T], prefix: str) -> dict[str, T]:
     return {name: value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def _renamed(weights: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> dict[str, Tensor]:
+def _renamed(weights: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
     """Blocks and exits under their new numbers, those without one left out; everything else as it is."""
     new = {n: w for n, w in weights.items() if not n.startswith(("blocks.", "exits."))}
     for old, wanted in prefixes.items():
@@ -223,9 +306,13 @@ def _with_block(shape: EncoderShape, block: int, changed: BlockShape) -> Encoder
     return shape.with_(blocks=(*shape.blocks[:block], changed, *shape.blocks[block + 1 :]))
 
 
-def _rebuilt(encoder: Encoder, shape: EncoderShape, weights: Mapping[str, Tensor]) -> Encoder:
+def _rebuilt(
+    encoder: Encoder, shape: EncoderShape, weights: Mapping[str, Tensor], ranks: Mapping[str, int] | None = None
+) -> Encoder:
+    ranks = dict(shape.ranks) if ranks is None else ranks
+    fitting = tuple((name, min(ranks[name], *weights[name].shape)) for name in sorted(ranks))
     device = encoder.embeddings.word.weight.device
-    return encoder_from(shape, weights, encoder.dropout).to(device).train(encoder.training)
+    return encoder_from(shape.with_(ranks=fitting), weights, encoder.dropout).to(device).train(encoder.training)
 
 
 def _check(what: str, kept: Sequence[int], count: int) -> None:

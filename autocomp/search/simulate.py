@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from autocomp.artifact.factors import balanced_factors, factor_names, multiplies
 from autocomp.artifact.format import FLOAT32, WeightFormat
 from autocomp.artifact.numbers import decode, encode, stored_bytes
+from autocomp.models.low_rank import stored_parameters
 from autocomp.training.inference import Predictions, predict
 
 if TYPE_CHECKING:
+    from autocomp.models.encoder import Encoder
     from autocomp.models.student import Student
     from autocomp.training.batches import Encoded
 
@@ -55,16 +58,28 @@ def leave(seen: Predictions, threshold: float | None, depth: int) -> Simulated:
 @contextmanager
 def stored_weights(student: Student) -> Iterator[None]:
     """The encoder holds what its formats can store while this lasts."""
-    weights = dict(student.encoder.named_parameters())
+    weights = stored_parameters(student.encoder)
     lossy = {n: f for n, f in student.formats.items() if f.bits < 32}
-    before = {name: weights[name].data for name in lossy}
+    lost = {part: value for name, f in lossy.items() for part, value in _held(student.encoder, name, f).items()}
+    before = {name: weights[name].data for name in lost}
     try:
-        for name, format in lossy.items():
-            weights[name].data = torch.from_numpy(rounded(before[name].numpy(), format))
+        for name, value in lost.items():
+            weights[name].data = torch.from_numpy(value)
         yield
     finally:
-        for name, value in before.items():
-            weights[name].data = value
+        for name, data in before.items():
+            weights[name].data = data
+
+
+def _held(encoder: Encoder, name: str, format: WeightFormat) -> dict[str, np.ndarray]:
+    """What a file can hold of a weight, or of its two factors, by the names of `stored_parameters`."""
+    owner, _, parameter = name.rpartition(".")
+    weight = getattr(encoder.get_submodule(owner), parameter).detach().numpy()
+    rank = dict(encoder.shape.ranks).get(name)
+    if rank is None:
+        return {name: rounded(weight, format)}
+    factors = _factors(_Bytes(weight), rank)
+    return {part: rounded(factor, format) for part, factor in zip(factor_names(name), factors, strict=True)}
 
 
 def rounded(weight: np.ndarray, format: WeightFormat) -> np.ndarray:
@@ -87,6 +102,11 @@ class _Bytes:
         return isinstance(other, _Bytes) and self._key == other._key
 
 
+@lru_cache(maxsize=256)
+def _factors(weight: _Bytes, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    return balanced_factors(weight.weight, rank)
+
+
 @lru_cache(maxsize=1024)
 def _rounded(weight: _Bytes, format: WeightFormat) -> np.ndarray:
     return decode(encode(weight.weight, format), format)
@@ -96,32 +116,53 @@ def estimated_bytes(student: Student) -> int:
     """Bytes of the weights in the file; tokenizer, manifest and graph are the same for all of one student's plans."""
     names = _sizes(student.encoder)
     kept = [n for n in names if student.exit_threshold is not None or not n.startswith("exits.")]
-    return sum(_stored(student.encoder, n, student.formats.get(n, FLOAT32)) for n in kept)
+    return sum(_stored(student.encoder, n, _format(student.formats, n)) for n in kept)
+
+
+def _format(formats: Mapping[str, WeightFormat], stored: str) -> WeightFormat:
+    """Of a parameter, or of a factor of one."""
+    return formats.get(stored.removesuffix(".up").removesuffix(".down"), FLOAT32)
 
 
 @lru_cache(maxsize=32)
-def _sizes(encoder: torch.nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(weight.shape) for name, weight in encoder.named_parameters()}
+def _sizes(encoder: Encoder) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in stored_parameters(encoder).items()}
 
 
 @lru_cache(maxsize=8192)
-def _stored(encoder: torch.nn.Module, name: str, format: WeightFormat) -> int:
+def _stored(encoder: Encoder, name: str, format: WeightFormat) -> int:
     shape = _sizes(encoder)[name]
-    zeros = int((encoder.get_parameter(name) == 0).sum()) if format.sparse else 0
+    zeros = int((stored_parameters(encoder)[name] == 0).sum()) if format.sparse else 0
     if len(shape) == 1:
         return 4 * shape[0]
     return stored_bytes(shape, format, math.prod(shape) - zeros)
 
 
+@lru_cache(maxsize=32)
+def _work(encoder: Encoder) -> dict[str, int]:
+    """Multiply-adds per token of each matrix of the layers."""
+    sizes, work = _sizes(encoder), {}
+    for name, size in sizes.items():
+        if name.startswith("blocks.") and len(size) == 2 and not name.endswith(".down"):
+            weight = name.removesuffix(".up")
+            rank = None if weight == name else size[1]
+            work[weight] = multiplies(rank, size[0], size[1] if rank is None else sizes[f"{weight}.down"][1])
+    return work
+
+
 def cost(student: Student, depth: float) -> float:
-    """Multiply-adds per token, those in FP32 weighted, times the fraction of layers that ran: a latency to rank by."""
-    sizes = _sizes(student.encoder)
-    price = dict.fromkeys(student.encoder.shape.order, 0.0)
-    for name, shape in sizes.items():
-        if name.startswith("blocks.") and len(shape) == 2:
-            price[int(name.split(".")[1])] += math.prod(shape) * _price(student.formats, name)
-    return sum(price[b] for b in student.encoder.shape.order) * depth
+    """Multiply-adds per token of the text, those in FP32 weighted, times the fraction of layers that ran.
+
+    A latency to rank by.
+    """
+    shape = student.encoder.shape
+    asking, rest = dict.fromkeys(shape.order, 0.0), dict.fromkeys(shape.order, 0.0)
+    for name, work in _work(student.encoder).items():
+        part = asking if ".attention." in name and ".output." not in name else rest
+        part[int(name.split(".")[1])] += work * _price(student.formats.get(name, FLOAT32))
+    shares = zip(shape.order, shape.token_shares(), strict=True)
+    return sum(asking[b] * entering + rest[b] * leaving for b, (entering, leaving) in shares) * depth
 
 
-def _price(formats: Mapping[str, WeightFormat], name: str) -> float:
-    return 1.0 if formats.get(name, FLOAT32).runs_int8 else FP32_COST
+def _price(format: WeightFormat) -> float:
+    return 1.0 if format.runs_int8 else FP32_COST

@@ -31,12 +31,18 @@ def shared_out(magnitudes: dict[str, np.ndarray], fraction: float) -> dict[str, 
     """Fraction of each group that falls below one common threshold on its scaled magnitudes."""
     everything = np.concatenate(list(magnitudes.values()))
     rank = int(fraction * (len(everything) - 1))
-    threshold = np.partition(everything, rank)[rank]
-    return {group: round(float(np.mean(values < threshold)), 4) for group, values in magnitudes.items()}
+    threshold = np.partition(everything, rank)[rank] if len(everything) else 0.0
+    return {
+        group: round(float(np.mean(values < threshold)), 4) if len(values) else 0.0
+        for group, values in magnitudes.items()
+    }
 
 
 def sparsify(student: Student, per_group: dict[str, float]) -> Student:
-    """A copy of the student whose smallest linear weights are zero, marked to be stored sparse."""
+    """A copy of the student whose smallest linear weights are zero, marked to be stored sparse.
+
+    Weights of low rank stay as they are: they would no longer be of that rank.
+    """
     import copy
 
     import torch
@@ -47,7 +53,7 @@ def sparsify(student: Student, per_group: dict[str, float]) -> Student:
     encoder, formats = copy.deepcopy(student.encoder), dict(student.formats)
     weights = dict(encoder.named_parameters())
     for group, names in linear_groups(encoder.shape).items():
-        for name in names if per_group[group] > 0 else ():
+        for name in [n for n in names if n in weights] if per_group[group] > 0 else ():
             with torch.no_grad():
                 size = weights[name].abs()
                 cut = torch.kthvalue(size.flatten(), 1 + int(per_group[group] * (size.numel() - 1))).values

@@ -15,6 +15,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from autocomp.models.encoder import Encoder, blank_encoder
+from autocomp.models.low_rank import hold_as_factors
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.models.student import Student
 
@@ -76,6 +77,7 @@ def scattered_encoder(shape: EncoderShape, generator: torch.Generator) -> Encode
     for name, weight in encoder.named_parameters():
         matrix, norm = weight.ndim == 2, name.endswith("norm.weight")
         weight.normal_(1.0 if norm else 0.0, 0.2 if matrix else 0.1, generator=generator)
+    hold_as_factors(encoder, shape)
     return encoder
 
 

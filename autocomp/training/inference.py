@@ -60,7 +60,8 @@ def predict(student: Student, data: Encoded, *, means: bool = False, size: int =
             for depth in exits:
                 exits[depth][rows] = out.exit_logits[depth].float().numpy()
             if states is not None:
-                states[rows] = torch.stack([masked_mean(h.float(), batch.mask) for h in out.hidden], 1).numpy()
+                seen = zip(out.hidden, out.tokens, strict=True)
+                states[rows] = torch.stack([masked_mean(h.float(), t.mask) for h, t in seen], 1).numpy()
     return Predictions(logits, exits, states)
 
 

@@ -20,6 +20,7 @@ from autocomp.training.losses import hidden_distance, relation_distance, soft_la
 if TYPE_CHECKING:
     from autocomp.models.encoder import Outputs
     from autocomp.models.student import Student
+    from autocomp.models.tokens import Tokens
     from autocomp.tasks import Example
     from autocomp.techniques.distillation import DistillationOptions
 
@@ -98,31 +99,50 @@ def _inner_losses(
     with torch.no_grad(), autocast():
         reference = teacher.encoder(theirs.ids, theirs.mask, theirs.types)
     words = int(min(batch.units.max(), theirs.units.max())) + 1
-    ours_by_word, theirs_by_word = word_averages(batch.units, words), word_averages(theirs.units, words)
-    seen = (ours_by_word.sum(-1) > 0) & (theirs_by_word.sum(-1) > 0)
+    theirs_by_word = word_averages(theirs.units, words)
+    pairs = [_words(batch.units, tokens, theirs_by_word) for tokens in out.tokens]
     loss = torch.zeros(())
     if options.hidden:
-        loss = loss + options.hidden * _hidden(out, reference, ours_by_word, theirs_by_word, seen, bridge)
+        loss = loss + options.hidden * _hidden(out, reference, pairs, bridge)
     if options.relations:
-        loss = loss + options.relations * _relations(out, reference, ours_by_word, theirs_by_word, seen)
+        loss = loss + options.relations * _relations(out, reference, pairs[-1])
     return loss
 
 
-def _hidden(out: Outputs, reference: Outputs, ours: Tensor, theirs: Tensor, seen: Tensor, bridge: nn.Module) -> Tensor:
+@dataclass(frozen=True)
+class _Words:
+    """Averages over words of a student's tokens and of its teacher's `[B, W, N]`, and which words both see `[B, W]`."""
+
+    ours: Tensor
+    theirs: Tensor
+    seen: Tensor
+
+
+def _words(units: Tensor, tokens: Tokens, theirs: Tensor) -> _Words:
+    """Of the student's tokens that are still there; a word without any is not seen."""
+    ours = word_averages(units.gather(1, tokens.places).masked_fill(tokens.mask == 0, -1), theirs.shape[1])
+    return _Words(ours, theirs, (ours.sum(-1) > 0) & (theirs.sum(-1) > 0))
+
+
+def _hidden(out: Outputs, reference: Outputs, words: Sequence[_Words], bridge: nn.Module) -> Tensor:
     """Layer k of d learns from layer round(k L / d) of L."""
     depth, layers = len(out.hidden) - 1, len(reference.hidden) - 1
     distances = [
-        hidden_distance(ours @ bridge(own.float()), theirs @ reference.hidden[round(k * layers / depth)].float(), seen)
-        for k, own in enumerate(out.hidden[1:], 1)
+        hidden_distance(
+            w.ours @ bridge(own.float()), w.theirs @ reference.hidden[round(k * layers / depth)].float(), w.seen
+        )
+        for k, (own, w) in enumerate(zip(out.hidden, words, strict=True))
+        if k > 0
     ]
     return torch.stack(distances).mean()
 
 
-def _relations(out: Outputs, reference: Outputs, ours: Tensor, theirs: Tensor, seen: Tensor) -> Tensor:
+def _relations(out: Outputs, reference: Outputs, words: _Words) -> Tensor:
     pairs = [(getattr(out, n), getattr(reference, n)) for n in ("queries", "keys", "values")]
     relations = math.gcd(*(x.shape[1] for x in pairs[0]))
     distances = [
-        relation_distance(ours @ _side_by_side(a), theirs @ _side_by_side(b), seen, relations) for a, b in pairs
+        relation_distance(words.ours @ _side_by_side(a), words.theirs @ _side_by_side(b), words.seen, relations)
+        for a, b in pairs
     ]
     return torch.stack(distances).mean()
 

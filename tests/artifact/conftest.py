@@ -7,6 +7,7 @@ import torch
 
 from autocomp.artifact.runtime import open_session
 from autocomp.models.encoder import plain_weights
+from autocomp.models.groups import linear_groups
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.testing.models import scattered_encoder
 
@@ -23,7 +24,7 @@ def random_shape(rng: np.random.Generator) -> EncoderShape:
     depth = int(rng.integers(1, 6))
     order = tuple(int(b) for b in rng.integers(0, len(blocks), depth))
     exits = tuple(sorted(int(d) for d in rng.choice(depth, rng.integers(0, depth), replace=False)))
-    return EncoderShape(
+    shape = EncoderShape(
         vocabulary=50,
         positions=20,
         token_types=int(rng.integers(0, 3)),
@@ -34,7 +35,12 @@ def random_shape(rng: np.random.Generator) -> EncoderShape:
         head=HeadShape(int(rng.integers(2, 5)), rng.choice([None, 16, 32]), str(rng.choice(["tanh", "gelu", "relu"]))),
         exits=exits,
         activation=str(rng.choice(["gelu", "gelu_tanh", "relu"])),
+        tokens=tuple(float(f) for f in rng.choice([0.2, 0.5, 0.77, 1.0], depth)) if rng.random() < 0.5 else (),
+        local_layers=int(rng.integers(0, depth)),
     )
+    names = [name for group in linear_groups(shape).values() for name in group]
+    some = sorted(rng.choice(names, rng.integers(0, len(names)), replace=False).tolist())
+    return shape.with_(ranks=tuple((name, int(rng.integers(1, 9))) for name in some))
 
 
 def random_encoder_and_weights(shape: EncoderShape, seed: int = 0):
