@@ -56,19 +56,23 @@ def contract_student() -> Student:
     return random_student(shape.with_(hidden=72, embedding_size=72))
 
 
-@cache
-def contract_context() -> Context:
-    """Importance, counts and sensitivities that differ for every part."""
-    student, rng = contract_student(), np.random.default_rng(1)
+def full_context(student: Student, rng: np.random.Generator) -> Context:
+    """Importance, counts and sensitivities that differ for every part of a student."""
     shape = student.encoder.shape
     importance = {"hidden": rng.random(shape.hidden)}
-    for depth, block in enumerate(shape.blocks):
-        importance[f"heads.{depth}"] = rng.random(block.heads)
-        importance[f"feed_forward.{depth}"] = rng.random(block.feed_forward)
+    for depth, block in enumerate(shape.order):
+        importance[f"heads.{depth}"] = rng.random(shape.blocks[block].heads)
+        importance[f"feed_forward.{depth}"] = rng.random(shape.blocks[block].feed_forward)
     pieces = {piece: int(rng.integers(1, 1000)) for piece in sorted(student.tokenizer.get_vocab())}
     error = {group: float(rng.random()) for group in linear_groups(shape)}
     sensitivity = {group: {bits: worst * 4.0 ** (2 - bits) for bits in WIDTHS} for group, worst in error.items()}
     return Context(importance, pieces, sensitivity)
+
+
+@cache
+def contract_context() -> Context:
+    """What is known of the contract's student."""
+    return full_context(contract_student(), np.random.default_rng(1))
 
 
 def applied(technique: AnyTechnique, options: Options, student: Student, context: Context | None = None) -> Student:

@@ -1,0 +1,150 @@
+"""Random plans over all techniques, on teachers whose layers differ: every file loads and agrees with PyTorch."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from autocomp.artifact.operators import int8_linears, running_operators
+from autocomp.artifact.runtime import open_session
+from autocomp.artifact.writer import write_model
+from autocomp.errors import InfeasiblePlan
+from autocomp.models.encoder import plain_weights
+from autocomp.models.shape import BlockShape
+from autocomp.models.slicing import add_exits
+from autocomp.plan import CompressionPlan, Step
+from autocomp.search.plans import convert, in_stage_order, prepare
+from autocomp.search.simulate import stored_weights
+from autocomp.tasks import Example
+from autocomp.techniques import techniques
+from autocomp.testing.models import random_student, tiny_shape
+from autocomp.testing.technique_contract import TEXTS, full_context
+from autocomp.training.batches import collate, encode
+from autocomp.training.inference import predict
+
+PLANS = 200
+EXACT, ROUNDED = 1e-5, 0.1
+"""Root mean square error over that of the logits; the larger where linears run in int8 (80 plans: at most 0.061)."""
+
+
+def random_teacher(rng: np.random.Generator):
+    layers = int(rng.integers(1, 5))
+    blocks = tuple(
+        BlockShape(int(rng.integers(1, 5)), int(rng.choice([4, 8, 12])), int(rng.choice([24, 40, 64])))
+        for _ in range(layers)
+    )
+    shape = tiny_shape(layers=layers, vocabulary=int(rng.integers(300, 1100)), labels=int(rng.integers(2, 4)))
+    hidden = int(rng.choice([32, 48, 72]))
+    embedding = hidden if rng.random() < 0.7 else 40
+    shape = shape.with_(blocks=blocks, hidden=hidden, embedding_size=embedding)
+    return random_student(shape, seed=int(rng.integers(1000)), pairs=bool(rng.random() < 0.3))
+
+
+def random_plan(rng: np.random.Generator, shape) -> CompressionPlan:
+    """About half of the techniques, no two of which claim one part."""
+    names, claimed = [], set()
+    for name in rng.permutation(techniques.names()):
+        if rng.random() < 0.5 and not claimed & techniques[name].touches:
+            names.append(str(name))
+            claimed |= techniques[name].touches
+    return CompressionPlan(
+        tuple(
+            Step(n, {o: k.values[int(rng.integers(len(k.values)))] for o, k in techniques[n].knobs(shape).items()})
+            for n in in_stage_order(names)
+        )
+    )
+
+
+@cache
+def compressed(seed: int):
+    """The first feasible plan of a seed, on its teacher."""
+    for again in range(20):
+        rng = np.random.default_rng([seed, again])
+        teacher = random_teacher(rng)
+        plan = random_plan(rng, teacher.encoder.shape)
+        try:
+            student, _ = prepare(teacher, plan, full_context(teacher, rng))
+            encoder = add_exits(
+                student.encoder, range(1, student.encoder.shape.depth), torch.Generator().manual_seed(1)
+            )
+            student = replace(student, encoder=encoder)
+            return plan, convert(student, plan, full_context(student, rng))[0]
+        except InfeasiblePlan:
+            continue
+    raise AssertionError(f"no feasible plan in 20 draws of seed {seed}")
+
+
+def written(student, **options):
+    weights = {name: weight.float().numpy() for name, weight in plain_weights(student.encoder).items()}
+    return write_model(student.encoder.shape, weights, student.formats, pairs=student.pairs, **options)
+
+
+def examples(student) -> list[Example]:
+    return [Example(text, "and a second text" if student.pairs else None, 0) for text in TEXTS]
+
+
+def outputs(session, given) -> dict[str, np.ndarray]:
+    return dict(zip([o.name for o in session.get_outputs()], session.run(None, given), strict=True))
+
+
+def inputs(student) -> list[dict[str, np.ndarray]]:
+    data = encode(student, examples(student))
+    batches = [collate(student, data, rows) for rows in ([0], [1], [2], [3], [4, 5])]
+    takes_types = student.pairs and student.encoder.shape.token_types > 1
+    return [
+        {"input_ids": b.ids.numpy(), "attention_mask": b.mask.numpy()}
+        | ({"token_type_ids": b.types.numpy()} if takes_types else {})
+        for b in batches
+    ]
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 20) for start in range(0, PLANS, 20)], ids=str)
+def test_every_plan_exports_loads_and_agrees(seeds):
+    for seed in seeds:
+        plan, student = compressed(seed)
+        with stored_weights(student):
+            seen = predict(student, encode(student, examples(student)))
+        model = written(student, all_exits=True)
+        session = open_session(model.SerializeToString())
+        found = [outputs(session, given) for given in inputs(student)]
+        got = [np.concatenate([f["logits"] for f in found])]
+        expected = [seen.logits]
+        for i, depth in enumerate(student.encoder.shape.exits):
+            got.append(np.concatenate([f["exit_logits"][:, i] for f in found]))
+            expected.append(seen.exits[depth])
+        is_int8 = any(f.runs_int8 for n, f in student.formats.items() if n.startswith("blocks"))
+        assert (int8_linears(running_operators(model)) > 0) == is_int8, (seed, plan)
+        for mine, theirs in zip(got, expected, strict=True):
+            error = np.sqrt(np.mean((mine - theirs) ** 2) / np.mean(theirs**2))
+            assert error <= (ROUNDED if is_int8 else EXACT), (seed, error, plan)
+
+
+def test_random_plans_cover_every_technique_and_pairs_of_them():
+    steps = [frozenset(s.technique for s in compressed(seed)[0].steps) for seed in range(60)]
+    for name in techniques.names():
+        assert 10 <= sum(name in s for s in steps) <= 55, f"{name} is tried with and without"
+    assert len(set(steps)) > 40
+
+
+def test_files_with_exits_leave_where_their_own_exit_logits_say():
+    ways = []
+    for seed in range(40):
+        _, student = compressed(seed)
+        exits = student.encoder.shape.exits
+        models = (written(student, all_exits=True), written(student, exit_threshold=0.9)) if exits else ()
+        sessions = [open_session(model.SerializeToString()) for model in models]
+        for given in inputs(student)[:3] if exits else ():
+            everything = outputs(sessions[0], given)
+            confidence = torch.from_numpy(everything["exit_logits"][0]).softmax(-1).amax(-1).numpy()
+            # Between the most and the second most confident head, or above the only one.
+            threshold = np.float32(np.sort([*confidence, 1.0])[-3:-1].mean() if len(exits) > 1 else 1)
+            first = int((confidence >= threshold).argmax())
+            leaves = bool((confidence >= threshold).any())
+            found = outputs(sessions[1], {**given, "exit_threshold": np.array(threshold)})
+            assert found["exit_depth"] == (exits[first] if leaves else student.encoder.shape.depth)
+            expected = everything["exit_logits"][:, first] if leaves else everything["logits"]
+            np.testing.assert_allclose(found["logits"], expected, atol=1e-4)
+            ways.append(int(found["exit_depth"]))
+    assert len(ways) > 10 and len(set(ways)) >= 4, "exits at several depths and none are tested"
