@@ -16,11 +16,7 @@ INT8_OPERATORS = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulIntege
 
 def running_operators(model: onnx.ModelProto | bytes | str | Path) -> Counter[str]:
     """Operator types after the session's optimisation, those inside the branches of `If` included."""
-    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "optimized.onnx"
-        open_session(source, optimized_to=file)
-        return Counter(node.op_type for node in _nodes(onnx.load(file).graph))
+    return Counter(node.op_type for node, _ in walk(optimized(model).graph))
 
 
 def int8_linears(operators: Counter[str]) -> int:
@@ -28,9 +24,23 @@ def int8_linears(operators: Counter[str]) -> int:
     return sum(operators[kind] for kind in INT8_OPERATORS)
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def optimized(model: onnx.ModelProto | bytes | str | Path) -> onnx.ModelProto:
+    """The graph as the session runs it: constants folded, operators fused."""
+    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "optimized.onnx"
+        open_session(source, optimized_to=file)
+        return onnx.load(file)
+
+
+def walk(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, onnx.GraphProto]]:
+    """Every node and the (sub)graph it stands in; the branches of an `If` after it, in the order they are written."""
     for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
+        yield node, graph
+        for branch in branches(node):
+            yield from walk(branch)
+
+
+def branches(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """The sub-graphs of a node."""
+    return [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.artifact.files import save_artifact, update_manifest
+from autocomp.artifact.files import MODEL, save_artifact, update_manifest
 from autocomp.artifact.loader import load
+from autocomp.artifact.session_check import check_session
+from autocomp.artifact.states import norm_states
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
 from autocomp.plan import CompressionPlan
+from autocomp.search.parity import Answer, check_parity
 from autocomp.search.plans import cheap, convert
 from autocomp.search.recovered import technique_context
 from autocomp.search.scoring import texts_of
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from autocomp.search.context import StudyContext
 
 CHECKED_TEXTS = 24
+FOLLOWED_TEXTS = 8
+"""Of these, texts on which every layer is compared."""
 LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
 
@@ -71,21 +76,35 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
 
 
 def check(context: StudyContext, student: Student, folder: Path) -> float:
-    """Fraction of equal labels between the file and the PyTorch student on some real texts.
+    """The file against the student it was written from: operators, weights folded, states and answers on real texts.
+
+    Returns:
+        Fraction of equal labels between the file and the PyTorch student, whose activations stay FP32.
 
     Raises:
-        ExportMismatch: below `LEAST_AGREEMENT`, or not numbers.
+        ExportMismatch: names the first layer that differs, or says that labels do.
     """
     from autocomp.training.batches import encode
 
-    examples = context.data.search[:CHECKED_TEXTS]
-    expected = simulate(student, encode(student, examples)).logits
-    predictor = load(folder, context.device.threads)
-    found = np.concatenate([predictor.run(given)[0] for given in predictor.batches(texts_of(examples))])
+    try:
+        check_session(folder / MODEL, {name: format.bits <= 8 for name, format in student.formats.items()})
+        examples = context.data.search[:CHECKED_TEXTS]
+        predictor = load(folder, context.device.threads)
+        inputs = predictor.batches(texts_of(examples))
+        answers = [predictor.run(given) for given in inputs]
+        data = encode(student, examples)
+        states = norm_states(folder / MODEL, inputs[:FOLLOWED_TEXTS])
+        check_parity(student, data, [Answer(s, *answer) for s, answer in zip(states, answers, strict=False)])
+        return _agreement(simulate(student, data).logits, np.concatenate([logits for logits, _ in answers]))
+    except ExportMismatch as error:
+        raise ExportMismatch(f"{folder}: {error}") from error
+
+
+def _agreement(expected: np.ndarray, found: np.ndarray) -> float:
     if not np.isfinite(found).all():
-        raise ExportMismatch(f"{folder}: the file gives logits that are not numbers")
+        raise ExportMismatch("the file gives logits that are not numbers")
     agreement = float((found.argmax(-1) == expected.argmax(-1)).mean())
     if agreement < LEAST_AGREEMENT:
         rule = f"at least {LEAST_AGREEMENT:.0%} of the file's labels must equal the student's"
-        raise ExportMismatch(f"{folder}: {rule}, {agreement:.0%} do")
+        raise ExportMismatch(f"{rule}, {agreement:.0%} do")
     return agreement

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autocomp import pareto
-from autocomp.artifact.files import artifact_bytes, update_manifest
-from autocomp.artifact.operators import int8_linears, running_operators
+from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
+from autocomp.artifact.session_check import check_session
+from autocomp.errors import ExportMismatch
 from autocomp.measures.latency import latency, times_faster
 from autocomp.search.judging import Judge, member
 from autocomp.search.landmarks import held_out_logits
@@ -167,10 +168,12 @@ def copy_artifact(source: Path, target: Path) -> None:
 
 
 def runs_as_stored(folder: Path) -> bool:
-    """Whether the runtime runs int8 products where the file stores them, and not silently FP32."""
-    model = folder / "model.onnx"
-    stored = b"DynamicQuantizeLinear" in model.read_bytes()
-    return not stored or int8_linears(running_operators(model)) > 0
+    """Whether the runtime runs int8 products where the file stores them, on weights that it unpacked at load."""
+    try:
+        check_session(folder / MODEL)
+    except ExportMismatch:
+        return False
+    return True
 
 
 def rank_agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:

@@ -146,4 +146,4 @@ def test_a_file_with_logits_that_are_no_numbers_is_refused(job, monkeypatch):
     monkeypatch.setattr(exporting, "export", export)
     _, records = run(job((Fidelity(0, 9),)))
     assert {r.status for r in records} == {"failed"}
-    assert all("logits that are not numbers" in r.error for r in records)
+    assert all("nan% away from the PyTorch student" in r.error for r in records)

@@ -8,7 +8,9 @@ import pytest
 from autocomp.artifact.files import artifact_bytes
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
+from autocomp.errors import ExportMismatch
 from autocomp.models.encoder import plain_weights
+from autocomp.search import exporting
 from autocomp.search.exporting import check, export
 from autocomp.search.plans import convert
 from autocomp.search.recovered import technique_context
@@ -131,14 +133,27 @@ def test_texts_leave_at_the_first_exit_that_is_sure():
 
 
 def test_a_file_that_computes_something_else_is_refused(context, student, made, tmp_path):
-    from autocomp.errors import ExportMismatch
-
     *_, folder = made()
     assert check(context, student, folder) == 1.0
     wrong = replace(student, labels=student.labels)
     wrong.encoder.head.classifier.weight.data.neg_()
     wrong.encoder.head.classifier.bias.data.neg_()
-    with pytest.raises(ExportMismatch, match="labels must equal"):
+    with pytest.raises(ExportMismatch, match=r"[^ ]*: head: the file's values are 200\.0% away"):
         check(context, wrong, folder)
     wrong.encoder.head.classifier.weight.data.neg_()
     wrong.encoder.head.classifier.bias.data.neg_()
+
+
+def test_labels_that_differ_are_refused(context, student, made, monkeypatch):
+    converted, _, folder = made(linear=8)
+    monkeypatch.setattr(exporting, "LEAST_AGREEMENT", 1.01)
+    with pytest.raises(ExportMismatch, match=r"at least 101% of the file's labels must equal the student's, \d+% do"):
+        check(context, converted, folder)
+
+
+def test_a_plan_that_the_runtime_does_not_follow_is_refused(context, made):
+    converted, _, folder = made(linear=8)
+    name = "blocks.1.feed_forward.input"
+    meant = replace(converted, formats={k: v for k, v in converted.formats.items() if k != f"{name}.weight"})
+    with pytest.raises(ExportMismatch, match=f"{name}: the plan says FP32, the runtime runs DynamicQuantizeMatMul"):
+        check(context, meant, folder)
