@@ -87,7 +87,7 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
     from autocomp.training.batches import encode
 
     try:
-        check_session(folder / MODEL, {name: format.bits <= 8 for name, format in student.formats.items()})
+        check_session(folder / MODEL, {name: format.runs_int8 for name, format in student.formats.items()})
         examples = context.data.search[:CHECKED_TEXTS]
         predictor = load(folder, context.device.threads)
         inputs = predictor.batches(texts_of(examples))

@@ -9,6 +9,7 @@ import torch
 
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.runtime import open_session
+from autocomp.artifact.session_check import check_session
 from autocomp.artifact.states import norm_states, without_exits
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
@@ -34,14 +35,14 @@ def data(student):
 
 @pytest.fixture
 def write(student):
-    """`write(bits, threshold, **changed)`: the student as stored, and its file with some weights changed."""
+    """`write(bits, threshold, changed={name: function})`: the student as stored, its file with weights changed."""
 
-    def made(bits=4, threshold=None, sparse=False, changed=()):
+    def made(bits=4, threshold=None, sparse=False, changed=(), **format):
         weights = {n: w.numpy() for n, w in plain_weights(student.encoder).items()}
         if sparse:
             weights = {n: np.where(np.abs(w) < 0.1, 0, w) if w.ndim == 2 else w for n, w in weights.items()}
         matrices = [n for n, w in weights.items() if w.ndim == 2 and "token_type" not in n]
-        formats = dict.fromkeys(matrices, WeightFormat(bits, sparse))
+        formats = dict.fromkeys(matrices, WeightFormat(bits, sparse, **format))
         in_file = {**weights, **{name: change(weights[name]) for name, change in dict(changed).items()}}
         model = write_model(SHAPE, in_file, formats, pairs=False, exit_threshold=threshold)
         made = replace(student, formats=formats, exit_threshold=threshold)
@@ -70,10 +71,24 @@ def one_row(weight):
     return changed
 
 
-@pytest.mark.parametrize("threshold", [None, 0.0, 1.1])
-@pytest.mark.parametrize(("bits", "sparse"), [(2, False), (3, True), (5, False), (8, False), (32, False)])
-def test_clean_files_pass_with_room(write, data, bits, sparse, threshold):
-    made, model = write(bits, threshold, sparse)
+FORMATS = [
+    {"bits": 2},
+    {"bits": 3, "sparse": True},
+    {"bits": 8, "group": 0},
+    {"bits": 3, "group": 8, "outliers": 0.01},
+    {"bits": 3, "numbers": "codebook"},
+    {"bits": 4, "numbers": "adaptivfloat"},
+    {"bits": 16, "numbers": "bfloat16"},
+    {"bits": 4, "weight_only": True},
+    {"bits": 32},
+]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0])
+@pytest.mark.parametrize("format", FORMATS, ids=str)
+def test_clean_files_pass_with_room(write, data, format, threshold):
+    made, model = write(threshold=threshold, **format)
+    check_session(model, {name: stored.runs_int8 for name, stored in made.formats.items()})
     found = part_errors(made, data, answers(model, data))
     heads = ["exits.1"] if threshold == 0.0 else ["head"]
     blocks = [f"blocks.{b}.{part}" for b in SHAPE.order for part in ("attention", "feed_forward")]
