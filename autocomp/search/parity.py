@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from autocomp.artifact.factors import factor_names, runs_as_two
 from autocomp.artifact.format import FLOAT32
 from autocomp.errors import ExportMismatch
 from autocomp.models.encoder import Block
+from autocomp.models.low_rank import stored_parameters
 from autocomp.search.simulate import stored_weights
 from autocomp.training.batches import Encoded, collate
 
@@ -70,8 +72,8 @@ def part_errors(student: Student, data: Encoded, answers: Sequence[Answer]) -> l
     """
     student.encoder.eval()
     with stored_weights(student), torch.no_grad():
-        _round_again(student)
-        texts = [_follow(student, data, row, answer) for row, answer in enumerate(answers)]
+        linears = _int8_linears(student)
+        texts = [_follow(student, linears, data, row, answer) for row, answer in enumerate(answers)]
     names = {name: None for text in texts for name, *_ in text}
     sums = {name: np.zeros(2) for name in sorted(names, key=_heads(student).__contains__)}
     for name, wrong, size in (part for text in texts for part in text):
@@ -79,22 +81,36 @@ def part_errors(student: Student, data: Encoded, answers: Sequence[Answer]) -> l
     return [(name.partition(" ")[0], float(np.sqrt(w / max(s, 1e-30)))) for name, (w, s) in sums.items()]
 
 
-def _round_again(student: Student) -> None:
-    """Weights that are no integers when unpacked are rounded to int8 at load; `stored_weights` takes this back."""
+def _int8_linears(student: Student) -> dict[str, list[Tensor]]:
+    """The int8 weights `[out, in]` of each linear that the file runs in int8, in the order of their use."""
+    ranks, stored = dict(student.encoder.shape.ranks), stored_parameters(student.encoder)
+    found = {}
     for name, module in student.encoder.named_modules():
-        format = student.formats.get(f"{name}.weight", FLOAT32)
-        if isinstance(module, nn.Linear) and format.runs_int8 and not format.is_plain_integer:
-            scales = (module.weight.abs().amax(1, keepdim=True) / 127).clamp(min=1e-30)
-            module.weight.data = torch.round(module.weight / scales) * scales
+        weight, format = f"{name}.weight", student.formats.get(f"{name}.weight", FLOAT32)
+        if isinstance(module, nn.Linear) and format.runs_int8:
+            factors = [stored[part] for part in factor_names(weight)] if weight in ranks else []
+            two = weight in ranks and runs_as_two(ranks[weight], module.out_features, module.in_features)
+            parts = factors[::-1] if two else [module.weight]
+            is_ready = format.is_plain_integer and (two or not factors)
+            found[name] = [part if is_ready else _in_int8(part) for part in parts]
+    return found
+
+
+def _in_int8(weight: Tensor) -> Tensor:
+    """What are no integers with a scale a row when unpacked is rounded to such at load."""
+    scales = (weight.abs().amax(1, keepdim=True) / 127).clamp(min=1e-30)
+    return torch.round(weight / scales) * scales
 
 
 def _heads(student: Student) -> list[str]:
     return ["head", *(f"exits.{depth}" for depth in student.encoder.shape.exits)]
 
 
-def _follow(student: Student, data: Encoded, row: int, answer: Answer) -> list[Compared]:
+def _follow(
+    student: Student, linears: Mapping[str, Sequence[Tensor]], data: Encoded, row: int, answer: Answer
+) -> list[Compared]:
     batch = collate(student, data, [row])
-    with _Follower(student, answer.states) as follower:
+    with _Follower(student, linears, answer.states) as follower:
         outputs = student.encoder(batch.ids, batch.mask, batch.types)
     if len(follower.seen) != len(answer.states):
         raise ExportMismatch(f"the file has {len(answer.states)} layer norms, the student runs {len(follower.seen)}")
@@ -110,15 +126,15 @@ def _compared(name: str, expected: Tensor, found: Tensor) -> Compared:
 
 
 class _Follower:
-    """While it lasts, the encoder takes the file's states from norm to norm.
+    """While it lasts, the encoder takes the file's states from norm to norm, and some linears run in int8.
 
     Attributes:
         seen: per norm that ran.
     """
 
-    def __init__(self, student: Student, found: Sequence[np.ndarray]) -> None:
+    def __init__(self, student: Student, linears: Mapping[str, Sequence[Tensor]], found: Sequence[np.ndarray]) -> None:
         self.seen: list[Compared] = []
-        self._student, self._found, self._depth = student, found, 0
+        self._student, self._linears, self._found, self._depth = student, linears, found, 0
 
     def __enter__(self) -> _Follower:
         parts = self._student.encoder.named_modules()
@@ -134,8 +150,8 @@ class _Follower:
             yield module.register_forward_hook(lambda _, __, result: self._replaced(name, result))
         elif isinstance(module, Block):
             yield module.register_forward_pre_hook(self._deeper)
-        elif isinstance(module, nn.Linear) and self._student.formats.get(f"{name}.weight", FLOAT32).runs_int8:
-            yield module.register_forward_pre_hook(lambda _, given: (self._rounded(name, given[0]),))
+        elif name in self._linears:
+            yield module.register_forward_hook(lambda module, given, _: self._product(name, given[0], module.bias))
 
     def _deeper(self, *_: object) -> None:
         self._depth += 1
@@ -151,11 +167,13 @@ class _Follower:
         self.seen.append(_compared(part, expected[:, :kept], found[:, :kept]))
         return torch.cat([found[:, :kept], expected[:, kept:]], 1)
 
-    def _rounded(self, name: str, x: Tensor) -> Tensor:
+    def _product(self, name: str, x: Tensor, bias: Tensor) -> Tensor:
         """In the last layer the file computes the first token only, and keys and values of all."""
         is_last = self._depth == self._student.encoder.shape.depth and name.startswith("blocks.")
         reads_all = not is_last or name.endswith((".key", ".value"))
-        return in_8_bits(x, x if reads_all else x[:, :1])
+        for weight in self._linears[name]:
+            x = nn.functional.linear(in_8_bits(x, x if reads_all else x[:, :1]), weight)
+        return x + bias
 
 
 def in_8_bits(x: Tensor, extent: Tensor) -> Tensor:

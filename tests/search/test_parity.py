@@ -117,6 +117,26 @@ def test_a_fault_is_named_where_it_is(write, data, weight, change, named, bits):
         check_parity(made, data, answers(model, data))
 
 
+@pytest.mark.parametrize(("bits", "runs_as"), [(4, "one"), (4, "two"), (32, "two")])
+def test_weights_of_low_rank_pass(data, bits, runs_as, monkeypatch):
+    """Multiplied out and rounded at load, or two products with the values between them rounded."""
+    for module in ("weights", "factors"):
+        monkeypatch.setattr(f"autocomp.artifact.{module}.runs_as_two", lambda *_: runs_as == "two")
+    monkeypatch.setattr("autocomp.search.parity.runs_as_two", lambda *_: runs_as == "two")
+    names = ("blocks.0.feed_forward.input.weight", "blocks.1.attention.value.weight")
+    made = random_student(SHAPE.with_(ranks=tuple((name, 6) for name in names)))
+    weights = {n: w.numpy() for n, w in plain_weights(made.encoder).items()}
+    formats = {n: WeightFormat(bits) for n, w in weights.items() if n.startswith("blocks.") and w.ndim == 2}
+    made = replace(made, formats=formats)
+    model = write_model(made.encoder.shape, weights, formats, pairs=False)
+    check_session(model, {name: stored.runs_int8 for name, stored in formats.items()})
+    assert max(error for _, error in part_errors(made, data, answers(model, data))) < MOST_STATE_ERROR / 10
+    wrong = {**weights, names[0]: -weights[names[0]]}
+    wrong_model = write_model(made.encoder.shape, wrong, formats, pairs=False)
+    with pytest.raises(ExportMismatch, match=r"^blocks\.0\.feed_forward: "):
+        check_parity(made, data, answers(wrong_model, data))
+
+
 def test_a_fault_stays_where_it_is(write, data):
     """Later parts go on with the file's states, and are found in order."""
     made, model = write(8, changed={"blocks.1.attention.output.weight": double})
