@@ -48,3 +48,13 @@ def stored_parameters(encoder: nn.Module) -> dict[str, nn.Parameter]:
             name = factor_names(f"{owner}.{weight}")[int(original or 0)]
         found[name] = parameter
     return found
+
+
+def full_sizes(encoder: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Size of every weight by its name, whole even where it is held as factors."""
+    sizes = {name: tuple(parameter.shape) for name, parameter in stored_parameters(encoder).items()}
+    ups = [name for name in sizes if name.endswith(".up")]
+    for up in ups:
+        whole = up.removesuffix(".up")
+        sizes[whole] = (sizes.pop(up)[0], sizes.pop(f"{whole}.down")[1])
+    return sizes

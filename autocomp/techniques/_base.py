@@ -23,8 +23,11 @@ class Stage(IntEnum):
 
     VOCABULARY = 10
     DEPTH = 20
+    SHARING = 25
     WIDTH = 30
     HIDDEN = 35
+    RANK = 37
+    TOKENS = 38
     RECOVERY = 40
     SPARSITY = 60
     NUMERICS = 70
