@@ -30,7 +30,7 @@ endif
 $(STAMP): pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "autocomp needs Python 3.11 or newer: none found; say make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("autocomp needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + "; say make PYTHON=/path/to/python")'
-	@echo "Installing into $(VENV), pinned by constraints.txt: about 2.1 GB, one to three minutes."
+	@echo "Installing into $(VENV), pinned by constraints.txt: about 2.3 GB, one to three minutes."
 	@if ! $(VENV)/bin/python -m pip --version >/dev/null 2>&1 || ! grep -qxF "$(CURDIR)" $(STAMP) 2>/dev/null; then \
 	  $(PYTHON) -m venv --clear $(VENV); fi
 	@$(PIP) -c constraints.txt -e '.[dev]'

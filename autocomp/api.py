@@ -52,20 +52,26 @@ class Run:
 
         return pick(self.summary, expression)
 
-    def export(self, pick: str, out: Paths, form: Literal["onnx", "checkpoint"] = "onnx") -> Path:
+    def export(self, pick: str, out: Paths, form: Literal["onnx", "checkpoint", "openvino"] = "onnx") -> Path:
         """Write one member to the new folder `out`.
 
         Args:
             form: `onnx` copies the measured files; `checkpoint` writes weights to train further, as a Hugging Face
-                folder where the shape is regular, else for `load`.
+                folder where the shape is regular, else for `load`; `openvino` writes files of that runtime.
 
         Raises:
             InputError: `out` exists, nothing fits, or the run has no files (or weights) of the member.
+            MissingExtra: OpenVINO is not installed.
         """
-        from autocomp.report.export import export
+        from autocomp.report.export import export, files_of
 
         if form == "onnx":
             return export(self.pick(pick), Path(out))
+        if form == "openvino":
+            from autocomp.artifact.converting import convert_artifact
+
+            convert_artifact(files_of(self.pick(pick)), Path(out), form)
+            return Path(out)
         from autocomp.search.trainable import export_checkpoint
 
         export_checkpoint(self.pick(pick), Path(out))

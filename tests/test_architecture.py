@@ -14,12 +14,25 @@ PACKAGE = ROOT / "autocomp"
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if "_catalogue" not in p.parts)
 TREES = {p.relative_to(ROOT).as_posix(): ast.parse(p.read_text(encoding="utf-8"), str(p)) for p in FILES}
 
-HEAVY = {"torch", "transformers", "datasets", "optuna", "ray", "onnxruntime", "onnx", "sklearn", "scipy", "plotly"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "optuna",
+    "ray",
+    "onnxruntime",
+    "onnx",
+    "openvino",
+    "sklearn",
+    "scipy",
+    "plotly",
+}
 CORE_MAY = {"numpy", "yaml", "pydantic"}
 #: Libraries that stand behind one adapter each: the only places where their name may be imported.
 ADAPTERS = {
     "optuna": "autocomp/search/searchers/",
     "onnxruntime": "autocomp/artifact/",
+    "openvino": "autocomp/artifact/runtimes/openvino.py",
     "ray": "autocomp/executors/ray_.py",
     "plotly": "autocomp/report/",
 }

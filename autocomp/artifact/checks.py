@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
 from tokenizers import Tokenizer
 
+from autocomp.artifact.runtimes import Session
 from autocomp.errors import ArtifactError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -32,7 +32,7 @@ def open_tokenizer(file: Path, manifest: Mapping[str, Any]) -> Tokenizer:
     return tokenizer
 
 
-def check_signature(session: onnxruntime.InferenceSession, manifest: Mapping[str, Any], file: Path) -> None:
+def check_signature(session: Session, manifest: Mapping[str, Any], file: Path) -> None:
     """Refuse a model of other inputs or outputs than `write_model` gives it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The three files of an artifact on disk: written atomically, verified when read. Standard library only."""
+"""The files of an artifact on disk: written atomically, verified when read. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from autocomp.errors import ArtifactError
 
 FORMAT_VERSION = 1
 MODEL, TOKENIZER, MANIFEST = "model.onnx", "tokenizer.json", "manifest.json"
+FORMS = ((MODEL,), ("model.xml", "model.bin"))
+"""Files of a model: ONNX, or the IR of OpenVINO."""
 _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "labels": ("a list of different names", lambda v: _are_names(v) and len(set(v)) == len(v) > 0),
     "max_length": ("a whole number of tokens, at least 1", lambda v: type(v) is int and 0 < v < 2**31),
@@ -31,13 +33,14 @@ class Serializable(Protocol):
 
 
 def save_artifact(
-    folder: str | Path, model: Serializable, tokenizer_json: str, manifest: Mapping[str, Any]
+    folder: str | Path, model: Serializable | Mapping[str, bytes], tokenizer_json: str, manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write `model.onnx`, `tokenizer.json` and `manifest.json`; an artifact that is there already is replaced.
 
     All files are written beside `folder`, which is then renamed into place: no reader ever sees half of them.
 
     Args:
+        model: an ONNX model, or the files of another form of model by name.
         manifest: `labels`, `max_length` and `pairs` at least; `plan`, `measurements`, `data_fingerprint` and `versions`
             where known. It must be JSON.
 
@@ -51,7 +54,8 @@ def save_artifact(
     _check_keys(manifest, "the manifest to save")
     if folder.exists() and not (folder / MANIFEST).is_file():
         raise ArtifactError(f"{folder} is there and is no artifact (it has no {MANIFEST}); choose another folder")
-    contents = {MODEL: model.SerializeToString(), TOKENIZER: _compact(json.loads(tokenizer_json))}
+    models = model if isinstance(model, Mapping) else {MODEL: model.SerializeToString()}
+    contents = {**models, TOKENIZER: _compact(json.loads(tokenizer_json))}
     written = _complete(manifest, {name: _describe(data) for name, data in contents.items()})
     folder.parent.mkdir(parents=True, exist_ok=True)
     _write_folder(folder, {**contents, MANIFEST: _compact(written)})
@@ -73,7 +77,7 @@ def update_manifest(folder: str | Path, **changes: Any) -> dict[str, Any]:
 
 
 def artifact_bytes(folder: str | Path) -> int:
-    """Bytes of the three files together.
+    """Bytes of all files of the artifact together.
 
     Raises:
         ArtifactError: one of them is missing.
@@ -82,12 +86,17 @@ def artifact_bytes(folder: str | Path) -> int:
 
 
 def file_bytes(folder: str | Path) -> dict[str, int]:
-    """`{name: bytes}` of the three files.
+    """`{name: bytes}` of model, tokenizer and manifest.
 
     Raises:
         ArtifactError: one of them is missing, or is no file.
     """
-    return {name: _size(Path(folder), name) for name in (MODEL, TOKENIZER, MANIFEST)}
+    return {name: _size(Path(folder), name) for name in (*model_files(Path(folder)), TOKENIZER, MANIFEST)}
+
+
+def model_files(folder: Path) -> tuple[str, ...]:
+    """Names of the model's files: those of the form of which the first file is there."""
+    return next((form for form in FORMS if (folder / form[0]).exists()), FORMS[0])
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -103,7 +112,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         )
     file_bytes(folder)
     manifest = _parse(folder / MANIFEST)
-    for name in (MODEL, TOKENIZER):
+    for name in (*model_files(folder), TOKENIZER):
         _verify(folder / name, manifest["files"].get(name))
     return manifest
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from autocomp.artifact.checks import check_signature, open_tokenizer
-from autocomp.artifact.files import MODEL, TOKENIZER, read_manifest
+from autocomp.artifact.files import MODEL, TOKENIZER, model_files, read_manifest
 from autocomp.artifact.runtime import open_session
+from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError
 
 Text = str | tuple[str, str]
@@ -42,12 +42,12 @@ class Predictor:
     Attributes:
         labels: names, in the order of the logits.
         manifest: as `read_manifest` gives it.
-        session: the ONNX Runtime session.
+        session: of the runtime, ready to run.
     """
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: Session,
         tokenizer: Tokenizer,
         manifest: dict[str, Any],
         exit_threshold: float | None = None,
@@ -130,25 +130,41 @@ class Predictor:
         return Prediction(max(scores, key=scores.__getitem__), scores, depth)
 
 
-def load(folder: str | Path, threads: int = 1, exit_threshold: float | None = None) -> Predictor:
+def load(
+    folder: str | Path, threads: int = 1, exit_threshold: float | None = None, runtime: str | None = None
+) -> Predictor:
     """Verify an artifact's files and make it ready to predict.
 
     Args:
         threads: CPU threads.
         exit_threshold: leave at an exit from this probability on, instead of the file's own threshold; over 1 never.
+        runtime: a name of `autocomp.artifact.runtimes`; None is the one that the files are written for.
 
     Raises:
         ArtifactError: not an artifact, or damaged.
-        InputError: a threshold for an artifact without exits.
+        InputError: a threshold for an artifact without exits, or another runtime's files.
+        MissingExtra: the runtime is not installed.
     """
-    manifest, model = read_manifest(folder), Path(folder) / MODEL
-    tokenizer = open_tokenizer(Path(folder) / TOKENIZER, manifest)
-    session = open_session(model, threads)
-    check_signature(session, manifest, model)
+    manifest, folder = read_manifest(folder), Path(folder)
+    tokenizer = open_tokenizer(folder / TOKENIZER, manifest)
+    session = _open(folder, threads, runtime)
+    check_signature(session, manifest, folder / model_files(folder)[0])
     return Predictor(session, tokenizer, manifest, exit_threshold)
 
 
-def _threshold_input(session: onnxruntime.InferenceSession, threshold: float | None) -> Inputs:
+def _open(folder: Path, threads: int, runtime: str | None) -> Session:
+    files = model_files(folder)
+    if MODEL in files and runtime is None:
+        session: Session = open_session(folder / MODEL, threads)
+        return session
+    own = [name for name in runtimes if files == runtimes[name].files]
+    name = runtime or own[0]
+    if MODEL not in files and name not in own:
+        raise InputError(f"{folder} holds files for {own[0]}, which {name} cannot run; give an exported ONNX model")
+    return runtimes[name].open(folder, threads)
+
+
+def _threshold_input(session: Session, threshold: float | None) -> Inputs:
     if threshold is None:
         return {}
     if "exit_threshold" not in {given.name for given in session.get_overridable_initializers()}:

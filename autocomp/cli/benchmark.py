@@ -19,6 +19,7 @@ EXAMPLES = (
     "autocomp benchmark guard --tokens 32",
     "autocomp benchmark runs/demo/teacher runs/demo/plain_int8 guard --texts texts.txt --rounds 50",
     "autocomp benchmark guard --threads 2 --json",
+    "autocomp benchmark guard --runtime all",
 )
 WORDS = "this text was made to be as long as it has to be and says nothing else about its subject than that "
 MOST_TEXTS = 200
@@ -26,12 +27,18 @@ MOST_TEXTS = 200
 
 @dataclass(frozen=True)
 class Subject:
-    """One artifact, loaded and with its inputs prepared."""
+    """One artifact in one runtime, loaded and with its inputs prepared."""
 
-    name: str
+    folder: str
+    runtime: str
     predictor: Predictor
     inputs: list[Any]
     load_ms: float
+
+    @property
+    def name(self) -> str:
+        """Its key among the times."""
+        return f"{self.folder} in {self.runtime}"
 
     def once(self, index: int) -> object:
         """One request."""
@@ -50,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pairs", action="store_true", help="every line of FILE is TEXT<tab>PAIR")
     parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1)")
+    parser.add_argument(
+        "--runtime",
+        metavar="NAME",
+        help="onnxruntime, openvino, or all that are installed; default: the one that each DIR is written for",
+    )
     parser.add_argument("--rounds", type=int, default=30, help="timed rounds (default 30)")
     parser.add_argument("--json", action="store_true", help="one object a model as JSON")
 
@@ -64,33 +76,68 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
     if len({folder.resolve() for folder in args.folders}) < len(args.folders):
         raise InputError("a folder is named twice; give each once")
-    subjects = [prepare(folder, args) for folder in args.folders]
+    subjects = [prepare(f, runtime, args) for f in args.folders for runtime in runtimes_for(f, args.runtime)]
     count = len(subjects[0].inputs)
     times = time_interleaved({s.name: s.once for s in subjects}, args.rounds, warmup=3, inputs=count)
     results = [as_data(s, latency(times[s.name])) for s in subjects]
     results = [{**r, **ratios(r, results[0])} for r in results]
+    if args.runtime:
+        results.sort(key=lambda r: r["latency_ms"])
     if args.json:
         print_json(results)
         return 0
     what = f"{count} texts of {args.texts}" if args.texts else f"one input of {args.tokens} tokens"
     print(f"{what}, batch 1, {args.threads} threads, {args.rounds} rounds in turns")
-    print(text_table(HEAD, [row(r) for r in results], ("artifact",)))
+    print(text_table(HEAD, [row(r) for r in results], ("artifact", "runtime")))
+    for line in faster_ones(results):
+        print(line)
     return 0
 
 
-def prepare(folder: Path, args: argparse.Namespace) -> Subject:
+def runtimes_for(folder: Path, asked: str | None) -> list[str]:
+    """The runtimes to open a folder in: its own, the one asked for, or `all` that are installed and can.
+
+    Raises:
+        UnknownName: there is no such runtime.
+    """
+    from autocomp.artifact.files import MODEL, model_files
+    from autocomp.artifact.runtimes import runtimes
+    from autocomp.cli._say import note
+
+    own = [name for name in runtimes if runtimes[name].files == model_files(folder)]
+    if asked != "all":
+        return [asked] if asked else own
+    absent = [name for name in runtimes if runtimes[name].version() is None]
+    for name in absent:
+        note(f"{name} is not installed and left out: pip install 'autocomp[{name}]'")
+    return [name for name in runtimes if name not in absent] if MODEL in model_files(folder) else own
+
+
+def faster_ones(results: list[dict[str, Any]]) -> list[str]:
+    """For each artifact that ran in several runtimes, which is the faster and by how much."""
+    said = []
+    for folder in dict.fromkeys(r["artifact"] for r in results):
+        first, *others = sorted((r for r in results if r["artifact"] == folder), key=lambda r: r["latency_ms"])
+        for other in others:
+            slower = f"{other['runtime']} takes {other['latency_ms'] / first['latency_ms']:.2f} times as long"
+            said.append(f"{folder}: {first['runtime']} is the faster one here, {slower}")
+    return said
+
+
+def prepare(folder: Path, runtime: str, args: argparse.Namespace) -> Subject:
     """Load an artifact and prepare its inputs.
 
     Raises:
         ArtifactError: not an artifact. InputError: no texts, or more tokens than it takes.
+        MissingExtra: the runtime is not installed.
     """
     from autocomp.artifact.loader import load
 
     start = time.perf_counter()
-    predictor = load(folder, args.threads)
+    predictor = load(folder, args.threads, runtime=runtime)
     load_ms = (time.perf_counter() - start) * 1e3
     inputs = _real(predictor, args.texts, args.pairs) if args.texts else [made_up(predictor, args.tokens, str(folder))]
-    return Subject(str(folder), predictor, inputs, load_ms)
+    return Subject(str(folder), runtime, predictor, inputs, load_ms)
 
 
 def _real(predictor: Predictor, file: Path, pairs: bool) -> list[Any]:
@@ -119,8 +166,9 @@ def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
     from autocomp.measures.artifact_size import artifact_size
 
     return {
-        "artifact": subject.name,
-        "bytes": int(artifact_size(subject.name).value),
+        "artifact": subject.folder,
+        "runtime": subject.runtime,
+        "bytes": int(artifact_size(subject.folder).value),
         "load_ms": subject.load_ms,
         "latency_ms": measured.value,
         "latency_p50_ms": measured.details["p50"],
@@ -135,7 +183,7 @@ def ratios(result: dict[str, Any], first: dict[str, Any]) -> dict[str, float]:
     return {name: first[of] / result[of] for name, of in names.items()}
 
 
-HEAD = ["artifact", "size", "smaller", "loads in", "mean", "p50", "p95", "spread", "faster"]
+HEAD = ["artifact", "runtime", "size", "smaller", "loads in", "mean", "p50", "p95", "spread", "faster"]
 
 
 def row(result: dict[str, Any]) -> list[str]:
@@ -144,4 +192,12 @@ def row(result: dict[str, Any]) -> list[str]:
 
     numbers = [millis(result[f"latency_{name}ms"]) for name in ("", "p50_", "p95_", "spread_")]
     loads, faster = millis(result["load_ms"]), times(result["times_faster"])
-    return [result["artifact"], size(result["bytes"]), times(result["times_smaller"]), loads, *numbers, faster]
+    return [
+        result["artifact"],
+        result["runtime"],
+        size(result["bytes"]),
+        times(result["times_smaller"]),
+        loads,
+        *numbers,
+        faster,
+    ]

@@ -126,7 +126,7 @@ def packages() -> Iterator[Check]:
 
 def extras() -> Iterator[Check]:
     """Packages of the extras; absent ones are told with the pip line, and are no failure."""
-    for extra in ("demo", "dev"):
+    for extra in ("demo", "openvino", "dev"):
         absent = [name for name in _required(extra) if _version(name) is None]
         found = f"absent: {', '.join(absent)} (pip install 'autocomp[{extra}]')" if absent else "complete"
         yield Check("extra", extra, found, "note" if absent else "ok")

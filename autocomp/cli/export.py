@@ -14,6 +14,7 @@ EXAMPLES = (
     "autocomp export runs/demo --pick 'accuracy>=0.95,latency_ms<=2' --out guard",
     "autocomp export runs/demo --pick m03 --out guard --json",
     "autocomp export runs/demo --pick best --as checkpoint --out guard-weights",
+    "autocomp export runs/demo --pick m03 --as openvino --out guard-openvino",
 )
 
 _OURS = "autocomp.load loads it; it is no Hugging Face checkpoint, because {why}"
@@ -33,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as",
         dest="form",
-        choices=("onnx", "checkpoint"),
+        choices=("onnx", "checkpoint", "openvino"),
         default="onnx",
         help="onnx (default): the measured files; checkpoint: weights to train further, for transformers' "
-        "from_pretrained where the shape is regular, else for autocomp.load",
+        "from_pretrained where the shape is regular, else for autocomp.load; openvino: its IR of the same plan",
     )
     parser.add_argument("--json", action="store_true", help="the member as JSON, its `path` the copy")
 
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
     found = summary(args.run_folder)
     member = pick(found, args.pick)
-    extra = (_checkpoint if args.form == "checkpoint" else _files)(args, member, found["metric"])
+    forms = {"onnx": _files, "checkpoint": _checkpoint, "openvino": _converted}
+    extra = forms[args.form](args, member, found["metric"])
     if args.json:
         print_json({**member, "path": str(args.out.resolve()), **extra})
     return 0
@@ -77,3 +79,17 @@ def _checkpoint(args: argparse.Namespace, member: Member, metric: str) -> dict[s
         print(f"{args.out}: weights of {member['id']} ({member.get('describe') or 'as it is'}); README.md tells more")
         print("a Hugging Face checkpoint: from_pretrained loads it" if why is None else _OURS.format(why=why))
     return {"form": "autocomp" if why else "hugging_face", "irregular": why}
+
+
+def _converted(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
+    from autocomp.artifact.converting import convert_artifact
+    from autocomp.artifact.files import artifact_bytes
+    from autocomp.cli._say import command, size
+    from autocomp.report.export import files_of
+
+    convert_artifact(files_of(member), args.out, args.form)
+    if not args.json:
+        now = f"{size(artifact_bytes(args.out))} instead of {size(member.get('bytes'))}"
+        print(f"{args.out}: {member['id']} for {args.form}, {now}; it answers as the ONNX file does")
+        print(f"compare them:  {command('benchmark', files_of(member), args.out)}")
+    return {"form": args.form, "bytes": artifact_bytes(args.out)}

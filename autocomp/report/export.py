@@ -16,9 +16,7 @@ def export(member: Member, out: Path) -> Path:
     Raises:
         InputError: `out` exists, the member has no files yet, or they cannot be written.
     """
-    source = Path(member["path"]) if member.get("path") else None
-    if source is None or not (source / "model.onnx").is_file():
-        raise InputError(f"member {member['id']} has no files yet: they are written when the study ends; resume it")
+    source = files_of(member)
     if out.exists():
         raise InputError(f"{out} exists and is not overwritten; name another --out, or remove it first")
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
@@ -31,3 +29,15 @@ def export(member: Member, out: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def files_of(member: Member) -> Path:
+    """A member's folder.
+
+    Raises:
+        InputError: it has no files yet.
+    """
+    source = Path(member["path"]) if member.get("path") else None
+    if source is None or not (source / "model.onnx").is_file():
+        raise InputError(f"member {member['id']} has no files yet: they are written when the study ends; resume it")
+    return source
