@@ -145,6 +145,9 @@ const COLUMNS = [
   ["points to teacher", (m) => m.score_difference, points],
   ["agreement", agreement, (m) => fraction(agreement(m))],
   ["loads in", (m) => m.load_ms, (m) => millis(m.load_ms)],
+  ["memory", (m) => m.resident_mb, (m) => (m.resident_mb == null ? "–" : `${m.resident_mb.toFixed(0)} MB`)],
+  ["parameters", (m) => m.parameters, (m) => (m.parameters == null ? "–" : m.parameters.toLocaleString("en"))],
+  ["survey's size", (m) => m.survey_size_pct, (m) => (m.survey_size_pct == null ? "–" : `${m.survey_size_pct.toFixed(2)} %`)],
   ["plan", (m) => m.describe, (m) => m.describe, "words"],
 ];
 let sorted = { column: 1, up: true };

@@ -10,7 +10,12 @@ from autocomp.errors import ArtifactError
 
 
 def open_session(
-    model: bytes | str | Path, threads: int = 1, optimized_to: str | Path | None = None
+    model: bytes | str | Path,
+    threads: int = 1,
+    optimized_to: str | Path | None = None,
+    *,
+    profile_to: str | Path | None = None,
+    is_optimized: bool = False,
 ) -> onnxruntime.InferenceSession:
     """A session on the CPU, all optimisations on.
 
@@ -18,6 +23,8 @@ def open_session(
         model: the file's bytes or its path.
         threads: threads inside one operator; operators run one after another.
         optimized_to: where to save the graph after optimisation, for inspection.
+        profile_to: prefix of a file of times, written by `session.end_profiling()`.
+        is_optimized: the model is such a saved graph; it runs as it is.
 
     Raises:
         ArtifactError: the runtime cannot read the model.
@@ -27,6 +34,10 @@ def open_session(
     options.log_severity_level = 3
     if optimized_to is not None:
         options.optimized_model_filepath = str(optimized_to)
+    if profile_to is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile_to)
+    if is_optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, bytes) else str(model)
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

@@ -15,6 +15,7 @@ from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.artifact.session_check import check_session
 from autocomp.errors import ExportMismatch
 from autocomp.measures.latency import latency, times_faster
+from autocomp.measures.resident_memory import resident_mb
 from autocomp.search.judging import Judge, member
 from autocomp.search.landmarks import held_out_logits
 from autocomp.search.plans import describe
@@ -154,7 +155,8 @@ def write_out(
         size = artifact_bytes(folder)
         student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
         one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
-        done.append({**one, "bytes": size, "times_smaller": teacher_bytes / size, "path": f"front/{one['id']}"})
+        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, "resident_mb": resident_mb(folder)}
+        done.append({**one, "path": f"front/{one['id']}"})
     return done
 
 

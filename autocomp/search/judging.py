@@ -111,4 +111,16 @@ def figures(measured: Mapping[str, Measurement]) -> dict[str, Any]:
         "search_score_se": score.spread,
         "agreement": measured["agreement"].value,
         "load_ms": measured["load_time"].value,
+        **_sizes(measured),
+    }
+
+
+def _sizes(measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    """Sizes that records of older runs do not have; memory is measured of landmarks and of the final front only."""
+    parameters, survey, memory = (measured.get(name) for name in ("parameters", "survey_size", "resident_memory"))
+    return {
+        "parameters": int(parameters.value) if parameters else None,
+        "survey_size_pct": survey.value if survey else None,
+        "survey_size_without_embeddings_pct": survey.details["without_embeddings"] if survey else None,
+        "resident_mb": memory.value if memory else None,
     }

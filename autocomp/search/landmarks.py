@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autocomp.errors import MeasurementError
 from autocomp.measures import Subject, measures
+from autocomp.measures.resident_memory import resident_memory
 from autocomp.search.judging import figures
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from autocomp.measurement import Measurement
     from autocomp.search.context import StudyContext
 
@@ -38,8 +42,16 @@ def landmark_measurements(context: StudyContext, names: tuple[str, ...]) -> dict
             load_ms=opened(folder, context.device.threads)[1],
             device=context.machine,
         )
-        found[name] = {m: measures[m](subject) for m in names}
+        found[name] = {m: measures[m](subject) for m in names} | _memory(folder)
     return found
+
+
+def _memory(folder: Path) -> dict[str, Measurement]:
+    """What the landmark takes in memory, where the system can tell."""
+    try:
+        return {"resident_memory": resident_memory(folder)}
+    except MeasurementError:
+        return {}
 
 
 def search_logits(context: StudyContext) -> dict[str, np.ndarray]:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from autocomp.spec import DeviceProfile
     from autocomp.tasks import TaskData
 
-REPORTED = ("artifact_size", "compressed_size", "latency", "task_score", "agreement", "load_time")
+REPORTED = (
+    "artifact_size", "compressed_size", "latency", "task_score", "agreement", "load_time", "parameters", "survey_size",
+)  # fmt: skip
 """Measures every record has, whether or not an objective asks for them."""
 SPARE_BYTES = 500_000_000
 

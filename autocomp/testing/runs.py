@@ -39,6 +39,10 @@ def member(name: str, size: int, latency: float, score: float, describe: str, pa
         "path": path,
         "student": None,
         "load_ms": 40.0,
+        "parameters": size * 2,
+        "survey_size_pct": size / 4e6,
+        "survey_size_without_embeddings_pct": size / 6e6,
+        "resident_mb": size / 4e5,
     }
 
 

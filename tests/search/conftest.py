@@ -60,8 +60,10 @@ def record(name, nbytes=1000, ms=1.0, score=0.9, steps=100, layers=1, status="co
         "task_score": (score, "fraction"),
         "agreement": (score, "fraction"),
         "load_time": (1.0, "ms"),
+        "parameters": (nbytes, "parameters"),
+        "survey_size": (1.0, "% of BERT-base"),
     }
-    details = {"p50": ms, "p95": 2 * ms}
+    details = {"p50": ms, "p95": 2 * ms, "without_embeddings": 0.5}
     measured = {k: Measurement(v, u, spread=0.01, details=details) for k, (v, u) in numbers.items()}
     return TrialRecord(
         name, plan(depth={"layers": layers}), {}, Fidelity(0, steps), status, measured if status == "complete" else {}

@@ -14,11 +14,12 @@ from autocomp.record import TrialRecord
 from autocomp.search import exporting
 from autocomp.search.jobs import Job, run_job
 from autocomp.search.plans import plan_of
+from autocomp.search.setup import REPORTED
 from autocomp.techniques import techniques
 from autocomp.training import recovery
 
 RUNGS = (Fidelity(0, 6), Fidelity(1, 12))
-MEASURES = ("artifact_size", "compressed_size", "latency", "task_score", "agreement", "load_time")
+MEASURES = REPORTED
 
 
 @pytest.fixture

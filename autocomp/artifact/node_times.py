@@ -1,0 +1,92 @@
+"""Where does the time go? ONNX Runtime's own profile of the graph that it runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from autocomp.artifact.operators import walk
+from autocomp.artifact.runtime import open_session
+
+_KERNEL = "_kernel_time"
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """One node of the running graph, summed over texts.
+
+    Attributes:
+        operator: its type.
+        us: microseconds, the median over rounds of each text; profiling itself adds a little to every node.
+        rows: rows of its first output: the product of all sizes but the last.
+    """
+
+    operator: str
+    us: float
+    rows: int
+
+
+def node_times(
+    running: onnx.ModelProto, texts: Sequence[Mapping[str, np.ndarray]], rounds: int = 5
+) -> dict[str, NodeTime]:
+    """Times by the name of each node's first output; a node in a branch that no text took is left out.
+
+    Args:
+        running: a graph from `optimized`.
+        texts: inputs of the file, by name.
+    """
+    named = onnx.ModelProto()
+    named.CopyFrom(running)
+    for node, _ in walk(named.graph):
+        node.name = node.output[0]
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = Path(folder) / "profile"
+        session = open_session(named.SerializeToString(), profile_to=prefix, is_optimized=True)
+        for _ in range(rounds + 1):
+            for text in texts:
+                session.run(None, dict(text))
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return _summed(_by_run(events), len(texts))
+
+
+def _by_run(events: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The kernels of each run; a run's own event comes after those of its nodes."""
+    runs: list[list[Mapping[str, Any]]] = [[]]
+    for event in events:
+        if event["name"] == "model_run":
+            runs.append([])
+        elif event["name"].endswith(_KERNEL) and event["args"]["op_name"] != "If":
+            runs[-1].append(event)
+    return runs[:-1]
+
+
+def _summed(runs: Sequence[Sequence[Mapping[str, Any]]], texts: int) -> dict[str, NodeTime]:
+    taken: dict[tuple[str, int], list[float]] = defaultdict(list)
+    seen: dict[tuple[str, int], tuple[str, int]] = {}
+    for number, run in enumerate(runs[texts:]):  # the first round warms up
+        for event in run:
+            key = (event["name"].removesuffix(_KERNEL), number % texts)
+            taken[key].append(float(event["dur"]))
+            seen[key] = event["args"]["op_name"], _rows(event["args"].get("output_type_shape", []))
+    found: dict[str, NodeTime] = {}
+    for (name, _), us in taken.items():
+        before = found.get(name, NodeTime("", 0.0, 0))
+        found[name] = NodeTime("", before.us + float(np.median(us)), before.rows)
+    for (name, _), (operator, rows) in seen.items():
+        found[name] = NodeTime(operator, found[name].us, found[name].rows + rows)
+    return found
+
+
+def _rows(outputs: Sequence[Mapping[str, Sequence[int]]]) -> int:
+    """`[{"float": [1, 16, 384]}]`: 16."""
+    shape = next(iter(outputs[0].values())) if outputs else []
+    return math.prod(shape[:-1])

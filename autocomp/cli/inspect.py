@@ -1,0 +1,130 @@
+"""`autocomp inspect DIR`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+SUMMARY = (
+    "show what is in an exported model: every layer's format, bytes and share of time, and how near its floor it runs"
+)
+EXAMPLES = (
+    "autocomp inspect guard",
+    "autocomp inspect guard --tokens 128",
+    "autocomp inspect runs/demo/plain_int8 --texts texts.txt --json",
+)
+HEAD = ["layer", "shape", "numbers", "bits", "zeros", "bytes", "runs as", "MMACs", "time"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", metavar="DIR", type=Path, help="an exported model: autocomp export, or RUN/front/ID")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--texts", type=Path, metavar="FILE", help="real texts, one a line, to measure times on")
+    length.add_argument("--tokens", type=int, default=32, metavar="N", help="one made-up text of N tokens (default 32)")
+    parser.add_argument("--pairs", action="store_true", help="every line of FILE is TEXT<tab>PAIR")
+    parser.add_argument("--rounds", type=int, default=20, help="timed rounds (default 20)")
+    parser.add_argument("--json", action="store_true", help="one object (keys: docs/command-line.md)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is in an artifact."""
+    from autocomp.cli._say import print_json
+    from autocomp.cli.benchmark import prepare
+    from autocomp.errors import InputError
+    from autocomp.report.contents import contents
+
+    for name in ("tokens", "rounds"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    args.threads = 1
+    opened = prepare(args.folder, args)
+    found = contents(args.folder, opened.predictor, opened.inputs, opened.load_ms, args.rounds)
+    if args.json:
+        print_json(found)
+    else:
+        print(describe(found))
+    return 0
+
+
+def describe(found: dict[str, Any]) -> str:
+    """The contents for people."""
+    from autocomp.cli._say import text_table
+
+    layers = text_table(HEAD, [*_rows(found), _total(found)], ("layer", "numbers", "runs as"))
+    operators = text_table(["operator", "time"], _operators(found["operators"]), ("operator",))
+    return "\n".join([*_whole(found), "", layers, "", operators])
+
+
+def _whole(found: dict[str, Any]) -> list[str]:
+    from autocomp.cli._say import millis, size
+
+    files = ", ".join(f"{name} {size(count)}" for name, count in found["files"].items())
+    zeros = found["parameters"] - found["stored_parameters"]
+    left_out = f", of which {zeros:,} zeros are not stored" if zeros else ""
+    survey = (found["survey_size_pct"], found["survey_size_without_embeddings_pct"])
+    exits, resident = found["exits"], found["resident_mb"]
+    memory = "" if resident is None else f", takes {resident:.0f} MB of memory"
+    work = f"{found['int8_macs'] / 1e6:.1f} million int8 multiply-adds, {found['fp32_macs'] / 1e6:.1f} in FP32"
+    return [
+        f"{found['artifact']}: {size(found['bytes'])} ({files}), gzip {size(found['gzip_bytes'])}",
+        f"{found['parameters']:,} parameters{left_out}; {found['vocabulary']:,} pieces, {len(found['labels'])} labels, "
+        f"at most {found['max_length']} tokens",
+        f"as surveys count: {survey[0]:.2f} % of BERT-base, {survey[1]:.2f} % without embeddings",
+        *([f"exits after {exits['depths']} layers, {exits['rule']} {exits['threshold']:g}"] if exits else []),
+        f"loads in {millis(found['load_ms'])}{memory}",
+        f"{millis(found['latency_ms'])} for {found['tokens']:.0f} tokens, one thread: "
+        f"{found['latency_over_floor']:.2f} times the floor of {millis(found['floor_ms'])} ({work})",
+    ]
+
+
+def _rows(found: dict[str, Any]) -> list[list[str]]:
+    """Vectors (norms) together in one row."""
+    layers = [layer for layer in found["layers"] if len(layer["shape"]) == 2]
+    vectors = [layer for layer in found["layers"] if len(layer["shape"]) != 2]
+    rows = [_row(layer) for layer in layers]
+    if vectors:
+        count, share = sum(v["bytes"] for v in vectors), sum(v["time_share"] for v in vectors)
+        rows.append([f"{len(vectors)} norms", "", "float32", "32", "", f"{count:,}", "", "", _percent(share)])
+    return rows
+
+
+def _row(layer: dict[str, Any]) -> list[str]:
+    rank = f" rank {layer['rank']}" if layer["rank"] else ""
+    zeros = "" if layer["sparsity"] is None else _percent(layer["sparsity"])
+    return [
+        layer["layer"],
+        "×".join(map(str, layer["shape"])) + rank,
+        layer["numbers"] + (", sparse" if layer["is_stored_sparse"] else ""),
+        str(layer["bits"]),
+        zeros,
+        f"{layer['bytes']:,}",
+        ", ".join(layer["runs"]),
+        f"{layer['macs'] / 1e6:.1f}" if layer["runs"] else "",
+        _percent(layer["time_share"]),
+    ]
+
+
+def _total(found: dict[str, Any]) -> list[str]:
+    share = 1 - sum(layer["time_share"] for layer in found["layers"])
+    return [
+        "graph, and operators without weights",
+        "",
+        "",
+        "",
+        "",
+        f"{found['graph_bytes']:,}",
+        "",
+        "",
+        _percent(share),
+    ]
+
+
+def _operators(operators: Sequence[dict[str, Any]]) -> list[list[str]]:
+    return [[o["operator"], _percent(o["time_share"])] for o in operators if o["time_share"] >= 0.005]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

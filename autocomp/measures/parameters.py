@@ -1,0 +1,27 @@
+"""Numbers that the model has; those that several layers share count once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from autocomp.artifact.files import MODEL
+from autocomp.artifact.stored import stored_weights
+from autocomp.measurement import Measurement
+from autocomp.measures._subject import Subject
+
+
+def parameters(folder: str | Path) -> Measurement:
+    """Weights, biases and norms of the file; of a weight of low rank its two factors.
+
+    `details.stored` leaves out zeros that the file does not store: only a sparse format does so, a masked zero counts.
+    """
+    weights = stored_weights(onnx.load(Path(folder) / MODEL))
+    stored = float(sum(w.values for w in weights))
+    return Measurement(float(sum(w.size for w in weights)), "parameters", details={"stored": stored})
+
+
+def measure(subject: Subject) -> Measurement:
+    """Of the subject's folder."""
+    return parameters(subject.folder)

@@ -1,0 +1,196 @@
+"""What is in an artifact, layer by layer, and how near to its floor it runs here."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp.artifact.files import MODEL, TOKENIZER, file_bytes
+
+if TYPE_CHECKING:
+    import onnx
+
+    from autocomp.artifact.attribution import Unpacked
+    from autocomp.artifact.loader import Predictor
+    from autocomp.artifact.node_times import NodeTime
+    from autocomp.artifact.products import Product
+    from autocomp.artifact.stored import StoredWeight
+
+Inputs = Sequence[Mapping[str, np.ndarray]]
+THRESHOLD = "exit_threshold"
+
+
+def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, rounds: int = 20) -> dict[str, Any]:
+    """Everything that `autocomp inspect` shows; keys are described in docs/command-line.md.
+
+    Args:
+        predictor: of the folder, with one thread.
+        texts: prepared inputs of one text each, over which times are measured.
+    """
+    import onnx
+
+    from autocomp.artifact.attribution import layers_of_nodes, unpacked
+    from autocomp.artifact.floor import floor_of
+    from autocomp.artifact.node_times import node_times
+    from autocomp.artifact.operators import optimized
+    from autocomp.artifact.products import products
+    from autocomp.artifact.stored import stored_weights
+
+    model = onnx.load(folder / MODEL)
+    running = optimized(model)
+    found, weights = products(model, running), stored_weights(model)
+    times = node_times(running, texts, min(rounds, 10))
+    by_layer = _shares(times, layers_of_nodes(model, running, found))
+    by_operator = _shares(times, {output: t.operator for output, t in times.items()})
+    latency, least = _latency_ms(predictor, texts, rounds), floor_of(found, times, len(texts))
+    return {
+        "artifact": str(folder),
+        **_sizes(folder, weights),
+        **_facts(folder, model, predictor, weights),
+        "load_ms": load_ms,
+        "tokens": float(np.mean([text["input_ids"].shape[1] for text in texts])),
+        "latency_ms": latency,
+        "floor_ms": least.ms,
+        "latency_over_floor": latency / least.ms,
+        "int8_macs": least.int8_macs,
+        "fp32_macs": least.fp32_macs,
+        "layers": _layers(weights, unpacked(model, running), found, by_layer, len(texts), times),
+        "operators": [
+            {"operator": name, "time_share": share}
+            for name, share in sorted(by_operator.items(), key=lambda item: -item[1])
+        ],
+    }
+
+
+def _sizes(folder: Path, weights: Sequence[StoredWeight]) -> dict[str, Any]:
+    from autocomp.measures.resident_memory import resident_mb
+    from autocomp.measures.survey_size import of_weights
+
+    files, survey = file_bytes(folder), of_weights(weights)
+    compressed = [len(gzip.compress((folder / name).read_bytes(), 6)) for name in files]
+    return {
+        "bytes": sum(files.values()),
+        "gzip_bytes": sum(compressed),
+        "files": files,
+        "weight_bytes": sum(w.nbytes for w in weights),
+        "graph_bytes": files[MODEL] - sum(w.nbytes for w in weights),
+        "parameters": sum(w.size for w in weights),
+        "stored_parameters": sum(w.values for w in weights),
+        "survey_size_pct": survey.value,
+        "survey_size_without_embeddings_pct": survey.details["without_embeddings"],
+        "resident_mb": resident_mb(folder),
+    }
+
+
+def _facts(
+    folder: Path, model: onnx.ModelProto, predictor: Predictor, weights: Sequence[StoredWeight]
+) -> dict[str, Any]:
+    tokenizer = json.loads((folder / TOKENIZER).read_bytes())
+    manifest = predictor.manifest
+    return {
+        "labels": list(manifest["labels"]),
+        "max_length": manifest["max_length"],
+        "pairs": manifest["pairs"],
+        "vocabulary": len(tokenizer.get("model", {}).get("vocab", ())),
+        "exits": _exits(model, manifest.get("plan"), weights),
+        "plan": manifest.get("plan"),
+    }
+
+
+def _exits(
+    model: onnx.ModelProto, plan: Mapping[str, Any] | None, weights: Sequence[StoredWeight]
+) -> dict[str, Any] | None:
+    """Depths and threshold from the file, the rule from the plan."""
+    import onnx
+
+    depths = sorted({int(w.layer.split(".")[1]) for w in weights if w.layer.startswith("exits.")})
+    if not depths:
+        return None
+    steps = [step["options"] for step in (plan or {}).get("steps", []) if step["technique"] == "exits"]
+    threshold = next((t for t in model.graph.initializer if t.name == THRESHOLD), None)
+    value = None if threshold is None else float(onnx.numpy_helper.to_array(threshold))
+    return {"rule": "probability", **(steps[-1] if steps else {}), "depths": depths, "threshold": value}
+
+
+def _latency_ms(predictor: Predictor, texts: Inputs, rounds: int) -> float:
+    """Mean over texts of each one's median; profiling is off."""
+    taken = np.zeros((rounds, len(texts)))
+    for turn in range(-1, rounds):
+        for i, text in enumerate(texts):
+            started = time.perf_counter()
+            predictor.run(dict(text))
+            taken[turn, i] = (time.perf_counter() - started) * 1e3
+    return float(np.median(taken, axis=0).mean())
+
+
+def _layers(
+    weights: Sequence[StoredWeight],
+    tensors: Mapping[str, Unpacked],
+    found: Sequence[Product],
+    shares: Mapping[str, float],
+    texts: int,
+    times: Mapping[str, NodeTime],
+) -> list[dict[str, Any]]:
+    """A row for every layer, in the order of the file."""
+    from autocomp.artifact.floor import macs
+
+    own: dict[str, list[StoredWeight]] = defaultdict(list)
+    for weight in weights:
+        own[weight.layer].append(weight)
+    rows = []
+    for layer, parts in own.items():
+        main = next((w for w in parts if not w.name.endswith(".bias")), parts[0])
+        runs = [p for p in found if layer in p.layers]
+        shape, rank = _shape(parts, runs, tensors.get(layer))
+        rows.append({
+            "layer": layer,
+            "shape": shape,
+            "rank": rank,
+            "numbers": main.numbers,
+            "bits": main.bits,
+            "parameters": sum(w.size for w in parts),
+            "stored_parameters": sum(w.values for w in parts),
+            "sparsity": 1 - main.values / main.size if main.is_sparse else _zeros(main, tensors.get(layer)),
+            "is_stored_sparse": main.is_sparse,
+            "bytes": sum(w.nbytes for w in parts),
+            "runs": sorted({p.runs for p in runs}),
+            "macs": sum(macs(p, times) for p in runs) / texts,
+            "time_share": shares.get(layer, 0.0),
+        })  # fmt: skip
+    return rows
+
+
+def _shape(
+    parts: Sequence[StoredWeight], runs: Sequence[Product], tensor: Unpacked | None
+) -> tuple[list[int], int | None]:
+    """Outputs and inputs of a linear, rows and width of an embedding, length of a vector; and the rank of factors."""
+    sizes = [p.size for p in runs if p.size]
+    up = next((w.size for w in parts if w.name.endswith(".up")), None)
+    if up is None or not sizes:
+        return (list(sizes[0])[::-1] if sizes else list(tensor.shape) if tensor else [parts[0].size]), None
+    if len(sizes) > 1 and sizes[0] != sizes[1]:  # two products in a row
+        return [sizes[1][1], sizes[0][0]], sizes[0][1]
+    return list(sizes[0])[::-1], up // sizes[0][1]
+
+
+def _zeros(main: StoredWeight, tensor: Unpacked | None) -> float | None:
+    """Codes of a table that is looked up as it is stored need not be zero where the weight is."""
+    if tensor is None or (main.numbers in ("codebook", "adaptivfloat") and main.layer.startswith("embeddings.")):
+        return None
+    return tensor.zeros
+
+
+def _shares(times: Mapping[str, NodeTime], keys: Mapping[str, str]) -> dict[str, float]:
+    """Fraction of the profiled time by key; nodes that have none are left out."""
+    whole, found = sum(t.us for t in times.values()), defaultdict[str, float](float)
+    for output, time_ in times.items():
+        if output in keys:
+            found[keys[output]] += time_.us / whole
+    return dict(found)
