@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < 1:
             raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
     args.threads = 1
-    opened = prepare(args.folder, args)
+    opened = prepare(args.folder, "onnxruntime", args)
     found = contents(args.folder, opened.predictor, opened.inputs, opened.load_ms, args.rounds)
     if args.json:
         print_json(found)
