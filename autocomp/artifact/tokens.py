@@ -15,7 +15,7 @@ class Tokens:
     """Names of values about the tokens between two layers, padding on the right.
 
     Attributes:
-        mask: `[batch, tokens]`, int64 or boolean, true at tokens.
+        mask: int64 `[batch, tokens]`, 1 at tokens, or boolean `[batch, 1, 1, tokens]`.
         types: int64 `[batch, tokens]`, which text of a pair each belongs to; None when there is one text.
     """
 
@@ -52,20 +52,17 @@ def most_attended(graph: Graph, tokens: Tokens, weights: str, thousandths: int) 
     Returns:
         Their places, int64 `[batch, kept, 1]`, and what is known of them.
     """
-    by_asking = graph.op("ReduceSum", weights, graph.constant(np.array([1])), keepdims=0)
-    asking = graph.op("Unsqueeze", _real(graph, tokens.mask), graph.constant(np.array([1])))
-    count = graph.op("Shape", tokens.mask, start=1, end=2)
-    bonus = graph.constant(np.array([0, 1e9], np.float32))
-    first = graph.op("OneHot", graph.constant(np.array([0])), count, bonus)
-    received = graph.op("Add", graph.op("MatMul", asking, by_asking), first)
-    kept = _kept(graph, count, thousandths)
-    _, places = graph.ops("TopK", 2, received, kept)
-    places = graph.op("Reshape", places, graph.constant(np.array([0, -1, 1])))
     lengths = _kept(graph, _lengths(graph, tokens.mask), thousandths)
-    mask = graph.op("Less", _range(graph, kept), lengths)
+    longest = graph.op("ReduceMax", lengths, keepdims=0)
+    count = graph.op("Unsqueeze", longest, graph.constant(np.array([0])))
+    _, places = graph.ops("TopK", 2, _received(graph, tokens, weights), count)
+    places = graph.op("Reshape", places, graph.constant(np.array([0, -1, 1])))
+    numbers = graph.op("Range", graph.constant(np.array(0)), longest, graph.constant(np.array(1)))
+    mask = graph.op("Less", numbers, lengths)
     graph.once(("lengths", mask), lambda _: lengths)
-    types = None if tokens.types is None else rows_at(graph, tokens.types, places)
-    return places, Tokens(mask, types)
+    graph.once(("count", mask), lambda _: count)
+    graph.once(("visible", mask), lambda _: mask)
+    return places, Tokens(mask, None if tokens.types is None else rows_at(graph, tokens.types, places))
 
 
 def rows_at(graph: Graph, x: str, places: str) -> str:
@@ -73,15 +70,27 @@ def rows_at(graph: Graph, x: str, places: str) -> str:
     return graph.op("GatherND", x, places, batch_dims=1)
 
 
+def _received(graph: Graph, tokens: Tokens, weights: str) -> str:
+    """Attention received, summed over real tokens and heads, `[batch, 1, tokens]`; the first token's is the largest.
+
+    Tokens first: to sum over the heads of whole matrices takes ten times as long.
+    """
+    by_head = graph.op("MatMul", _real(graph, tokens.mask), weights)
+    received = graph.op("ReduceSum", by_head, graph.constant(np.array([1])), keepdims=0)
+    bonus = graph.constant(np.array([0, 1e9], np.float32))
+    return graph.op(
+        "Add", received, graph.op("OneHot", graph.constant(np.array([0])), _count(graph, tokens.mask), bonus)
+    )
+
+
 def _additive_mask(graph: Graph, tokens: Tokens, first_only: bool, local: bool) -> str:
-    flat = graph.once(("padding", tokens.mask), lambda g: _penalty(g, _real(g, tokens.mask)))
-    rows = graph.op("Unsqueeze", flat, graph.constant(np.array([1, 2])))
+    rows = graph.once(("hidden", tokens.mask), lambda g: _penalty(g, _visible(g, tokens.mask)))
     if local:
         return graph.op("Add", rows, _other_text(graph, tokens, first_only))
     if first_only:
         return rows
     # A number added to a whole row leaves its softmax as it is.
-    return graph.op("Add", rows, graph.op("Unsqueeze", flat, graph.constant(np.array([1, 3]))))
+    return graph.op("Add", rows, graph.op("Transpose", rows, perm=[0, 1, 3, 2]))
 
 
 def _other_text(graph: Graph, tokens: Tokens, first_only: bool) -> str:
@@ -91,27 +100,42 @@ def _other_text(graph: Graph, tokens: Tokens, first_only: bool) -> str:
     if first_only:
         start, stop, axis = (graph.constant(np.array([v])) for v in (0, 1, 2))
         seeing = graph.op("Slice", seeing, start, stop, axis)
-    same = graph.op("Equal", seeing, graph.op("Unsqueeze", types, graph.constant(np.array([1, 2]))))
-    return _penalty(graph, graph.op("Cast", same, to=TensorProto.FLOAT))
+    return _penalty(graph, graph.op("Equal", seeing, graph.op("Unsqueeze", types, graph.constant(np.array([1, 2])))))
 
 
 def _penalty(graph: Graph, visible: str) -> str:
-    hidden = graph.op("Sub", graph.constant(np.array(1, np.float32)), visible)
-    return graph.op("Mul", hidden, graph.constant(np.array(-1e4, np.float32)))
+    return graph.op("Where", visible, *(graph.constant(np.array(v, np.float32)) for v in (0, -1e4)))
 
 
 def _mean_weights(graph: Graph, mask: str) -> str:
-    real, axis = _real(graph, mask), graph.constant(np.array([1]))
-    return graph.op("Unsqueeze", graph.op("Div", real, graph.op("ReduceSum", real, axis, keepdims=1)), axis)
+    real = graph.op("Squeeze", _real(graph, mask), graph.constant(np.array([1])))
+    return graph.op("Div", real, graph.op("ReduceSum", real, graph.constant(np.array([2])), keepdims=1))
+
+
+def _visible(graph: Graph, mask: str) -> str:
+    """Boolean `[batch, 1, 1, tokens]` of the input; of later masks it is known."""
+    return graph.once(("visible", mask), lambda g: _in_4_axes(g, g.op("Cast", mask, to=TensorProto.BOOL)))
 
 
 def _real(graph: Graph, mask: str) -> str:
-    return graph.once(("real", mask), lambda g: g.op("Cast", mask, to=TensorProto.FLOAT))
+    return graph.once(("real", mask), lambda g: g.op("Cast", _visible(g, mask), to=TensorProto.FLOAT))
 
 
 def _lengths(graph: Graph, mask: str) -> str:
-    """Real tokens of each text, int64 `[batch, 1]`; `mask` is the int64 input, or lengths are known from its making."""
-    return graph.once(("lengths", mask), lambda g: g.op("ReduceSum", mask, g.constant(np.array([1])), keepdims=1))
+    """Real tokens of each text, int64 `[batch, 1, 1, 1]`; of later masks they are known."""
+    return graph.once(
+        ("lengths", mask), lambda g: _in_4_axes(g, g.op("ReduceSum", mask, g.constant(np.array([1])), keepdims=1))
+    )
+
+
+def _count(graph: Graph, mask: str) -> str:
+    """Tokens of the longest text, padding included, int64 `[1]`."""
+    return graph.once(("count", mask), lambda g: g.op("Shape", mask, start=1, end=2))
+
+
+def _in_4_axes(graph: Graph, x: str) -> str:
+    """`[batch, n]` as `[batch, 1, 1, n]`."""
+    return graph.op("Unsqueeze", x, graph.constant(np.array([1, 2])))
 
 
 def _kept(graph: Graph, counts: str, thousandths: int) -> str:
@@ -119,9 +143,3 @@ def _kept(graph: Graph, counts: str, thousandths: int) -> str:
     scaled = graph.op("Mul", counts, graph.constant(np.array(thousandths)))
     rounded_up = graph.op("Add", scaled, graph.constant(np.array(999)))
     return graph.op("Div", rounded_up, graph.constant(np.array(1000)))
-
-
-def _range(graph: Graph, count: str) -> str:
-    """0, 1, … below `count` `[1]`."""
-    stop = graph.op("Squeeze", count)
-    return graph.op("Range", graph.constant(np.array(0)), stop, graph.constant(np.array(1)))
