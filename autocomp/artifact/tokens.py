@@ -9,6 +9,13 @@ from onnx import TensorProto
 
 from autocomp.artifact.graph import Graph
 
+OUT_OF_SIGHT = -60.0
+"""Added to the attention score of what may not be seen: its softmax weight is 1e-26 of a seen token's of equal score.
+
+At -10,000, minus infinity or with a boolean mask the runtime's softmax underflows: with half the scores masked,
+Attention takes twice as long at 128 tokens (1.00 to 1.10 against 0.53 ms, 0.52 unmasked), and seven times at -100.
+"""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -24,7 +31,7 @@ class Tokens:
 
 
 def additive_mask(graph: Graph, tokens: Tokens, first_only: bool, local: bool) -> str:
-    """0 where a token may be seen, -10,000 where not (its softmax weight is then exactly 0).
+    """0 where a token may be seen, `OUT_OF_SIGHT` where not.
 
     Returns:
         `[batch, 1, tokens, tokens]` for all tokens, because ONNX Runtime's Attention wants a row per asking token;
@@ -43,7 +50,7 @@ def mean_weights(graph: Graph, tokens: Tokens) -> str:
 def most_attended(graph: Graph, tokens: Tokens, weights: str, thousandths: int) -> tuple[str, Tokens]:
     """Which tokens go on: the first one, then the others by the attention that they receive, equal ones as they stand.
 
-    TopK puts the lower of two equal ones first, and padding receives exactly nothing, so it goes last.
+    TopK puts the lower of two equal ones first, and padding counts as receiving nothing, so it goes last.
 
     Args:
         weights: attention weights `[batch, heads, tokens, tokens]`.
@@ -76,7 +83,8 @@ def _received(graph: Graph, tokens: Tokens, weights: str) -> str:
     Tokens first: to sum over the heads of whole matrices takes ten times as long.
     """
     by_head = graph.op("MatMul", _real(graph, tokens.mask), weights)
-    received = graph.op("ReduceSum", by_head, graph.constant(np.array([1])), keepdims=0)
+    received = graph.op("ReduceSum", by_head, graph.constant(np.array([1])), keepdims=1)
+    received = graph.op("Squeeze", graph.op("Mul", received, _real(graph, tokens.mask)), graph.constant(np.array([1])))
     bonus = graph.constant(np.array([0, 1e9], np.float32))
     return graph.op(
         "Add", received, graph.op("OneHot", graph.constant(np.array([0])), _count(graph, tokens.mask), bonus)
@@ -84,27 +92,25 @@ def _received(graph: Graph, tokens: Tokens, weights: str) -> str:
 
 
 def _additive_mask(graph: Graph, tokens: Tokens, first_only: bool, local: bool) -> str:
-    rows = graph.once(("hidden", tokens.mask), lambda g: _penalty(g, _visible(g, tokens.mask)))
+    visible = _visible(graph, tokens.mask)
     if local:
-        return graph.op("Add", rows, _other_text(graph, tokens, first_only))
-    if first_only:
-        return rows
+        return _penalty(graph, graph.op("And", visible, _same_text(graph, str(tokens.types), first_only)))
+    rows = graph.once(("hidden", tokens.mask), lambda g: _penalty(g, visible))
     # A number added to a whole row leaves its softmax as it is.
-    return graph.op("Add", rows, graph.op("Transpose", rows, perm=[0, 1, 3, 2]))
+    return rows if first_only else graph.op("Add", rows, graph.op("Transpose", rows, perm=[0, 1, 3, 2]))
 
 
-def _other_text(graph: Graph, tokens: Tokens, first_only: bool) -> str:
-    """-10,000 where a token of the other text would be seen. What padding sees is of no matter."""
-    types = str(tokens.types)
+def _same_text(graph: Graph, types: str, first_only: bool) -> str:
+    """Boolean `[batch, 1, tokens or 1, tokens]`. What padding sees is of no matter."""
     seeing = graph.op("Unsqueeze", types, graph.constant(np.array([1, 3])))
     if first_only:
         start, stop, axis = (graph.constant(np.array([v])) for v in (0, 1, 2))
         seeing = graph.op("Slice", seeing, start, stop, axis)
-    return _penalty(graph, graph.op("Equal", seeing, graph.op("Unsqueeze", types, graph.constant(np.array([1, 2])))))
+    return graph.op("Equal", seeing, graph.op("Unsqueeze", types, graph.constant(np.array([1, 2]))))
 
 
 def _penalty(graph: Graph, visible: str) -> str:
-    return graph.op("Where", visible, *(graph.constant(np.array(v, np.float32)) for v in (0, -1e4)))
+    return graph.op("Where", visible, *(graph.constant(np.array(v, np.float32)) for v in (0, OUT_OF_SIGHT)))
 
 
 def _mean_weights(graph: Graph, mask: str) -> str:
