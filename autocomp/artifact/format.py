@@ -31,10 +31,16 @@ class WeightFormat:
         """Whether a linear with this format is an int8 product."""
         return self.bits <= 8 and not self.weight_only
 
-    @property
-    def is_plain_integer(self) -> bool:
-        """Whether the codes are int8 weights as they stand, with one scale a row or for all."""
-        return self.numbers == "integer" and self.bits <= 8 and not self.group and not self.outliers
-
 
 FLOAT32 = WeightFormat()
+
+
+def usual_format(bits: int, embedding: bool = False) -> WeightFormat:
+    """How a weight of so many bits is stored unless a plan says otherwise.
+
+    Uneven levels up to 4 bits: on SST-2 they lower the divergence of MiniLM's answers by a third at 2 bits, by 40 % at
+    3 and a quarter at 4. In embeddings 4 even bits are as good.
+    """
+    if bits == 16:
+        return WeightFormat(bits, numbers="float16")
+    return WeightFormat(bits, numbers="levels" if bits <= (3 if embedding else 4) else "integer")

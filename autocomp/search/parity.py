@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from autocomp.artifact.factors import factor_names, runs_as_two
 from autocomp.artifact.format import FLOAT32
+from autocomp.artifact.numbers import gives_int8
 from autocomp.errors import ExportMismatch
 from autocomp.models.encoder import Block
 from autocomp.models.low_rank import stored_parameters
@@ -91,7 +92,7 @@ def _int8_linears(student: Student) -> dict[str, list[Tensor]]:
             factors = [stored[part] for part in factor_names(weight)] if weight in ranks else []
             two = weight in ranks and runs_as_two(ranks[weight], module.out_features, module.in_features)
             parts = factors[::-1] if two else [module.weight]
-            is_ready = format.is_plain_integer and (two or not factors)
+            is_ready = gives_int8(format) and (two or not factors)
             found[name] = [part if is_ready else _in_int8(part) for part in parts]
     return found
 

@@ -60,13 +60,13 @@ def sensitivity(student: Student, data: Encoded, reference: np.ndarray) -> dict[
     """Error of each group of linear weights at each width; above 4 bits it falls fourfold a bit."""
     from dataclasses import replace
 
-    from autocomp.artifact.format import WeightFormat
+    from autocomp.artifact.format import usual_format
 
     found: dict[str, dict[int, float]] = {}
     for group, names in linear_groups(student.encoder.shape).items():
         errors = {}
         for bits in MEASURED_WIDTHS:
-            tried = replace(student, formats=dict.fromkeys(names, WeightFormat(bits)), exit_threshold=None)
+            tried = replace(student, formats=dict.fromkeys(names, usual_format(bits)), exit_threshold=None)
             errors[bits] = divergence(reference, simulate(tried, data).logits)
         errors |= {bits: errors[4] * 4.0 ** (4 - bits) for bits in ALL_WIDTHS if bits > 4}
         found[group] = errors

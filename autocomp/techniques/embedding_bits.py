@@ -27,11 +27,10 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
 
     Where texts are no pairs the file holds no token-type table but its first row, exactly.
     """
-    from autocomp.artifact.format import WeightFormat
+    from autocomp.artifact.format import usual_format
 
     tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
-    format = WeightFormat(bits, numbers="float16" if bits == 16 else "integer")
-    formats = {f"embeddings.{table}.weight": format for table in tables}
+    formats = {f"embeddings.{table}.weight": usual_format(bits, embedding=True) for table in tables}
     return replace(student, formats={**student.formats, **formats})
 
 

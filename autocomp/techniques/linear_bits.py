@@ -53,13 +53,14 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
 
 def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
     """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
-    from autocomp.artifact.format import FLOAT32
+    from autocomp.artifact.format import FLOAT32, usual_format
     from autocomp.models.groups import linear_groups
 
     formats = dict(student.formats)
     for group, names in linear_groups(student.encoder.shape).items():
         for name in names:
-            formats[name] = replace(formats.get(name, FLOAT32), bits=per_group[group])
+            is_sparse = formats.get(name, FLOAT32).sparse
+            formats[name] = replace(usual_format(per_group[group]), sparse=is_sparse)
     return replace(student, formats=formats)
 
 

@@ -26,9 +26,7 @@ from autocomp.training.inference import predict
 
 PLANS = 200
 EXACT, ROUNDED = 1e-5, 0.1
-"""Root mean square error over that of the logits; the larger where linears run in int8 (80 plans: at most 0.061)."""
-CHOSEN = 0.3
-"""The same where rounding may choose another token to leave behind (23 plans: at most 0.132; median 0.013)."""
+"""Root mean square error over that of the logits; the larger where linears run in int8 (200 plans: at most 0.08)."""
 
 
 def random_teacher(rng: np.random.Generator):
@@ -116,12 +114,14 @@ def test_every_plan_exports_loads_and_agrees(seeds):
         for i, depth in enumerate(student.encoder.shape.exits):
             got.append(np.concatenate([f["exit_logits"][:, i] for f in found]))
             expected.append(seen.exits[depth])
-        allowed = CHOSEN if any(share < 1 for _, share in student.encoder.shape.token_shares()) else ROUNDED
+        drops_tokens = any(share < 1 for _, share in student.encoder.shape.token_shares())
         is_int8 = any(f.runs_int8 for n, f in student.formats.items() if n.startswith("blocks"))
         assert (int8_linears(running_operators(model)) > 0) == is_int8, (seed, plan)
         for mine, theirs in zip(got, expected, strict=True):
-            error = np.sqrt(np.mean((mine - theirs) ** 2) / np.mean(theirs**2))
-            assert error <= (allowed if is_int8 else EXACT), (seed, error, plan)
+            errors = np.mean((mine - theirs) ** 2, axis=1) / np.mean(theirs**2)
+            # Rounding may choose another token to leave behind: another text, so that only most of them agree.
+            error = np.sqrt(np.median(errors) if drops_tokens and is_int8 else np.mean(errors))
+            assert error <= (ROUNDED if is_int8 else EXACT), (seed, error, plan)
 
 
 def test_random_plans_cover_every_technique_and_pairs_of_them():

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import autocomp
+from autocomp.artifact import numbers
 from autocomp.artifact.loader import load
-from autocomp.artifact.quantize import dequantize, quantize
 from autocomp.errors import ArtifactError, InputError
 from autocomp.models.student import fingerprint, load_student, save_student
 from autocomp.search.exporting import write_artifact
@@ -78,9 +78,10 @@ def test_an_irregular_member_has_the_values_its_file_stores(made, tmp_path):
     assert found.formats == before.formats and found.exit_threshold == before.exit_threshold == 0.9
     stored = values(before)
     for name, weight in values(found).items():
-        bits = found.formats[name].bits if name in found.formats else 32
-        wanted = stored[name] if bits == 32 else dequantize(*quantize(stored[name], bits))
-        np.testing.assert_array_equal(weight, wanted)
+        format = found.formats.get(name)
+        np.testing.assert_array_equal(
+            weight, numbers.decode(numbers.encode(stored[name], format), format) if format else stored[name]
+        )
     linear = values(found)["blocks.0.feed_forward.input.weight"]
     assert 0.3 < (linear == 0).mean() < 0.8 and len(np.unique(linear[0])) <= 15
     assert {p.name for p in tmp_path.iterdir()} == {"out", "run", "store"}
@@ -89,7 +90,14 @@ def test_an_irregular_member_has_the_values_its_file_stores(made, tmp_path):
 def test_its_readme_tells_what_differs(made, tmp_path):
     export_checkpoint(made[0], tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    for words in ("autocomp.load(DIR)", "4 bits, sparse", "score 0.9100", "12,345 bytes", "after layer 1", "no, yes"):
+    for words in (
+        "autocomp.load(DIR)",
+        "4 bits, levels, sparse",
+        "score 0.9100",
+        "12,345 bytes",
+        "after layer 1",
+        "no, yes",
+    ):
         assert words in text
     assert "2 heads of 8" in text and not text.startswith("---")
 

@@ -69,6 +69,15 @@ class Numbers(Protocol):
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
         """Bytes of everything but the codes of one matrix (not of tables that a whole file shares)."""
 
+    def is_int8(self, format: WeightFormat) -> bool:
+        """Whether `write_int8` gives the weights that run: int8 with one scale a row, or for all.
+
+        That is the first of `per_row`, or of `shared`. If not, weights are decoded to FP32 and rounded to int8 at load.
+        """
+
+    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
+        """Emit int8 weights from codes of any shape; only called if `is_int8`."""
+
 
 number_systems: Registry[Numbers] = Registry("number system", "autocomp.artifact.numbers", "numbers")
 
@@ -112,6 +121,11 @@ def decode(encoded: Encoded, format: WeightFormat) -> np.ndarray:
     if encoded.outliers is not None:
         values.ravel()[encoded.outliers.positions] = encoded.outliers.values
     return values
+
+
+def gives_int8(format: WeightFormat) -> bool:
+    """Whether the codes become the int8 weights that run without being rounded once more."""
+    return format.bits <= 8 and not format.outliers and numbers_for(format).is_int8(format)
 
 
 def stored_bytes(shape: Sequence[int], format: WeightFormat, nonzeros: int | None = None) -> int:

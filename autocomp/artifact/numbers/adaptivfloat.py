@@ -26,7 +26,7 @@ class AdaptivFloat:
         """Round each weight to the nearest number of the system."""
         table = magnitudes(format.bits)
         scale = _scale(weight, table)
-        index = nearest(table, np.abs(weight) / scale)
+        index = nearest(table, np.abs(weight) / scale).astype(np.int64)
         if format.sparse:
             index = np.where(weight != 0, np.maximum(index, 1), 0)
         codes = np.where((weight < 0) & (index > 0), index - len(table), index)
@@ -47,6 +47,14 @@ class AdaptivFloat:
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
         """The power of two."""
         return 4
+
+    def is_int8(self, format: WeightFormat) -> bool:
+        """No."""
+        return False
+
+    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
+        """Never called."""
+        raise NotImplementedError
 
 
 def magnitudes(bits: int) -> np.ndarray:

@@ -38,5 +38,13 @@ class BFloat16:
         """None."""
         return 0
 
+    def is_int8(self, format: WeightFormat) -> bool:
+        """No."""
+        return False
+
+    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
+        """Never called."""
+        raise NotImplementedError
+
 
 numbers = BFloat16()

@@ -32,7 +32,7 @@ class Codebook:
         first = int(format.sparse)
         table = np.zeros(count, np.float32)
         table[first : first + len(centroids)] = centroids
-        codes = nearest(centroids, weight) + first
+        codes = nearest(centroids, weight).astype(np.int64) + first
         codes = np.where(is_kept, codes, 0) if format.sparse else codes
         return Encoded(_signed(codes, count), shared=(table,))
 
@@ -50,6 +50,14 @@ class Codebook:
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
         """Four a centroid."""
         return 4 << format.bits
+
+    def is_int8(self, format: WeightFormat) -> bool:
+        """No."""
+        return False
+
+    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
+        """Never called."""
+        raise NotImplementedError
 
 
 def k_means(ordered: np.ndarray, count: int) -> np.ndarray:

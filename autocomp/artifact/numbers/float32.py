@@ -36,5 +36,13 @@ class Float32:
         """None."""
         return 0
 
+    def is_int8(self, format: WeightFormat) -> bool:
+        """No."""
+        return False
+
+    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
+        """Never called."""
+        raise NotImplementedError
+
 
 numbers = Float32()

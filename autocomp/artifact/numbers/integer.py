@@ -50,6 +50,14 @@ class Integer:
             return 2
         return 2 * shape[0] * -(-shape[1] // (format.group or shape[1]))
 
+    def is_int8(self, format: WeightFormat) -> bool:
+        """Unless groups have scales of their own."""
+        return not format.group
+
+    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
+        """The codes as they are."""
+        return codes
+
 
 def _quantize_groups(weight: np.ndarray, bits: int, group: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes `[rows, width]` and scales `[rows, groups]`; the last group of a row may be shorter."""
