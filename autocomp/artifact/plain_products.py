@@ -17,6 +17,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from autocomp.artifact.operators import branches
+from autocomp.artifact.packing._native import narrow_tensor
 
 SMALLEST_PACKED = 1024
 """Integers from which a constant of 4-bit values is worth storing as such."""
@@ -129,7 +130,7 @@ def _plain(
 def _integers(name: str, codes: np.ndarray) -> TensorProto:
     """INT4 where that holds them, else INT8."""
     if codes.size >= SMALLEST_PACKED and codes.min() >= -8 and codes.max() <= 7:
-        return helper.make_tensor(name, TensorProto.INT4, codes.shape, codes.flatten())
+        return narrow_tensor(codes, 4, TensorProto.INT4, name)
     return numpy_helper.from_array(np.ascontiguousarray(codes), name)
 
 

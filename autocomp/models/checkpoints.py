@@ -33,12 +33,12 @@ def family_of(shape: EncoderShape) -> str | None:
     """The `model_type` whose `…ForSequenceClassification` computes what an encoder of this shape computes.
 
     A shape is regular if a family's importer, given the configuration that the family writes for it, reads this very
-    shape again. Exit heads do not count: the model without them is what is written.
+    shape again. Exit heads do not count: the model without them is what is written. Nor do ranks: such weights are
+    written multiplied out.
     """
-    for name in importers:
-        if importers[name].config is not None and _as_read(name, shape) == shape.with_(exits=()):
-            return name
-    return None
+    plain = shape.with_(exits=(), ranks=())
+    known = (name for name in importers if importers[name].config is not None)
+    return next((name for name in known if _as_read(name, plain) == plain), None)
 
 
 def irregularity(shape: EncoderShape) -> str | None:
@@ -92,7 +92,7 @@ def _reasons(shape: EncoderShape) -> Iterator[str]:
     bert = _as_read("bert", shape) or shape
     for field in fields(shape):
         ours, theirs = getattr(shape, field.name), getattr(bert, field.name)
-        if ours != theirs and field.name != "exits":
+        if ours != theirs and field.name not in ("exits", "ranks"):
             yield f"{field.name} is {ours}; with the other sizes it would have to be {theirs}"
     yield "no family has all of its sizes at once"
 

@@ -30,6 +30,7 @@ REGULAR = {
     "bert with other norms": TINY.with_(norm_epsilon=1e-5, activation="gelu_tanh"),
     "bert, exits are left out": TINY.with_(exits=(1, 2)),
     "bert, wide heads": TINY.with_(blocks=(BlockShape(2, 16, 40),) * 2, order=(0, 1), head=HeadShape(5, 32)),
+    "bert, low ranks are multiplied out": TINY.with_(ranks=(("blocks.1.feed_forward.input.weight", 4),)),
     "albert": TINY.with_(embedding_size=16),
     "albert, one block for all": TINY.with_(embedding_size=16, blocks=(BLOCK,), order=(0, 0, 0)),
     "albert, two groups": TINY.with_(embedding_size=16, blocks=(BLOCK,) * 2, order=(0, 0, 1, 1)),
@@ -154,6 +155,8 @@ IRREGULAR = {
     "dense layer has size 16": TINY.with_(head=HeadShape(2, 16)),
     "order is": TINY.with_(order=(0, 1, 1)),
     "head is": TINY.with_(head=HeadShape(2, 32, "relu")),
+    "tokens is": TINY.with_(tokens=(0.5, 0.5, 0.5)),
+    "local_layers is 1": TINY.with_(local_layers=1),
     "token_types is 1": TINY.with_(token_types=1),
     "embedding_size is 16": TINY.with_(embedding_size=16, head=HeadShape(2, 32, "relu")),
 }

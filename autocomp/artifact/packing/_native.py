@@ -15,8 +15,12 @@ def narrow_bytes(count: int, bits: int) -> int:
 
 def write_narrow(graph: Graph, name: str, codes: np.ndarray, bits: int, data_type: int) -> str:
     """An INT4 or UINT4 initializer and a Cast to INT8."""
-    tensor = TensorProto(data_type=data_type, dims=codes.shape, raw_data=_pack(codes.reshape(-1), bits))
-    return graph.op("Cast", graph.tensor(tensor, name), to=TensorProto.INT8)
+    return graph.op("Cast", graph.tensor(narrow_tensor(codes, bits, data_type), name), to=TensorProto.INT8)
+
+
+def narrow_tensor(codes: np.ndarray, bits: int, data_type: int, name: str = "") -> TensorProto:
+    """An initializer of codes narrower than a byte."""
+    return TensorProto(name=name, data_type=data_type, dims=codes.shape, raw_data=_pack(codes.reshape(-1), bits))
 
 
 def _pack(codes: np.ndarray, bits: int) -> bytes:
