@@ -137,7 +137,7 @@ def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any])
     return Run(out)
 
 
-def load(folder: Paths, threads: int = 1) -> Predictor | Any:
+def load(folder: Paths, threads: int = 1, optimized: Paths | bool = True) -> Predictor | Any:
     """What a folder holds, ready to use.
 
     An exported artifact gives a Predictor, which needs only onnxruntime, tokenizers and numpy. Weights to train
@@ -146,6 +146,7 @@ def load(folder: Paths, threads: int = 1) -> Predictor | Any:
 
     Args:
         threads: of an artifact's engine; a student's are torch's own.
+        optimized: whether an artifact's form from `autocomp optimize` is taken where it fits, or the folder of one.
 
     Raises:
         ArtifactError: neither, or a damaged artifact.
@@ -157,7 +158,7 @@ def load(folder: Paths, threads: int = 1) -> Predictor | Any:
         return load_student(Path(folder))
     from autocomp.artifact.loader import load as load_artifact
 
-    return load_artifact(Path(folder), threads)
+    return load_artifact(Path(folder), threads, optimized=optimized if isinstance(optimized, bool) else Path(optimized))
 
 
 def open_run(path: Paths) -> Run:

@@ -12,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from autocomp.artifact.checks import check_signature, open_tokenizer
 from autocomp.artifact.files import MODEL, TOKENIZER, model_files, read_manifest
+from autocomp.artifact.optimized import FOLDER, fits
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError
@@ -131,7 +132,11 @@ class Predictor:
 
 
 def load(
-    folder: str | Path, threads: int = 1, exit_threshold: float | None = None, runtime: str | None = None
+    folder: str | Path,
+    threads: int = 1,
+    exit_threshold: float | None = None,
+    runtime: str | None = None,
+    optimized: str | Path | bool = True,
 ) -> Predictor:
     """Verify an artifact's files and make it ready to predict.
 
@@ -139,6 +144,8 @@ def load(
         threads: CPU threads.
         exit_threshold: leave at an exit from this probability on, instead of the file's own threshold; over 1 never.
         runtime: a name of `autocomp.artifact.runtimes`; None is the one that the files are written for.
+        optimized: True takes the form that `write_optimized` left in the artifact if it was made of these files, on
+            this machine, with this ONNX Runtime; else the artifact's own. A folder: such a form there. False: never.
 
     Raises:
         ArtifactError: not an artifact, or damaged.
@@ -147,15 +154,19 @@ def load(
     """
     manifest, folder = read_manifest(folder), Path(folder)
     tokenizer = open_tokenizer(folder / TOKENIZER, manifest)
-    session = _open(folder, threads, runtime)
+    session = _open(folder, threads, runtime, manifest if optimized else None, optimized)
     check_signature(session, manifest, folder / model_files(folder)[0])
     return Predictor(session, tokenizer, manifest, exit_threshold)
 
 
-def _open(folder: Path, threads: int, runtime: str | None) -> Session:
+def _open(
+    folder: Path, threads: int, runtime: str | None, manifest: dict[str, Any] | None, optimized: str | Path | bool
+) -> Session:
     files = model_files(folder)
     if MODEL in files and runtime is None:
-        session: Session = open_session(folder / MODEL, threads)
+        made = Path(folder / FOLDER if optimized is True else optimized or "")
+        is_usable = manifest is not None and fits(made, manifest)
+        session: Session = open_session((made if is_usable else folder) / MODEL, threads, is_optimized=is_usable)
         return session
     own = [name for name in runtimes if files == runtimes[name].files]
     name = runtime or own[0]

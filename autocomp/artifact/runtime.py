@@ -14,6 +14,7 @@ def open_session(
     threads: int = 1,
     optimized_to: str | Path | None = None,
     *,
+    weights_to: str | None = None,
     profile_to: str | Path | None = None,
     is_optimized: bool = False,
 ) -> onnxruntime.InferenceSession:
@@ -23,6 +24,7 @@ def open_session(
         model: the file's bytes or its path.
         threads: threads inside one operator; operators run one after another.
         optimized_to: where to save the graph after optimisation, for inspection.
+        weights_to: name of a file beside it for its tensors, which the runtime then maps instead of reading.
         profile_to: prefix of a file of times, written by `session.end_profiling()`.
         is_optimized: the model is such a saved graph; it runs as it is.
 
@@ -34,6 +36,9 @@ def open_session(
     options.log_severity_level = 3
     if optimized_to is not None:
         options.optimized_model_filepath = str(optimized_to)
+    if weights_to is not None:
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights_to)
+        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
     if profile_to is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile_to)
     if is_optimized:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autocomp.artifact.machine import processor
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
 from autocomp.measures import measures
@@ -172,17 +173,7 @@ def new_run(out: Path) -> Path:
 
 def machine_facts() -> dict[str, Any]:
     """Cores, processor and instruction sets that decide speed."""
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm")
-    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
-    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    fields = {key.strip(): value.strip() for key, value in lines.items()}
-    flags = fields.get("flags", fields.get("Features", "")).split()
-    return {
-        "cpu": fields.get("model name", platform.processor() or platform.machine()),
-        "cores": len(os.sched_getaffinity(0)),
-        "instruction_sets": [f for f in wanted if f in flags],
-        "system": platform.platform(),
-    }
+    return {**processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.platform()}
 
 
 def versions() -> dict[str, str]:
