@@ -47,6 +47,11 @@ def defaults(model: bytes) -> dict[str, np.ndarray]:
     return {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.name in given}
 
 
+def has_branches(model: bytes) -> bool:
+    """Whether a model decides while it runs what it computes (exits)."""
+    return any(branches(node) for node in onnx.load_from_string(model).graph.node)
+
+
 def _opsets(model: bytes) -> Iterator[onnx.OperatorSetIdProto]:
     return (o for o in onnx.load_from_string(model).opset_import if o.domain in ("", "ai.onnx"))
 
