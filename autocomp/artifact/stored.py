@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,7 @@ def stored_weights(model: onnx.ModelProto) -> list[StoredWeight]:
         if match:
             parts[match["name"]][match["part"] or ""] = tensor
     sizes, tables = _unpacked_sizes(model), _tables(model)
-    return [_stored(name, found, sizes.get(name, 0), tables.get(name, 0)) for name, found in parts.items()]
+    return [_stored(name, found, sizes.get(name, 0), tables.get(name, [])) for name, found in parts.items()]
 
 
 def tensor_bytes(tensor: TensorProto) -> int:
@@ -91,13 +91,20 @@ def _unpacked_sizes(model: onnx.ModelProto) -> dict[str, int]:
     return dict(found)
 
 
-def _tables(model: onnx.ModelProto) -> dict[str, int]:
-    """How many tables beside its scales a weight is decoded with: equal ones are stored under another weight's name."""
-    found = defaultdict[str, int](int)
-    for sources in constants(model.graph).values():
-        shared = {m["part"] for s in sources if (m := _NAME.match(s)) and (m["part"] or "").startswith("shared")}
-        found[_only_weight(sources)] = max(found[_only_weight(sources)], len(shared))
-    return dict(found)
+def _tables(model: onnx.ModelProto) -> dict[str, list[TensorProto]]:
+    """The tables beside its scales that each weight is decoded with: equal ones are stored once, under one's name.
+
+    Matrices are decoded at load, looked-up rows of an embedding when the model runs.
+    """
+    tensors = {tensor.name: tensor for tensor in _tensors(model.graph)}
+    known: dict[str, frozenset[str]] = constants(model.graph)
+    for node, _ in walk(model.graph):
+        if node.op_type in ("Gather", "Cast", "Mul") and node.output[0] not in known:
+            known[node.output[0]] = frozenset().union(*(known.get(name, frozenset()) for name in node.input))
+    found: dict[str, set[str]] = defaultdict(set)
+    for sources in known.values():
+        found[_only_weight(sources)] |= {s for s in sources if ".shared" in s}
+    return {name: [tensors[table] for table in sorted(tables)] for name, tables in found.items()}
 
 
 def _only_weight(sources: Iterable[str]) -> str:
@@ -107,7 +114,7 @@ def _only_weight(sources: Iterable[str]) -> str:
     return names.pop() if len(names) == 1 else ""
 
 
-def _stored(name: str, parts: Mapping[str, TensorProto], unpacked: int, tables: int) -> StoredWeight:
+def _stored(name: str, parts: Mapping[str, TensorProto], unpacked: int, tables: Sequence[TensorProto]) -> StoredWeight:
     codes = {part: tensor for part, tensor in parts.items() if not _BESIDE.match(part)}
     size = max([unpacked, *(math.prod(t.dims) for t in codes.values())])
     nbytes = sum(tensor_bytes(t) for t in parts.values())
@@ -120,15 +127,18 @@ def _stored(name: str, parts: Mapping[str, TensorProto], unpacked: int, tables: 
     width = int(8 * sum(bits) / max(values, 1))  # each part is rounded up to a byte
     # Non-zero codes of two bits are -1 or 1, and stored in one.
     width = 2 if "mask" in codes and width <= 1 else min(width, 32)
-    return StoredWeight(name, size, values, _system(parts, tables, width), width, nbytes)
+    return StoredWeight(name, size, values, _system(tables, width), width, nbytes)
 
 
-def _system(parts: Mapping[str, TensorProto], tables: int, bits: int) -> str:
+def _system(tables: Sequence[TensorProto], bits: int) -> str:
+    """As the modules of `numbers/` write them: int8 levels, numbers and a power of two, centroids, or one scale."""
     if bits > 8:
         return "float32"
-    if "shared1" in parts or tables > 1:
+    if any(table.data_type == TensorProto.INT8 for table in tables):
+        return "levels"
+    if len(tables) > 1:
         return "adaptivfloat"
-    return "codebook" if "shared0" in parts and math.prod(parts["shared0"].dims) > 1 else "integer"
+    return "codebook" if any(math.prod(table.dims) > 1 for table in tables) else "integer"
 
 
 def _bits(tensor: TensorProto) -> int:

@@ -13,6 +13,7 @@ from autocomp.testing.models import tiny_shape
 SHAPE = tiny_shape(layers=1, exits=(0,))
 FORMATS = [WeightFormat(bits, sparse) for bits in (2, 3, 4, 7, 8) for sparse in (False, True)]
 FORMATS += [WeightFormat(3, group=16, outliers=0.01), WeightFormat(8, group=0), WeightFormat(4, numbers="adaptivfloat")]
+FORMATS += [WeightFormat(2, numbers="levels"), WeightFormat(4, True, numbers="levels")]
 FORMATS += [WeightFormat(3, numbers="codebook"), WeightFormat(5, True, numbers="codebook")]
 FORMATS += [WeightFormat(16, numbers="float16"), WeightFormat(16, numbers="bfloat16"), WeightFormat(32)]
 
@@ -33,7 +34,7 @@ def test_every_format_is_read_back(kit, format):
     assert {found[n].values for n in matrices} == {nonzeros[n] if format.sparse else weights[n].size for n in matrices}
     expected = [stored_bytes(weights[n].shape, format, nonzeros[n] if format.sparse else None) for n in matrices]
     # Equal tables and powers of two are stored once.
-    room = 200 if format.numbers == "adaptivfloat" else 0
+    room = 200 if format.numbers in ("adaptivfloat", "levels") else 0
     assert abs(sum(found[n].nbytes for n in matrices) - sum(expected)) <= room
 
 

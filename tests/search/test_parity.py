@@ -77,6 +77,7 @@ FORMATS = [
     {"bits": 8, "group": 0},
     {"bits": 3, "group": 8, "outliers": 0.01},
     {"bits": 3, "numbers": "codebook"},
+    {"bits": 2, "numbers": "levels"},
     {"bits": 4, "numbers": "adaptivfloat"},
     {"bits": 16, "numbers": "bfloat16"},
     {"bits": 4, "weight_only": True},
