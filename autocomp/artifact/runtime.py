@@ -45,6 +45,7 @@ def open_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, bytes) else str(model)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        # Its fallback is to print an apology to stdout and to try the same again.
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # the runtime's exceptions have no common public base
         raise ArtifactError(f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}") from error

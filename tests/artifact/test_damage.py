@@ -321,7 +321,7 @@ def test_forged_checksums_over_damaged_bytes_crash_no_process(artifact, tmp_path
         capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    answers = [line for line in done.stdout.splitlines() if line in ("ran", "refused")]
+    answers = done.stdout.splitlines()
     assert len(answers) == len(list((tmp_path / "many").iterdir())) > 0.8 * count and set(answers) == {"ran", "refused"}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import autocomp as autocomp_package
+from autocomp.api import Run
 from autocomp.artifact.loader import load
 from autocomp.models.loading import load_teacher
 from autocomp.record import read_events, read_records
@@ -189,10 +190,10 @@ def test_checkpoints_answer_as_the_files_do(finished, tmp_path, autocomp):
 def test_a_checkpoint_is_refused_where_no_weights_are(finished, tmp_path, autocomp):
     said = autocomp("export", finished.run, "--pick", "plain_int8", "--as", "checkpoint", "--out", tmp_path / "x")
     assert said.status == 2 and "no trainable weights of plain_int8" in said.err
-    (tmp_path / "there").mkdir()
+    assert Run(finished.run).export("best", tmp_path / "there", form="checkpoint") == tmp_path / "there"
     said = autocomp("export", finished.run, "--as", "checkpoint", "--out", tmp_path / "there")
     assert said.status == 2 and "not overwritten" in said.err
-    assert [p.name for p in tmp_path.iterdir()] == ["there"]
+    assert [p.name for p in tmp_path.iterdir()] == ["there"] and (tmp_path / "there" / "README.md").is_file()
 
 
 def test_resume_of_a_finished_run_only_shows_it(finished, autocomp):
