@@ -163,7 +163,7 @@ def _open(
     folder: Path, threads: int, runtime: str | None, manifest: dict[str, Any] | None, optimized: str | Path | bool
 ) -> Session:
     files = model_files(folder)
-    if MODEL in files and runtime is None:
+    if MODEL in files and runtime in (None, "onnxruntime"):
         made = Path(folder / FOLDER if optimized is True else optimized or "")
         is_usable = manifest is not None and fits(made, manifest)
         session: Session = open_session((made if is_usable else folder) / MODEL, threads, is_optimized=is_usable)

@@ -74,7 +74,7 @@ def fits(made: Path, artifact: Mapping[str, Any]) -> bool:
         facts = json.loads((made / MANIFEST).read_bytes())
         expected = {"original": artifact["files"][MODEL]["sha256"], **_here(), "files": _digests(made)}
         return bool(facts == {**expected, "checksum": _checksum(expected)})
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

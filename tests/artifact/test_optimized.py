@@ -125,6 +125,7 @@ def change(edit):
         lambda made: (made / WEIGHTS).unlink(),
         lambda made: (made / "manifest.json").write_text("{"),
         lambda made: (made / "manifest.json").write_text("[]"),
+        lambda made: (made / "manifest.json").write_text("[" * 100_000),
         change(another_machine),
         change(another_runtime),
     ],
