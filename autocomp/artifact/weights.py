@@ -75,7 +75,7 @@ class WeightStore:
     def int8_linear(self, graph: Graph, name: str) -> Int8:
         """A linear weight as int8 codes and scales."""
         if name in self.weights and gives_int8(self._format(name)):
-            codes = graph.once(("int8", name), lambda g: self._write_int8(g, name))
+            codes = graph.once(("int8", name), lambda g: self._pack(g, name, self._coded(name).codes.T))
             scales = graph.once(("scales", name), lambda g: self._write_scales(g, name))
         else:
             whole = graph.once(("values", name), lambda g: self._write_values(g, name))
@@ -133,17 +133,10 @@ class WeightStore:
         return graph.op("Reshape", scattered, graph.constant(np.array(self.array(name).shape)))
 
     def _write_parameters(self, graph: Graph, name: str) -> tuple[list[str], list[str]]:
-        """Scales and tables in FP32 (levels in int8): those of each row, those of the whole matrix."""
-        per_row = [_write_float(graph, f"{name}.scales", p) for p in self._coded(name).per_row]
-        return per_row, self._write_shared(graph, name)
-
-    def _write_shared(self, graph: Graph, name: str) -> list[str]:
-        return [_write_float(graph, f"{name}.shared{i}", p) for i, p in enumerate(self._coded(name).shared)]
-
-    def _write_int8(self, graph: Graph, name: str) -> str:
-        codes = self._pack(graph, name, self._coded(name).codes.T)
-        shared = self._write_shared(graph, name)
-        return numbers_for(self._format(name)).write_int8(graph, codes, shared, self._format(name))
+        """Scales and tables in FP32: those of each row, those of the whole matrix."""
+        encoded = self._coded(name)
+        per_row = [_write_float(graph, f"{name}.scales", p) for p in encoded.per_row]
+        return per_row, [_write_float(graph, f"{name}.shared{i}", p) for i, p in enumerate(encoded.shared)]
 
     def _write_scales(self, graph: Graph, name: str) -> str:
         """The one scale a row, or for all, of int8 weights, flat."""
@@ -151,7 +144,8 @@ class WeightStore:
         return _write_float(graph, f"{name}.scales", (encoded.per_row or encoded.shared)[0].reshape(-1))
 
     def _pack(self, graph: Graph, name: str, codes: np.ndarray) -> str:
-        return packing_for(self._format(name)).write(graph, name, np.ascontiguousarray(codes), self._format(name))
+        format, levels = self._format(name), self._coded(name).levels
+        return packing_for(format).write(graph, name, np.ascontiguousarray(codes), format, levels)
 
     def _format(self, name: str) -> WeightFormat:
         return self.formats.get(name) or self.formats.get(factor_names(name)[0], FLOAT32)

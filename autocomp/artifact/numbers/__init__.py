@@ -38,12 +38,14 @@ class Encoded:
         per_row: arrays `[rows, ...]` of which a looked-up row needs its own.
         shared: arrays that every row needs.
         outliers: None without.
+        levels: int8 `[2^bits]`, what the codes become when they are unpacked; None if they stay as they are.
     """
 
     codes: np.ndarray
     per_row: tuple[np.ndarray, ...] = ()
     shared: tuple[np.ndarray, ...] = field(default=())
     outliers: Outliers | None = None
+    levels: np.ndarray | None = None
 
 
 class Numbers(Protocol):
@@ -61,7 +63,7 @@ class Numbers(Protocol):
     def write(
         self, graph: Graph, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
     ) -> str:
-        """Emit what `decode` does for codes `[..., width]`, any rows of the matrix; returns a FLOAT value.
+        """Emit what `decode` does for unpacked codes `[..., width]`, any rows of the matrix; returns a FLOAT value.
 
         `per_row` (of the same rows) and `shared` are FLOAT, even where FP16 is stored.
         """
@@ -70,13 +72,10 @@ class Numbers(Protocol):
         """Bytes of everything but the codes of one matrix (not of tables that a whole file shares)."""
 
     def is_int8(self, format: WeightFormat) -> bool:
-        """Whether `write_int8` gives the weights that run: int8 with one scale a row, or for all.
+        """Whether unpacked codes are the int8 weights that run, with one scale a row, or for all.
 
         That is the first of `per_row`, or of `shared`. If not, weights are decoded to FP32 and rounded to int8 at load.
         """
-
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """Emit int8 weights from codes of any shape; only called if `is_int8`."""
 
 
 number_systems: Registry[Numbers] = Registry("number system", "autocomp.artifact.numbers", "numbers")

@@ -52,10 +52,6 @@ class AdaptivFloat:
         """No."""
         return False
 
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """Never called."""
-        raise NotImplementedError
-
 
 def magnitudes(bits: int) -> np.ndarray:
     """Ascending numbers that are not negative, float32 `[2^(bits-1)]`, at exponent bias 0; the first is 0."""

@@ -42,9 +42,5 @@ class BFloat16:
         """No."""
         return False
 
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """Never called."""
-        raise NotImplementedError
-
 
 numbers = BFloat16()

@@ -55,10 +55,6 @@ class Codebook:
         """No."""
         return False
 
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """Never called."""
-        raise NotImplementedError
-
 
 def k_means(ordered: np.ndarray, count: int) -> np.ndarray:
     """Ascending centroids, float32, at most `count`, of ascending values; of none, a single zero."""

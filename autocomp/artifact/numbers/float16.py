@@ -43,9 +43,5 @@ class Float16:
         """No."""
         return False
 
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """Never called."""
-        raise NotImplementedError
-
 
 numbers = Float16()

@@ -40,9 +40,5 @@ class Float32:
         """No."""
         return False
 
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """Never called."""
-        raise NotImplementedError
-
 
 numbers = Float32()

@@ -54,10 +54,6 @@ class Integer:
         """Unless groups have scales of their own."""
         return not format.group
 
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """The codes as they are."""
-        return codes
-
 
 def _quantize_groups(weight: np.ndarray, bits: int, group: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes `[rows, width]` and scales `[rows, groups]`; the last group of a row may be shorter."""

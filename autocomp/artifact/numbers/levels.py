@@ -2,8 +2,8 @@
 
 Weights lie densely near zero, so that uneven levels lose less than even ones: a third less squared error at 2 and 3
 bits. Levels and scales are fitted in turns, each by least squares given the other (Lloyd 1982; compare NormalFloat,
-Dettmers et al. 2023, arXiv:2305.14314, whose levels are fixed). A level is int8, so the codes become the int8 weights
-that run by one look-up.
+Dettmers et al. 2023, arXiv:2305.14314, whose levels are fixed). A level is int8, so codes are unpacked to the int8
+weights that run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnx import TensorProto
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.numbers import Encoded
-from autocomp.artifact.numbers._table import nearest, write_pick
+from autocomp.artifact.numbers._table import nearest
 from autocomp.artifact.quantize import scales_as_float16
 
 _ROUNDS = 10
@@ -28,8 +28,8 @@ class Levels:
     """A sparse matrix keeps code 0 for zero."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
-        """2 to 7."""
-        return range(2, 8)
+        """2 to 4; beyond, even levels are as good."""
+        return (2, 3, 4)
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
         """Fit levels and scales in turns, then round both to what is stored."""
@@ -45,31 +45,27 @@ class Levels:
         table[first : first + len(levels)] = levels
         codes = np.where(kept, nearest(levels, weight / scales[:, None].astype(np.float32)) + first, 0)
         signed = np.where(codes >= size // 2, codes.astype(np.int16) - size, codes).astype(np.int8)
-        return Encoded(signed, per_row=(scales[:, None],), shared=(table,))
+        return Encoded(signed, per_row=(scales[:, None],), levels=table)
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
         """Each code's level times the row's scale."""
-        values: np.ndarray = encoded.shared[0][encoded.codes] * encoded.per_row[0].astype(np.float32)
+        assert encoded.levels is not None
+        values: np.ndarray = encoded.levels[encoded.codes] * encoded.per_row[0].astype(np.float32)
         return values
 
     def write(
         self, graph: Graph, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
     ) -> str:
-        """One look-up, one product."""
-        picked = graph.op("Cast", write_pick(graph, shared[0], codes), to=TensorProto.FLOAT)
-        return graph.op("Mul", picked, per_row[0])
+        """Cast and Mul."""
+        return graph.op("Mul", graph.op("Cast", codes, to=TensorProto.FLOAT), per_row[0])
 
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """Two a row, one a level."""
-        return 2 * shape[0] + (1 << format.bits)
+        """Two a row; the few levels are part of the graph."""
+        return 2 * shape[0]
 
     def is_int8(self, format: WeightFormat) -> bool:
         """Yes."""
         return True
-
-    def write_int8(self, graph: Graph, codes: str, shared: Sequence[str], format: WeightFormat) -> str:
-        """One look-up."""
-        return write_pick(graph, shared[0], codes)
 
 
 def _fit(weight: np.ndarray, count: int, kept: np.ndarray) -> tuple[np.ndarray, np.float32]:

@@ -27,11 +27,14 @@ class Packing(Protocol):
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
         """Exact bytes of the tensors stored for one weight (not the few shared shapes and look-up tables)."""
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
         """Store codes and return the name of the unpacked tensor.
 
         Codes are int8 of any shape, or what `Encoded.codes` holds at 16 and 32 bits. Stored tensors are named `name`
-        or `name.<part>`.
+        or `name.<part>`. With `levels` int8 `[2^bits]` (2 to 4 bits), the tensor holds `levels[codes]`: bytes are
+        looked up when they are unpacked, so that this costs nothing more.
         """
 
 

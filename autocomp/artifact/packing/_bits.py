@@ -1,4 +1,4 @@
-"""Fields of one or two bits to values by look-up: a byte picks a row of eight or four values.
+"""Fields of one, two or four bits to values by look-up: a byte picks a row of eight, four or two values.
 
 A table of 256 rows and one Gather unpack bits many times faster than shifting and masking each, and the tables are
 themselves made at load from a few bytes.
@@ -23,13 +23,13 @@ def write_fields(graph: Graph, name: str, fields: np.ndarray, values: Sequence[i
     """Store flat fields, the lowest bits of a byte first, and return the int8 tensor `[bytes, fields a byte]`.
 
     Args:
-        fields: integers below `len(values)`, which is 2 (one bit) or 4 (two).
+        fields: integers below `len(values)`, which is 2 (one bit), 4 (two) or 16 (four).
         values: what each field stands for, int8.
 
     The last row is padded with field 0: `trim` cuts it off.
     """
-    width = len(values) // 2
-    table = graph.once(("field table", *values), lambda g: _table(g, width, values))
+    width = len(values).bit_length() - 1
+    table = graph.once(("field table", *map(int, values)), lambda g: _table(g, width, values))
     packed = graph.constant(_pack(fields, width), name)
     return graph.op("Gather", table, graph.op("Cast", packed, to=TensorProto.INT32))
 
@@ -41,6 +41,13 @@ def trim(graph: Graph, values: str, shape: tuple[int, ...], each: int = 8) -> st
         flat = graph.op("Reshape", values, graph.constant(np.array([-1])))
         values = graph.op("Slice", flat, graph.constant(np.array([0])), graph.constant(np.array([count])))
     return graph.op("Reshape", values, graph.constant(np.array(shape, np.int64)))
+
+
+def write_levels(graph: Graph, name: str, codes: np.ndarray, levels: np.ndarray) -> str:
+    """Two- or four-bit codes as the int8 levels `[2^bits]` they stand for (a negative code counts from the end)."""
+    width = len(levels).bit_length() - 1
+    fields = codes.astype(np.int8).reshape(-1) & np.int8(len(levels) - 1)
+    return trim(graph, write_fields(graph, name, fields, levels.tolist()), codes.shape, each=8 // width)
 
 
 def _pack(fields: np.ndarray, width: int) -> np.ndarray:

@@ -22,7 +22,9 @@ class BFloat16:
         """Two a value."""
         return 2 * int(np.prod(shape))
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
         """One BFLOAT16 initializer."""
         return graph.tensor(
             TensorProto(data_type=TensorProto.BFLOAT16, dims=codes.shape, raw_data=codes.tobytes()), name

@@ -21,7 +21,9 @@ class Float32:
         """Four a value."""
         return 4 * int(np.prod(shape))
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
         """One FLOAT initializer."""
         return graph.constant(codes.astype(np.float32, copy=False), name)
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.packing._bits import field_bytes, trim, write_fields
+from autocomp.artifact.packing._bits import field_bytes, write_levels
+
+_THEMSELVES = np.array([0, 1, -2, -1], np.int8)
 
 
 class Int2:
@@ -26,10 +28,11 @@ class Int2:
         """A quarter of a byte a code, rounded up."""
         return field_bytes(int(np.prod(shape)), 2)
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
         """A look-up of four codes at a time."""
-        fields = codes.astype(np.int8).reshape(-1) & 3
-        return trim(graph, write_fields(graph, name, fields, (0, 1, -2, -1)), codes.shape, each=4)
+        return write_levels(graph, name, codes, _THEMSELVES if levels is None else levels)
 
 
 packing = Int2()

@@ -9,6 +9,7 @@ from onnx import TensorProto
 
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
+from autocomp.artifact.packing._bits import write_levels
 from autocomp.artifact.packing._native import narrow_bytes, write_narrow
 
 
@@ -23,8 +24,12 @@ class Int4:
         """Half a byte a code, rounded up."""
         return narrow_bytes(int(np.prod(shape)), 4)
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
-        """One initializer, one Cast."""
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
+        """One initializer, one Cast; a look-up of two codes at a time if they stand for levels."""
+        if levels is not None:
+            return write_levels(graph, name, codes, levels)
         return write_narrow(graph, name, codes, 4, TensorProto.INT4)
 
 

@@ -21,7 +21,9 @@ class Int8:
         """One a code."""
         return int(np.prod(shape))
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
         """One INT8 initializer."""
         return graph.constant(codes.astype(np.int8, copy=False), name)
 

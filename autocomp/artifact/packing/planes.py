@@ -28,8 +28,12 @@ class Planes:
         count = int(np.prod(shape))
         return sum(narrow_bytes(count, 4) if w == 4 else field_bytes(count, w) for _, w in _parts(format.bits))
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
         """One initializer per part."""
+        if levels is not None:
+            return _write_eight_levels(graph, name, codes, levels)
         joined = ""
         for first, width in _parts(format.bits):
             part = _write_part(graph, f"{name}.{first}", codes, first, width, first + width == format.bits)
@@ -54,6 +58,18 @@ def _write_part(graph: Graph, name: str, codes: np.ndarray, first: int, width: i
     if is_highest:
         values[len(values) // 2 :] = [value - (1 << (first + width)) for value in values[len(values) // 2 :]]
     return trim(graph, write_fields(graph, name, fields.reshape(-1), values), codes.shape, each=8 // width)
+
+
+def _write_eight_levels(graph: Graph, name: str, codes: np.ndarray, levels: np.ndarray) -> str:
+    """Two digits pick a level of the upper half of codes and its difference to that of the lower; the third decides."""
+    flat = codes.astype(np.int8).reshape(-1)
+    low, high = levels[:4], levels[4:]
+    upper = write_fields(graph, f"{name}.0", flat & 3, low.tolist())
+    difference = write_fields(graph, f"{name}.0", flat & 3, (low ^ high).tolist())
+    decides = write_fields(graph, f"{name}.2", flat >> 2 & 1, (0, -1))
+    upper, difference = (trim(graph, part, codes.shape, each=4) for part in (upper, difference))
+    changed = graph.op("BitwiseAnd", difference, trim(graph, decides, codes.shape))
+    return graph.op("BitwiseXor", upper, changed)
 
 
 packing = Planes()

@@ -30,10 +30,12 @@ class Sparse:
         values = field_bytes(count) if _is_a_sign(format) else packed_bytes((count,), replace(format, sparse=False))
         return field_bytes(int(np.prod(shape))) + values
 
-    def write(self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat) -> str:
+    def write(
+        self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
         """Every element looks up its rank among the non-zeros in `[0, non-zeros]`; zeros look up the 0."""
         flat = codes.reshape(-1)
-        values = _write_values(graph, f"{name}.values", flat[flat != 0], format)
+        values = _write_values(graph, f"{name}.values", flat[flat != 0], format, levels)
         is_set = graph.op(
             "Cast",
             trim(graph, write_fields(graph, f"{name}.mask", flat != 0, (0, 1)), flat.shape),
@@ -49,14 +51,14 @@ def _is_a_sign(format: WeightFormat) -> bool:
     return format.bits == 2 and format.numbers == "integer"
 
 
-def _write_values(graph: Graph, name: str, values: np.ndarray, format: WeightFormat) -> str:
+def _write_values(graph: Graph, name: str, values: np.ndarray, format: WeightFormat, levels: np.ndarray | None) -> str:
     """The vector `[0, non-zeros]`; a tensor of zeros only stores one value that nothing looks up."""
     values = values if len(values) else np.ones(1, values.dtype)
     if _is_a_sign(format):
         unpacked = trim(graph, write_fields(graph, name, values > 0, (-1, 1)), values.shape)
     else:
         dense = replace(format, sparse=False)
-        unpacked = packing_for(dense).write(graph, name, values, dense)
+        unpacked = packing_for(dense).write(graph, name, values, dense, levels)
     zero = np.zeros(1, np.float32 if format.bits == 32 else np.int8)
     return graph.op("Concat", graph.constant(zero), unpacked, axis=0)
 
