@@ -15,6 +15,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 import onnx
 
 from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.format import WeightFormat, usual_format
 from autocomp.artifact.numbers import encode, stored_bytes
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
@@ -45,27 +46,24 @@ def bert(layers: int, hidden: int, heads: int) -> EncoderShape:
 
 SHAPES = {"minilm": bert(6, 384, 12), "bert_base": bert(12, 768, 12)}
 OURS = {
-    "8 bits": WeightFormat(8),
-    "4 bits": WeightFormat(4),
-    "3 bits": WeightFormat(3),
-    "2 bits": WeightFormat(2),
+    **{f"{bits} bits": usual_format(bits) for bits in (8, 4, 3, 2)},
     "8 bits, 80 % sparse": WeightFormat(8, sparse=True),
     "8 bits, 90 % sparse": WeightFormat(8, sparse=True),
     "3-bit codebook": WeightFormat(3, numbers="codebook", outliers=0.001),
-    "4 bits, groups of 64": WeightFormat(4, group=64),
+    "3 bits, groups of 64": WeightFormat(3, group=64),
 }
 SPARSITY = {"8 bits, 80 % sparse": 0.8, "8 bits, 90 % sparse": 0.9}
 
 
 def random_weights(shape: EncoderShape) -> Weights:
-    """Weights by name, as BERT is initialised; classifier and exits larger, so that confidences differ."""
+    """Weights by name; no two vectors are equal, for equal constants would be stored once."""
     import torch
 
-    from autocomp.models.encoder import plain_weights, random_encoder
+    from autocomp.models.encoder import plain_weights
+    from autocomp.testing.models import scattered_encoder
 
-    encoder = random_encoder(shape, torch.Generator().manual_seed(0))
-    weights = {name: value.numpy() for name, value in plain_weights(encoder).items()}
-    return {n: w * 20 if n.startswith(("exits", "head.classifier")) else w for n, w in weights.items()}
+    encoder = scattered_encoder(shape, torch.Generator().manual_seed(0))
+    return {name: value.numpy() * (0.1 if value.ndim == 2 else 1) for name, value in plain_weights(encoder).items()}
 
 
 def sparse(weights: Weights, fraction: float) -> Weights:
@@ -80,8 +78,8 @@ def _is_stored(name: str, weight: np.ndarray) -> bool:
 
 
 def formats(weights: Weights, format: WeightFormat) -> dict[str, WeightFormat]:
-    """Embeddings keep integers with a scale a row where linears have a codebook."""
-    table = format if format.numbers == "integer" else WeightFormat(format.bits)
+    """Linears in the format, embeddings as they usually are at its bits."""
+    table = replace(usual_format(format.bits, embedding=True), sparse=format.sparse)
     return {n: table if "embeddings" in n else format for n, w in weights.items() if _is_stored(n, w)}
 
 

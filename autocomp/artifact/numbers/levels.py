@@ -60,8 +60,8 @@ class Levels:
         return graph.op("Mul", graph.op("Cast", codes, to=TensorProto.FLOAT), per_row[0])
 
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """Two a row; the few levels are part of the graph."""
-        return 2 * shape[0]
+        """Two a row, one a level."""
+        return 2 * shape[0] + (1 << format.bits)
 
     def is_int8(self, format: WeightFormat) -> bool:
         """Yes."""

@@ -19,17 +19,20 @@ def field_bytes(count: int, width: int = 1) -> int:
     return -(-count * width // 8)
 
 
-def write_fields(graph: Graph, name: str, fields: np.ndarray, values: Sequence[int]) -> str:
+def write_fields(
+    graph: Graph, name: str, fields: np.ndarray, values: Sequence[int], table_name: str | None = None
+) -> str:
     """Store flat fields, the lowest bits of a byte first, and return the int8 tensor `[bytes, fields a byte]`.
 
     Args:
         fields: integers below `len(values)`, which is 2 (one bit), 4 (two) or 16 (four).
         values: what each field stands for, int8.
+        table_name: of the stored values, where they belong to this tensor alone.
 
     The last row is padded with field 0: `trim` cuts it off.
     """
     width = len(values).bit_length() - 1
-    table = graph.once(("field table", *map(int, values)), lambda g: _table(g, width, values))
+    table = graph.once(("field table", *map(int, values)), lambda g: _table(g, width, values, table_name))
     packed = graph.constant(_pack(fields, width), name)
     return graph.op("Gather", table, graph.op("Cast", packed, to=TensorProto.INT32))
 
@@ -47,7 +50,13 @@ def write_levels(graph: Graph, name: str, codes: np.ndarray, levels: np.ndarray)
     """Two- or four-bit codes as the int8 levels `[2^bits]` they stand for (a negative code counts from the end)."""
     width = len(levels).bit_length() - 1
     fields = codes.astype(np.int8).reshape(-1) & np.int8(len(levels) - 1)
-    return trim(graph, write_fields(graph, name, fields, levels.tolist()), codes.shape, each=8 // width)
+    found = write_fields(graph, name, fields, levels.tolist(), levels_name(name))
+    return trim(graph, found, codes.shape, each=8 // width)
+
+
+def levels_name(name: str, number: int = 0) -> str:
+    """Under which the levels of a weight are stored, be it sparse or not."""
+    return f"{name.removesuffix('.values')}.shared{number}"
 
 
 def _pack(fields: np.ndarray, width: int) -> np.ndarray:
@@ -55,9 +64,9 @@ def _pack(fields: np.ndarray, width: int) -> np.ndarray:
     return np.packbits(bits, bitorder="little")
 
 
-def _table(graph: Graph, width: int, values: Sequence[int]) -> str:
+def _table(graph: Graph, width: int, values: Sequence[int], name: str | None) -> str:
     fields = graph.once(("fields of a byte", width), lambda g: _fields_of_a_byte(g, width))
-    return graph.op("Gather", graph.constant(np.array(values, np.int8)), fields)
+    return graph.op("Gather", graph.constant(np.array(values, np.int8), name), fields)
 
 
 def _fields_of_a_byte(graph: Graph, width: int) -> str:

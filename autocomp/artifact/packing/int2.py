@@ -12,9 +12,7 @@ import numpy as np
 
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.packing._bits import field_bytes, write_levels
-
-_THEMSELVES = np.array([0, 1, -2, -1], np.int8)
+from autocomp.artifact.packing._bits import field_bytes, trim, write_fields, write_levels
 
 
 class Int2:
@@ -32,7 +30,10 @@ class Int2:
         self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
     ) -> str:
         """A look-up of four codes at a time."""
-        return write_levels(graph, name, codes, _THEMSELVES if levels is None else levels)
+        if levels is not None:
+            return write_levels(graph, name, codes, levels)
+        fields = codes.astype(np.int8).reshape(-1) & 3
+        return trim(graph, write_fields(graph, name, fields, (0, 1, -2, -1)), codes.shape, each=4)
 
 
 packing = Int2()

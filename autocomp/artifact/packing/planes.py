@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.packing._bits import field_bytes, trim, write_fields
+from autocomp.artifact.packing._bits import field_bytes, levels_name, trim, write_fields
 from autocomp.artifact.packing._native import narrow_bytes, write_narrow
 
 
@@ -64,8 +64,8 @@ def _write_eight_levels(graph: Graph, name: str, codes: np.ndarray, levels: np.n
     """Two digits pick a level of the upper half of codes and its difference to that of the lower; the third decides."""
     flat = codes.astype(np.int8).reshape(-1)
     low, high = levels[:4], levels[4:]
-    upper = write_fields(graph, f"{name}.0", flat & 3, low.tolist())
-    difference = write_fields(graph, f"{name}.0", flat & 3, (low ^ high).tolist())
+    upper = write_fields(graph, f"{name}.0", flat & 3, low.tolist(), levels_name(name))
+    difference = write_fields(graph, f"{name}.0", flat & 3, (low ^ high).tolist(), levels_name(name, 1))
     decides = write_fields(graph, f"{name}.2", flat >> 2 & 1, (0, -1))
     upper, difference = (trim(graph, part, codes.shape, each=4) for part in (upper, difference))
     changed = graph.op("BitwiseAnd", difference, trim(graph, decides, codes.shape))
