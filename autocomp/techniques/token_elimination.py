@@ -1,7 +1,9 @@
-"""Leave tokens behind on the way up: those that receive the least attention, a fraction of them in every layer.
+"""Leave tokens behind on the way up: those that receive the least attention, in every second layer from the second on.
 
-PoWER-BERT (Goyal et al. 2020, arXiv:2001.08950). There the schedule is learned; here it is geometric, from one knob,
-and recovery trains with it.
+PoWER-BERT (Goyal et al. 2020, arXiv:2001.08950). There the schedule is learned; here it comes from one knob, and
+recovery trains with it. The first layer's attention chooses badly, and each choice costs some small operators: MiniLM
+fine-tuned on SST-2, 34 % of the tokens to the last of 6 layers, scores 88.3 % on the validation split before recovery
+(89.3 % with all tokens), but 82.3 % if every layer but the last chooses, which is no faster.
 """
 
 from __future__ import annotations
@@ -28,10 +30,13 @@ class TokenEliminationOptions(Options):
 
 
 def schedule(kept: float, depth: int) -> tuple[float, ...]:
-    """The same fraction in each layer but the last (of which only one token is computed), `kept` of all in the end."""
-    if depth == 1:
-        return (1.0,)
-    return (*(max(0.001, round(kept ** (1 / (depth - 1)), 3)),) * (depth - 1), 1.0)
+    """Equal steps after every second attention from the second on, `kept` of all tokens in the end.
+
+    Never in the last layer, of which only one token is computed; of two layers, in the first.
+    """
+    steps = range(1, depth - 1, 2) or range(depth - 1)
+    fraction = max(0.001, round(kept ** (1 / max(len(steps), 1)), 3))
+    return tuple(fraction if layer in steps else 1.0 for layer in range(depth))
 
 
 class TokenElimination(Technique[TokenEliminationOptions]):

@@ -63,8 +63,10 @@ def test_sparsity_leaves_weights_of_low_rank_alone(student):
     assert not {name for name, _ in small.encoder.shape.ranks} & set(sparse.formats)
 
 
-def test_the_schedule_falls_smoothly():
-    assert schedule(0.25, 3) == (0.5, 0.5, 1.0)
+def test_the_schedule_falls_in_equal_steps_and_spares_the_first_layer():
+    assert schedule(0.25, 3) == (1.0, 0.25, 1.0)
+    assert schedule(0.25, 6) == (1.0, 0.5, 1.0, 0.5, 1.0, 1.0)
+    assert schedule(0.25, 2) == (0.25, 1.0)
     for kept, depth in ((0.1, 12), (0.5, 6), (0.9, 2)):
         fractions = schedule(kept, depth)
         assert len(fractions) == depth and np.prod(fractions) == pytest.approx(kept, rel=0.02)
@@ -73,9 +75,9 @@ def test_the_schedule_falls_smoothly():
 
 def test_tokens_are_left_behind(student):
     small = prepared("token_elimination", student, kept=0.25)
-    assert small.encoder.shape.tokens == (0.5, 0.5, 1.0)
+    assert small.encoder.shape.tokens == (1.0, 0.25, 1.0)
     ids = torch.arange(5, 21)[None]
-    assert [h.shape[1] for h in small.encoder(ids, torch.ones_like(ids)).hidden] == [16, 8, 4, 4]
+    assert [h.shape[1] for h in small.encoder(ids, torch.ones_like(ids)).hidden] == [16, 16, 4, 4]
     words = techniques["token_elimination"].describe(settled("token_elimination", student, kept=0.25), None)
     assert words == "25 % of tokens to the last layer"
     with pytest.raises(InfeasiblePlan, match="3 layers"):
