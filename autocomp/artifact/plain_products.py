@@ -26,8 +26,8 @@ SMALLEST_PACKED = 1024
 def plain_products(model: bytes) -> onnx.ModelProto:
     """The same model in standard operators, each int8 product as a MatMul with a dequantized weight.
 
-    Activations are no longer rounded, so logits differ a little. Integers of 4 bits or less are stored as INT4. Inputs
-    that have a default lose it: it is an initializer no longer.
+    Activations are no longer rounded, so logits differ a little. Integers of 4 bits or less are stored as INT4, uneven
+    levels as INT8. Inputs that have a default lose it: it is an initializer no longer.
     """
     folded = _folded(model)
     given = {value.name for value in folded.graph.input}

@@ -14,6 +14,7 @@ GONE = {"DynamicQuantizeLinear", "MatMulInteger", "BitShift", "BitwiseAnd", "Cum
 FORMATS = {
     "int8": WeightFormat(8), "int4": WeightFormat(4), "int3": WeightFormat(3), "int2": WeightFormat(2),
     "sparse": WeightFormat(5, sparse=True), "codebook": WeightFormat(4, numbers="codebook", outliers=0.01),
+    "levels": WeightFormat(3, numbers="levels"),
     "groups": WeightFormat(4, group=8), "matrix": WeightFormat(8, group=0),
 }  # fmt: skip
 
