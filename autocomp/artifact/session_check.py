@@ -15,7 +15,7 @@ Fault = tuple[int, str]
 """Where in the file, and what."""
 
 
-def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] | None = None) -> None:
+def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] | None = None) -> onnx.ModelProto:
     """Build the session and compare what it runs with what was meant.
 
     Every product with a stored weight runs in int8 or in FP32 as it should, on a constant; no operator is left whose
@@ -26,6 +26,9 @@ def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] 
         int8: whether a linear runs in int8, by parameter name (`head.dense.weight`), absent means FP32; None: as the
             file's own operators say.
 
+    Returns:
+        The graph as the session runs it.
+
     Raises:
         ExportMismatch: names the first layer or node that differs, in the order of the file.
     """
@@ -35,6 +38,7 @@ def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] 
     if faults:
         more = f" ({len(faults) - 1} more differ)" if len(faults) > 1 else ""
         raise ExportMismatch(f"{faults[0][1]}{more}")
+    return running
 
 
 def _wrong_products(model: onnx.ModelProto, found: list[Product], int8: Mapping[str, bool] | None) -> Iterator[Fault]:

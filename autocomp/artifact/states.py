@@ -16,20 +16,24 @@ NORM = "LayerNormalization"
 
 
 def norm_states(
-    model: onnx.ModelProto | str | Path, texts: Sequence[Mapping[str, np.ndarray]]
+    model: onnx.ModelProto | str | Path,
+    texts: Sequence[Mapping[str, np.ndarray]],
+    running: onnx.ModelProto | None = None,
 ) -> list[list[np.ndarray]]:
     """What every layer norm gives, in the order of the file, for each of some inputs; no exit is taken.
 
     Args:
         texts: inputs of the file, by name.
+        running: the file's optimized graph, if it is there already: its weights need no unpacking.
 
     Returns:
         Per text a float32 array `[batch, tokens, hidden]` per norm; the last layer's have one token only.
     """
-    flat = without_exits(model if isinstance(model, onnx.ModelProto) else onnx.load(model))
-    names = [node.output[0] for node in flat.graph.node if node.op_type == NORM]
+    file = without_exits(model if isinstance(model, onnx.ModelProto) else onnx.load(model))
+    names = [node.output[0] for node in file.graph.node if node.op_type == NORM]
+    flat = file if running is None else without_exits(running)
     flat.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    session = open_session(flat.SerializeToString())
+    session = open_session(flat.SerializeToString(), is_optimized=running is not None)
     return [list(session.run(names, dict(text))) for text in texts]
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CHECKED_TEXTS = 24
 FOLLOWED_TEXTS = 8
-"""Of these, texts on which every layer is compared."""
+"""Of these, texts on which every layer is compared. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
 LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
 
@@ -87,13 +87,13 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
     from autocomp.training.batches import encode
 
     try:
-        check_session(folder / MODEL, {name: format.runs_int8 for name, format in student.formats.items()})
+        running = check_session(folder / MODEL, {name: format.runs_int8 for name, format in student.formats.items()})
         examples = context.data.search[:CHECKED_TEXTS]
         predictor = load(folder, context.device.threads)
         inputs = predictor.batches(texts_of(examples))
         answers = [predictor.run(given) for given in inputs]
         data = encode(student, examples)
-        states = norm_states(folder / MODEL, inputs[:FOLLOWED_TEXTS])
+        states = norm_states(folder / MODEL, inputs[:FOLLOWED_TEXTS], running)
         check_parity(student, data, [Answer(s, *answer) for s, answer in zip(states, answers, strict=False)])
         return _agreement(simulate(student, data).logits, np.concatenate([logits for logits, _ in answers]))
     except ExportMismatch as error:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.operators import optimized
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.session_check import check_session
 from autocomp.artifact.states import norm_states, without_exits
@@ -166,6 +167,16 @@ def test_another_number_of_layers_is_refused(student, write, data):
     with pytest.raises(ExportMismatch, match="the file has 7 layer norms, the student runs 5"):
         check_parity(shallower, data, answers(model, data))
     check_parity(made, data, answers(model, data))
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0])
+def test_the_running_graph_has_the_same_states(write, data, threshold):
+    _, model = write(3, threshold)
+    texts = [{"input_ids": ids[None], "attention_mask": np.ones_like(ids)[None]} for ids in data.ids]
+    for mine, same in zip(norm_states(model, texts), norm_states(model, texts, optimized(model)), strict=True):
+        assert len(mine) == 7
+        for one, other in zip(mine, same, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_a_file_without_exits_computes_all_layers(write, data):
