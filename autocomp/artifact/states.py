@@ -38,7 +38,7 @@ def norm_states(
 
 
 def without_exits(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that always goes on: each `If` replaced by the nodes of its longer branch, names as they were."""
+    """A copy that always goes on: each `If` replaced by the nodes of its longer branch, values named as before."""
     flat = onnx.ModelProto()
     flat.CopyFrom(model)
     del flat.graph.node[:]
@@ -50,6 +50,7 @@ def _append(flat: onnx.GraphProto, graph: onnx.GraphProto) -> None:
     for node in graph.node:
         if node.op_type != "If":
             flat.node.append(node)
+            flat.node[-1].name = ""  # the optimizer gives nodes of different branches one name
             continue
         longer = max(branches(node), key=lambda branch: len(branch.node))
         flat.initializer.extend(longer.initializer)

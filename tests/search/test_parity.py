@@ -169,9 +169,10 @@ def test_another_number_of_layers_is_refused(student, write, data):
     check_parity(made, data, answers(model, data))
 
 
+@pytest.mark.parametrize("bits", [3, 32])
 @pytest.mark.parametrize("threshold", [None, 0.0])
-def test_the_running_graph_has_the_same_states(write, data, threshold):
-    _, model = write(3, threshold)
+def test_the_running_graph_has_the_same_states(write, data, bits, threshold):
+    _, model = write(bits, threshold)
     texts = [{"input_ids": ids[None], "attention_mask": np.ones_like(ids)[None]} for ids in data.ids]
     for mine, same in zip(norm_states(model, texts), norm_states(model, texts, optimized(model)), strict=True):
         assert len(mine) == 7
