@@ -137,7 +137,9 @@ def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any])
     return Run(out)
 
 
-def load(folder: Paths, threads: int = 1, optimized: Paths | bool = True) -> Predictor | Any:
+def load(
+    folder: Paths, threads: int = 1, optimized: Paths | bool = True, exit_threshold: float | str | None = None
+) -> Predictor | Any:
     """What a folder holds, ready to use.
 
     An exported artifact gives a Predictor, which needs only onnxruntime, tokenizers and numpy. Weights to train
@@ -147,8 +149,10 @@ def load(folder: Paths, threads: int = 1, optimized: Paths | bool = True) -> Pre
     Args:
         threads: of an artifact's engine; a student's are torch's own.
         optimized: whether an artifact's form from `autocomp optimize` is taken where it fits, or the folder of one.
+        exit_threshold: instead of the one in an artifact with exits, as its rule means it; `"never"` runs all layers.
 
     Raises:
+        InputError: a threshold for an artifact without exits, or one that its rule cannot have.
         ArtifactError: neither, or a damaged artifact.
         ModelError: a damaged student.
     """
@@ -158,7 +162,8 @@ def load(folder: Paths, threads: int = 1, optimized: Paths | bool = True) -> Pre
         return load_student(Path(folder))
     from autocomp.artifact.loader import load as load_artifact
 
-    return load_artifact(Path(folder), threads, optimized=optimized if isinstance(optimized, bool) else Path(optimized))
+    form = optimized if isinstance(optimized, bool) else Path(optimized)
+    return load_artifact(Path(folder), threads, exit_threshold, optimized=form)
 
 
 def open_run(path: Paths) -> Run:

@@ -22,7 +22,7 @@ _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "max_length": ("a whole number of tokens, at least 1", lambda v: type(v) is int and 0 < v < 2**31),
     "pairs": ("true or false", lambda v: type(v) is bool),
 }
-_OPTIONAL: dict[str, Any] = {"plan": None, "measurements": {}, "data_fingerprint": None}
+_OPTIONAL: dict[str, Any] = {"plan": None, "measurements": {}, "data_fingerprint": None, "exits": None}
 
 
 class Serializable(Protocol):

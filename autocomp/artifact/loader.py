@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from autocomp.artifact.checks import check_signature, open_tokenizer
+from autocomp.artifact.exit_rules import DEFAULT, checked_threshold
 from autocomp.artifact.files import MODEL, TOKENIZER, model_files, read_manifest
 from autocomp.artifact.optimized import FOLDER, fits
 from autocomp.artifact.runtime import open_session
@@ -51,7 +52,7 @@ class Predictor:
         session: Session,
         tokenizer: Tokenizer,
         manifest: dict[str, Any],
-        exit_threshold: float | None = None,
+        exit_threshold: float | str | None = None,
     ) -> None:
         padding = tokenizer.padding or {}
         ids = (tokenizer.token_to_id(piece) for piece in _PAD_PIECES)
@@ -61,14 +62,14 @@ class Predictor:
         self.session, self._tokenizer, self.manifest = session, tokenizer, manifest
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self._takes_types = "token_type_ids" in {given.name for given in session.get_inputs()}
-        self._threshold = _threshold_input(session, exit_threshold)
+        self._threshold = _threshold_input(session, manifest, exit_threshold)
 
     def predict(self, texts: Text | Sequence[Text], batch_size: int = 1) -> list[Prediction]:
         """Labels and probabilities, one prediction per text, in order.
 
         Args:
             texts: one text, one pair (a tuple of two strings), or a sequence of them.
-            batch_size: texts run together; an exit is then taken only when all of them are sure.
+            batch_size: texts run together; they leave at the first exit at which all of them are sure, so fewer do.
 
         Raises:
             InputError: pairs are given to an artifact for single texts, or the other way round.
@@ -134,7 +135,7 @@ class Predictor:
 def load(
     folder: str | Path,
     threads: int = 1,
-    exit_threshold: float | None = None,
+    exit_threshold: float | str | None = None,
     runtime: str | None = None,
     optimized: str | Path | bool = True,
 ) -> Predictor:
@@ -142,14 +143,16 @@ def load(
 
     Args:
         threads: CPU threads.
-        exit_threshold: leave at an exit from this probability on, instead of the file's own threshold; over 1 never.
+        exit_threshold: instead of the file's own, in the sense of the rule that the manifest names under `exits`
+            (`autocomp.artifact.exit_rules`); `"never"` runs all layers.
         runtime: a name of `autocomp.artifact.runtimes`; None is the one that the files are written for.
         optimized: True takes the form that `write_optimized` left in the artifact if it was made of these files, on
             this machine, with this ONNX Runtime; else the artifact's own. A folder: such a form there. False: never.
 
     Raises:
         ArtifactError: not an artifact, or damaged.
-        InputError: a threshold for an artifact without exits, or another runtime's files.
+        InputError: a threshold for an artifact without exits, or one that its rule cannot have, or another runtime's
+            files.
         MissingExtra: the runtime is not installed.
     """
     manifest, folder = read_manifest(folder), Path(folder)
@@ -175,12 +178,13 @@ def _open(
     return runtimes[name].open(folder, threads)
 
 
-def _threshold_input(session: Session, threshold: float | None) -> Inputs:
+def _threshold_input(session: Session, manifest: dict[str, Any], threshold: float | str | None) -> Inputs:
     if threshold is None:
         return {}
     if "exit_threshold" not in {given.name for given in session.get_overridable_initializers()}:
         raise InputError(f"exit_threshold = {threshold}, but this artifact has no exits; leave the threshold out")
-    return {"exit_threshold": np.array(threshold, np.float32)}
+    rule = (manifest["exits"] or {}).get("rule", DEFAULT)
+    return {"exit_threshold": np.array(checked_threshold(rule, threshold), np.float32)}
 
 
 def _is_pair(text: object) -> bool:

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from autocomp.artifact import layers
+from autocomp.artifact.exit_rules import DEFAULT, exit_rules
 from autocomp.artifact.factors import with_factors
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
@@ -18,7 +19,7 @@ from autocomp.artifact.weights import Codes, WeightStore
 from autocomp.models.shape import EncoderShape
 
 THRESHOLD = "exit_threshold"
-"""Optional float32 scalar input: the probability at which an exit is taken."""
+"""Optional float32 scalar input: when an exit is taken; what it means depends on the rule."""
 
 
 def write_model(
@@ -28,6 +29,7 @@ def write_model(
     *,
     pairs: bool,
     exit_threshold: float | None = None,
+    exit_rule: str = DEFAULT,
     all_exits: bool = False,
     codes: Mapping[str, Codes] | None = None,
 ) -> onnx.ModelProto:
@@ -40,8 +42,9 @@ def write_model(
         weights: float arrays by the encoder's parameter names.
         formats: storage by parameter name; absent is FP32. Linears of 8 bits or less run in int8.
         pairs: texts come as pairs. If not, token type 0 is folded into the positions.
-        exit_threshold: leave after an exit when every row's highest probability reaches it; it becomes the default of
-            the optional input `exit_threshold`. None leaves the exits out of the file.
+        exit_threshold: leave after an exit when every row of the batch is sure by it; it becomes the default of the
+            optional input `exit_threshold`. None leaves the exits out of the file.
+        exit_rule: what being sure means, a name of `autocomp.artifact.exit_rules`.
         all_exits: for tuning: run every layer and also output `exit_logits` `[batch, exits, labels]`.
         codes: codes and scales to use instead of `quantize`'s, by parameter name (of a weight of low rank, by that of
             its factors: `NAME.up` and `NAME.down`).
@@ -49,9 +52,11 @@ def write_model(
     Raises:
         ExportMismatch: a weight is missing, or a format is given for something that is not a matrix.
         InfeasiblePlan: a format that no packing stores.
+        UnknownName: there is no such exit rule.
     """
     weights, formats = with_factors(dict(shape.ranks), weights, formats)
-    writer = _Writer(shape, WeightStore(weights, formats, codes or {}), pairs and shape.token_types > 1, exit_threshold)
+    store, takes_types = WeightStore(weights, formats, codes or {}), pairs and shape.token_types > 1
+    writer = _Writer(shape, store, takes_types, exit_threshold, exit_rule)
     return writer.tuning_model() if all_exits else writer.model()
 
 
@@ -61,10 +66,11 @@ class _Writer:
     store: WeightStore
     takes_types: bool
     threshold: float | None
+    rule: str = DEFAULT
 
     def model(self) -> onnx.ModelProto:
         graph = Graph()
-        logits, depth = self._run(graph, self._embed(graph), range(self.shape.depth), first=True)
+        logits, depth = self._run(graph, self._embed(graph), range(self.shape.depth))
         graph.rename(logits, "logits")
         graph.rename(depth, "exit_depth")
         return graph.to_model([*self._inputs(), *self._threshold_input(graph)], self._outputs("logits", "exit_depth"))
@@ -86,27 +92,31 @@ class _Writer:
         outputs = self._outputs("logits", "exit_depth") + ([_exit_logits(self.shape)] if exits else [])
         return graph.to_model(self._inputs(), outputs)
 
-    def _run(self, graph: Graph, state: layers.State, depths: range, first: bool = False) -> tuple[str, str]:
-        """The layers at `depths`, up to the next exit, which nests the rest in a branch."""
+    def _run(self, graph: Graph, state: layers.State, depths: range, heads: tuple[str, ...] = ()) -> tuple[str, str]:
+        """The layers at `depths`, up to the next exit, which nests the rest in a branch; `heads` were passed before."""
         for depth in depths:
-            if self._may_leave(depth) and (first or depth > depths.start):
-                return self._leave_or_go_on(graph, state, depth)
+            if self._may_leave(depth) and (not heads or depth > depths.start):
+                return self._leave_or_go_on(graph, state, depth, heads)
             state = layers.block(graph, self.store, *state, self.shape, depth)
         return self._classify(graph, state[0]), graph.constant(np.array(self.shape.depth))
 
     def _may_leave(self, depth: int) -> bool:
         return self.threshold is not None and depth in self.shape.exits
 
-    def _leave_or_go_on(self, graph: Graph, state: layers.State, depth: int) -> tuple[str, str]:
+    def _leave_or_go_on(
+        self, graph: Graph, state: layers.State, depth: int, before: tuple[str, ...]
+    ) -> tuple[str, str]:
         logits = layers.exit_head(graph, self.store, *state, f"exits.{depth}")
+        heads = (*before, logits)
+        sure = exit_rules[self.rule].write(graph, heads, self.shape.head.labels, THRESHOLD)
         leave, go_on = graph.branch(), graph.branch()
         leaving = (logits, leave.constant(np.array(depth)))
-        going = self._run(go_on, state, range(depth, self.shape.depth))
+        going = self._run(go_on, state, range(depth, self.shape.depth), heads)
         branches = {
             "then_branch": self._branch(leave, "leave", leaving),
             "else_branch": self._branch(go_on, "go_on", going),
         }
-        chosen, depth_run = graph.ops("If", 2, _is_sure(graph, logits), **branches)
+        chosen, depth_run = graph.ops("If", 2, sure, **branches)
         return chosen, depth_run
 
     def _branch(self, graph: Graph, name: str, results: tuple[str, str]) -> onnx.GraphProto:
@@ -156,13 +166,6 @@ class _Writer:
             helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["batch", labels]),
             helper.make_tensor_value_info(depth, TensorProto.INT64, []),
         ]
-
-
-def _is_sure(graph: Graph, logits: str) -> str:
-    """Whether the highest probability of every row reaches the threshold."""
-    probabilities = graph.op("Softmax", logits, axis=-1)
-    highest = graph.op("ReduceMax", probabilities, graph.constant(np.array([1])), keepdims=0)
-    return graph.op("GreaterOrEqual", graph.op("ReduceMin", highest, keepdims=0), THRESHOLD)
 
 
 def _exit_logits(shape: EncoderShape) -> onnx.ValueInfoProto:

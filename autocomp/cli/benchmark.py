@@ -19,6 +19,7 @@ EXAMPLES = (
     "autocomp benchmark guard --tokens 32",
     "autocomp benchmark runs/demo/teacher runs/demo/plain_int8 guard --texts texts.txt --rounds 50",
     "autocomp benchmark guard --threads 2 --json",
+    "autocomp benchmark guard --texts texts.txt --exit-threshold never",
     "autocomp benchmark guard --runtime all",
 )
 WORDS = "this text was made to be as long as it has to be and says nothing else about its subject than that "
@@ -39,6 +40,15 @@ class Subject:
     def name(self) -> str:
         """Its key among the times."""
         return f"{self.folder} in {self.runtime}"
+
+    @property
+    def has_exits(self) -> bool:
+        """Whether a text may leave before the last layer."""
+        return bool(self.predictor.manifest["exits"])
+
+    def depths(self) -> list[int]:
+        """Layers that ran on each input."""
+        return [self.predictor.run(given)[1] for given in self.inputs]
 
     def once(self, index: int) -> object:
         """One request."""
@@ -62,6 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="onnxruntime, openvino, or all that are installed; default: the one that each DIR is written for",
     )
+    parser.add_argument(
+        "--exit-threshold",
+        metavar="T",
+        help="when to leave, for the DIRs that have exits, as their rules mean it; never: run all layers",
+    )
     parser.add_argument("--rounds", type=int, default=30, help="timed rounds (default 30)")
     parser.add_argument("--json", action="store_true", help="one object a model as JSON")
 
@@ -77,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
     if len({folder.resolve() for folder in args.folders}) < len(args.folders):
         raise InputError("a folder is named twice; give each once")
     subjects = [prepare(f, runtime, args) for f in args.folders for runtime in runtimes_for(f, args.runtime)]
+    if args.exit_threshold is not None and not any(s.has_exits for s in subjects):
+        raise InputError(f"--exit-threshold {args.exit_threshold}: none of the folders has exits; leave it out")
     count = len(subjects[0].inputs)
     times = time_interleaved({s.name: s.once for s in subjects}, args.rounds, warmup=3, inputs=count)
     results = [as_data(s, latency(times[s.name])) for s in subjects]
@@ -89,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     what = f"{count} texts of {args.texts}" if args.texts else f"one input of {args.tokens} tokens"
     print(f"{what}, batch 1, {args.threads} threads, {args.rounds} rounds in turns")
     print(text_table(HEAD, [row(r) for r in results], ("artifact", "runtime")))
-    for line in faster_ones(results):
+    for line in [*exits_taken(results), *faster_ones(results)]:
         print(line)
     return 0
 
@@ -124,6 +141,15 @@ def faster_ones(results: list[dict[str, Any]]) -> list[str]:
     return said
 
 
+def exits_taken(results: list[dict[str, Any]]) -> list[str]:
+    """For each artifact with exits, the part of the inputs that ran how many layers."""
+    said = []
+    for one in {r["artifact"]: r for r in results if r["exit_rule"]}.values():
+        parts = ", ".join(f"{share:.0%} after {depth}" for depth, share in one["exit_depths"].items())
+        said.append(f"{one['artifact']}: {one['layers']:.2f} layers a text ({one['exit_rule']}): {parts}")
+    return said
+
+
 def prepare(folder: Path, runtime: str, args: argparse.Namespace) -> Subject:
     """Load an artifact and prepare its inputs.
 
@@ -131,10 +157,12 @@ def prepare(folder: Path, runtime: str, args: argparse.Namespace) -> Subject:
         ArtifactError: not an artifact. InputError: no texts, or more tokens than it takes.
         MissingExtra: the runtime is not installed.
     """
+    from autocomp.artifact.files import read_manifest
     from autocomp.artifact.loader import load
 
+    threshold = args.exit_threshold if read_manifest(folder)["exits"] else None
     start = time.perf_counter()
-    predictor = load(folder, args.threads, runtime=runtime)
+    predictor = load(folder, args.threads, threshold, runtime=runtime)
     load_ms = (time.perf_counter() - start) * 1e3
     inputs = _real(predictor, args.texts, args.pairs) if args.texts else [made_up(predictor, args.tokens, str(folder))]
     return Subject(str(folder), runtime, predictor, inputs, load_ms)
@@ -164,7 +192,9 @@ def made_up(predictor: Predictor, tokens: int, name: str) -> Any:
 def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
     """Numbers of one artifact."""
     from autocomp.measures.artifact_size import artifact_size
+    from autocomp.measures.exit_depth import exit_depth
 
+    ran = exit_depth(subject.depths())
     return {
         "artifact": subject.folder,
         "runtime": subject.runtime,
@@ -174,6 +204,9 @@ def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
         "latency_p50_ms": measured.details["p50"],
         "latency_p95_ms": measured.details["p95"],
         "latency_spread_ms": measured.spread,
+        "exit_rule": (subject.predictor.manifest["exits"] or {}).get("rule"),
+        "layers": ran.value,
+        "exit_depths": ran.details,
     }
 
 

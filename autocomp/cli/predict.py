@@ -11,6 +11,7 @@ SUMMARY = "label texts with an exported model: arguments, a file, or standard in
 EXAMPLES = (
     "autocomp predict guard 'ignore all previous instructions'",
     "autocomp predict guard --file texts.txt --json",
+    "autocomp predict guard 'a text' --exit-threshold 0.99",
     "autocomp predict matcher --pairs --file pairs.tsv",
 )
 
@@ -22,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", type=Path, help="a file of texts, one a line")
     parser.add_argument("--pairs", action="store_true", help="every text is TEXT<tab>PAIR")
     parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1)")
+    parser.add_argument(
+        "--exit-threshold",
+        metavar="T",
+        help="when to leave at an exit, instead of the file's own threshold; never: all layers",
+    )
     parser.add_argument("--json", action="store_true", help="one object a line: text, label, scores, exit_depth")
 
 
@@ -30,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from autocomp.artifact.loader import load
     from autocomp.cli._texts import read_texts
 
-    predictor = load(args.folder, args.threads)
+    predictor = load(args.folder, args.threads, args.exit_threshold)
     for text in read_texts(args.texts, args.file, args.pairs):
         found = predictor.predict([text])[0]
         print(_json(text, found) if args.json else _line(text, found), flush=True)

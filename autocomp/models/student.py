@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from autocomp.artifact.exit_rules import DEFAULT
 from autocomp.artifact.format import WeightFormat
 from autocomp.errors import ModelError
 from autocomp.models.encoder import Encoder, encoder_from, plain_weights
@@ -34,7 +35,8 @@ class Student:
         max_length: tokens a text is cut to, special tokens included; at most `encoder.shape.positions`.
         pairs: whether a text is a pair.
         formats: how each weight is stored in the artifact, by the encoder's parameter names; absent means FP32.
-        exit_threshold: confidence at which a text leaves at an exit head; None runs all layers.
+        exit_threshold: at which a text leaves at an exit head, as `exit_rule` means it; None runs all layers.
+        exit_rule: a name of `autocomp.artifact.exit_rules`.
         origin: the teacher's depth that each layer descends from; None means the same depth.
     """
 
@@ -46,6 +48,7 @@ class Student:
     formats: dict[str, WeightFormat] = field(default_factory=dict)
     exit_threshold: float | None = None
     origin: tuple[int, ...] | None = None
+    exit_rule: str = DEFAULT
 
 
 def save_student(student: Student, folder: Path) -> None:
@@ -118,6 +121,7 @@ def _read(folder: Path) -> Student:
         pairs=facts["pairs"],
         formats={name: WeightFormat(**value) for name, value in facts["formats"].items()},
         exit_threshold=facts["exit_threshold"],
+        exit_rule=facts.get("exit_rule", DEFAULT),
         origin=tuple(facts["origin"]) if facts["origin"] is not None else None,
     )
 
@@ -130,6 +134,7 @@ def _facts(student: Student) -> dict[str, Any]:
         "dropout": student.encoder.dropout,
         "formats": {name: asdict(value) for name, value in sorted(student.formats.items())},
         "exit_threshold": student.exit_threshold,
+        "exit_rule": student.exit_rule,
         "origin": student.origin,
     }
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from autocomp.artifact.exit_rules import exit_rules
+
 if TYPE_CHECKING:
     from autocomp.artifact.format import WeightFormat
     from autocomp.models.student import Student
@@ -75,5 +77,6 @@ def _exits(student: Student, hugging_face: bool) -> list[str]:
         return []
     depths = ", ".join(map(str, student.encoder.shape.exits))
     where = "this checkpoint has no exit heads" if hugging_face else "its exit heads are `encoder.exits`"
-    sure = f"The file may answer after layer {depths} where it is sure ({student.exit_threshold:g})"
+    rule = exit_rules[student.exit_rule].describe(student.exit_threshold)
+    sure = f"The file may answer after layer {depths} where it is sure ({rule})"
     return [f"* {sure}; {where}, and all layers run."]

@@ -69,10 +69,25 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
     from autocomp.models.encoder import plain_weights
 
     weights = {name: w.float().numpy() for name, w in plain_weights(student.encoder).items()}
-    threshold = student.exit_threshold
-    model = write_model(student.encoder.shape, weights, student.formats, pairs=student.pairs, exit_threshold=threshold)
+    model = write_model(
+        student.encoder.shape,
+        weights,
+        student.formats,
+        pairs=student.pairs,
+        exit_threshold=student.exit_threshold,
+        exit_rule=student.exit_rule,
+    )
     own = {"labels": list(student.labels), "max_length": student.max_length, "pairs": student.pairs}
-    save_artifact(folder, model, student.tokenizer.to_str(), {**own, **(facts or {})})
+    save_artifact(folder, model, student.tokenizer.to_str(), {**own, "exits": exits_of(student), **(facts or {})})
+
+
+def exits_of(student: Student) -> dict[str, Any] | None:
+    """What a manifest says of the exits: rule, threshold, after which layers, of how many; None without any."""
+    shape = student.encoder.shape
+    if student.exit_threshold is None or not shape.exits:
+        return None
+    rule = {"rule": student.exit_rule, "threshold": student.exit_threshold}
+    return {**rule, "depths": list(shape.exits), "layers": shape.depth}
 
 
 def check(context: StudyContext, student: Student, folder: Path) -> float:

@@ -34,7 +34,7 @@ def build_space(spec: SpaceSpec, shape: EncoderShape, source: str) -> SearchSpac
     _check_claims(names, source)
     knobs: dict[str, Knob] = {}
     for name in names:
-        declared = techniques[name].knobs(shape)
+        declared = techniques[name].knobs_for(shape, spec.techniques[name])
         for option, wanted in spec.techniques[name].items():
             key = f"techniques.{name}.{option}"
             if option not in declared:

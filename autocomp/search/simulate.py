@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from autocomp.artifact.exit_rules import DEFAULT, left_at
 from autocomp.artifact.factors import balanced_factors, factor_names, multiplies
 from autocomp.artifact.format import FLOAT32, WeightFormat
 from autocomp.artifact.numbers import decode, encode, stored_bytes
@@ -42,17 +43,18 @@ def simulate(student: Student, data: Encoded) -> Simulated:
     """Run the student as its file would, but for the rounding of activations."""
     with stored_weights(student):
         seen = predict(student, data, fast=True)
-    return leave(seen, student.exit_threshold, student.encoder.shape.depth)
+    return leave(seen, student.exit_threshold, student.encoder.shape.depth, student.exit_rule)
 
 
-def leave(seen: Predictions, threshold: float | None, depth: int) -> Simulated:
-    """What each text answers if it leaves at the first exit whose largest probability reaches the threshold."""
-    logits, ran = seen.logits.copy(), np.full(len(seen.logits), depth)
-    for exit_depth in sorted(seen.exits, reverse=True) if threshold is not None else ():
-        probabilities = torch.from_numpy(seen.exits[exit_depth]).softmax(-1).numpy()
-        sure = probabilities.max(-1) >= threshold
-        logits[sure], ran[sure] = seen.exits[exit_depth][sure], exit_depth
-    return Simulated(logits, float(ran.mean()) / depth)
+def leave(seen: Predictions, threshold: float | None, depth: int, rule: str = DEFAULT) -> Simulated:
+    """What each text answers if it leaves, alone, at the first exit that the rule allows."""
+    depths = sorted(seen.exits) if threshold is not None else []
+    if threshold is None or not depths:
+        return Simulated(seen.logits.copy(), 1.0)
+    heads = np.stack([seen.exits[d] for d in depths])
+    which, rows = left_at(rule, heads, threshold), np.arange(len(seen.logits))
+    ran = np.array([*depths, depth])[which]
+    return Simulated(np.concatenate([heads, seen.logits[None]])[which, rows], float(ran.mean()) / depth)
 
 
 @contextmanager

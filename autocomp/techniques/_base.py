@@ -84,6 +84,13 @@ class Technique(Generic[OptionsT]):
         """What may vary for a teacher of this shape, `{option: Knob}`; the last value compresses least."""
         raise NotImplementedError
 
+    def knobs_for(self, shape: EncoderShape, wanted: Mapping[str, Any]) -> dict[str, Knob]:
+        """The knobs where a space says `wanted` of this technique, as one choice may decide what others can be.
+
+        Default: `knobs`, whatever is wanted.
+        """
+        return self.knobs(shape)
+
     def settle(self, student: Student, options: OptionsT, context: Context) -> OptionsT:
         """Options with every relative value made explicit for this student (`kept 0.5` to heads per layer)."""
         return options

@@ -1,16 +1,20 @@
-"""Early exits: a linear on the mean state after each layer, and one threshold on its confidence.
+"""Early exits: a linear on the mean state after each layer, and one rule and threshold for when its answer is taken.
 
-DeeBERT (Xin et al. 2020, arXiv:2004.12993), but the heads are fitted to the recovered, frozen student in seconds, so
-that they cost no recovery. They lower the mean latency, not the 95th percentile.
+DeeBERT (Xin et al. 2020, arXiv:2004.12993) and PABEE (Zhou et al. 2020, arXiv:2006.04152), but the heads are fitted to
+the recovered, frozen student in seconds, so that they cost no recovery. They lower the mean latency, not the 95th
+percentile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from autocomp.artifact.exit_rules import DEFAULT, exit_rules
+from autocomp.errors import UnknownName
 from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, Stage, Technique
 
@@ -19,44 +23,86 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
 
 OFF = 1.0
+"""Of the rule `probability`."""
 
 
 class ExitsOptions(Options):
-    """A text leaves at the first head whose largest probability reaches `threshold`; 1 leaves exits out."""
+    """A text leaves at the first head that `rule` calls sure at `threshold`; the rule's last one leaves exits out."""
 
-    threshold: float = Field(default=OFF, gt=0, le=1)
+    rule: str = DEFAULT
+    threshold: float = Field(default=None, validate_default=True)
+
+    @field_validator("rule")
+    @classmethod
+    def _is_known(cls, rule: str) -> str:
+        try:
+            exit_rules[rule]
+        except UnknownName as error:
+            raise ValueError(str(error)) from error
+        return rule
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _fits_rule(cls, threshold: object, info: ValidationInfo) -> object:
+        if "rule" not in info.data:
+            return threshold
+        rule = exit_rules[info.data["rule"]]
+        if threshold is None:
+            return rule.grid[-1]
+        if isinstance(threshold, int | float) and not rule.allows(threshold):
+            raise ValueError(f"of the rule {info.data['rule']!r} it is {rule.means}")
+        return threshold
+
+    @property
+    def is_off(self) -> bool:
+        """Whether exits are left out."""
+        return self.threshold == exit_rules[self.rule].grid[-1]
 
 
-def set_threshold(student: Student, threshold: float) -> Student:
-    """The student leaving at `threshold`; at 1 its exit heads are left out of the file."""
-    leaves = threshold < OFF and bool(student.encoder.shape.exits)
-    return replace(student, exit_threshold=threshold if leaves else None)
+def set_threshold(student: Student, threshold: float, rule: str = DEFAULT) -> Student:
+    """The student leaving at `threshold`; at the last of the rule's grid its exit heads are left out of the file."""
+    leaves = threshold != exit_rules[rule].grid[-1] and bool(student.encoder.shape.exits)
+    return (
+        replace(student, exit_threshold=threshold, exit_rule=rule) if leaves else replace(student, exit_threshold=None)
+    )
 
 
 class Exits(Technique[ExitsOptions]):
     """See the module."""
 
     summary = "stop after the first layer whose exit head is confident enough"
-    paper = "Xin et al. 2020 (DeeBERT), arXiv:2004.12993"
+    paper = "Xin et al. 2020 (DeeBERT), arXiv:2004.12993; Zhou et al. 2020 (PABEE), arXiv:2006.04152"
     stage = Stage.EXITS
     touches = frozenset({"exits"})
     Options = ExitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
         """Thresholds that people use, and none."""
-        return {"threshold": Knob((0.8, 0.9, 0.95, 0.98, 0.99, OFF))}
+        return {"threshold": Knob(exit_rules[DEFAULT].grid)}
+
+    def knobs_for(self, shape: EncoderShape, wanted: Mapping[str, Any]) -> dict[str, Knob]:
+        """Where a space names another rule, that rule and its thresholds: one rule a space.
+
+        Raises:
+            UnknownName: there is no such rule.
+        """
+        if "rule" not in wanted:
+            return self.knobs(shape)
+        rule = str(wanted["rule"])
+        return {"rule": Knob((rule,)), "threshold": Knob(exit_rules[rule].grid)}
 
     def settle(self, student: Student, options: ExitsOptions, context: Context) -> ExitsOptions:
         """A student without exit heads (one layer) leaves nowhere."""
-        return options if student.encoder.shape.exits else options.model_copy(update={"threshold": OFF})
+        off = {"threshold": exit_rules[options.rule].grid[-1]}
+        return options if student.encoder.shape.exits else options.model_copy(update=off)
 
     def convert(self, student: Student, options: ExitsOptions, context: Context) -> Student:
         """Set the threshold."""
-        return set_threshold(student, options.threshold)
+        return set_threshold(student, options.threshold, options.rule)
 
     def describe(self, options: ExitsOptions, teacher: EncoderShape) -> str:
         """`exits at 0.95`."""
-        return f"exits at {options.threshold:g}" if options.threshold < OFF else ""
+        return "" if options.is_off else exit_rules[options.rule].describe(options.threshold)
 
 
 technique = Exits()

@@ -93,14 +93,20 @@ def logits(student: Student) -> np.ndarray:
     """`[texts, labels]` of PyTorch, with the weights that the student's formats can hold and exits taken."""
     with stored_weights(student):
         seen = predict(student, encode(student, _examples()))
-    return leave(seen, student.exit_threshold, student.encoder.shape.depth).logits
+    return leave(seen, student.exit_threshold, student.encoder.shape.depth, student.exit_rule).logits
 
 
 def file_logits(student: Student) -> np.ndarray:
     """`[texts, labels]` of the student's ONNX file in ONNX Runtime, one text at a time."""
     weights = {name: weight.float().numpy() for name, weight in plain_weights(student.encoder).items()}
-    threshold = student.exit_threshold
-    model = write_model(student.encoder.shape, weights, student.formats, pairs=student.pairs, exit_threshold=threshold)
+    model = write_model(
+        student.encoder.shape,
+        weights,
+        student.formats,
+        pairs=student.pairs,
+        exit_threshold=student.exit_threshold,
+        exit_rule=student.exit_rule,
+    )
     session, data = open_session(model.SerializeToString()), encode(student, _examples())
     batches = [collate(student, data, [row]) for row in range(len(data))]
     given = [{"input_ids": b.ids.numpy(), "attention_mask": b.mask.numpy()} for b in batches]

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.writer import write_model
 from autocomp.models.encoder import Encoder
 from autocomp.models.profile import analytic
-from autocomp.testing.models import random_student
+from autocomp.search.exporting import write_artifact
+from autocomp.testing.models import random_student, tiny_shape
 
 LABELS = ["no", "yes"]
 
@@ -136,3 +138,36 @@ def test_profile_wrong_input(autocomp, tmp_path):
     assert autocomp("profile", "minilm-l6", "--tokens", "600")[0] == 2
     assert autocomp("profile", "minilm-l6", "--repeats", "0")[0] == 2
     assert autocomp("profile", tmp_path / "none")[0] == 2
+
+
+@pytest.fixture
+def leaving(tmp_path):
+    student = random_student(tiny_shape(exits=(1, 2)), labels=LABELS)
+    write_artifact(replace(student, exit_threshold=0.8), tmp_path / "leaving")
+    return tmp_path / "leaving"
+
+
+def test_predict_takes_an_exit_threshold(autocomp, guard, leaving):
+    def depth(*more):
+        return json.loads(autocomp("predict", leaving, "one text", "--json", *more)[1])["exit_depth"]
+
+    assert depth("--exit-threshold", "0.01") == 1
+    assert depth("--exit-threshold", "never") == 3
+    for folder, threshold, said in [(leaving, "95", "'never'"), (guard, "0.9", "no exits")]:
+        status, out, err = autocomp("predict", folder, "x", "--exit-threshold", threshold)
+        assert (status, out) == (2, "") and said in err
+
+
+def test_benchmark_says_where_texts_left(autocomp, guard, leaving, tmp_path):
+    texts = ["a great film", "good", "water", "they made it", "boring " * 9, "x"]
+    (tmp_path / "texts").write_text("\n".join(texts))
+    words = ["benchmark", guard, leaving, "--texts", tmp_path / "texts", "--rounds", "2"]
+    plain, exits = json.loads(autocomp(*words, "--json")[1])
+    depths = [p.exit_depth for p in package.load(leaving).predict(texts)]
+    assert exits["exit_depths"] == {str(d): depths.count(d) / len(texts) for d in sorted(set(depths))}
+    assert len(set(depths)) > 1 and exits["layers"] == pytest.approx(sum(depths) / len(texts))
+    assert (plain["exit_rule"], plain["layers"], exits["exit_rule"]) == (None, 3, "probability")
+    out = autocomp(*words, "--exit-threshold", "never")[1]
+    assert "3.00 layers a text (probability): 100% after 3" in out
+    status, _, err = autocomp("benchmark", guard, "--tokens", "8", "--exit-threshold", "0.9")
+    assert status == 2 and "none of the folders has exits" in err

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -18,6 +20,17 @@ def test_a_student_survives_its_folder(tmp_path):
     ids = torch.tensor([student.tokenizer.encode("a good film").ids])
     expected = student.encoder(ids, torch.ones_like(ids)).logits
     assert torch.equal(loaded.encoder(ids, torch.ones_like(ids)).logits, expected)
+
+
+def test_the_exit_rule_is_kept_and_older_folders_have_the_first_one(tmp_path):
+    student = replace(random_student(tiny_shape(exits=(1,))), exit_threshold=0.2, exit_rule="entropy")
+    save_student(student, tmp_path / "s")
+    loaded = load_student(tmp_path / "s")
+    assert (loaded.exit_rule, loaded.exit_threshold) == ("entropy", 0.2)
+    assert fingerprint(loaded) == fingerprint(student) != fingerprint(replace(student, exit_rule="margin"))
+    file = tmp_path / "s" / "student.json"
+    file.write_text(file.read_text().replace(',"exit_rule":"entropy"', ""))
+    assert load_student(tmp_path / "s").exit_rule == "probability"
 
 
 def test_saving_replaces_and_leaves_no_scratch(tmp_path):

@@ -124,3 +124,13 @@ def test_stages_have_one_order():
     names = list(techniques.names())
     order = [techniques[n].stage for n in subject.in_stage_order(names)]
     assert order == sorted(order)
+
+
+def test_a_space_may_choose_the_exit_rule():
+    assert list(space(exits={}).knobs) == ["exits.threshold"]
+    found = space(exits={"rule": "patience"})
+    assert found.knobs["exits.rule"].values == ("patience",)
+    assert found.knobs["exits.threshold"].values == (2, 3, 4, 100)
+    assert space(exits={"rule": "entropy", "threshold": [0.0, 0.3]}).knobs["exits.threshold"].values == (0.3, 0.0)
+    with pytest.raises(UnknownName, match="exit rule 'hope'"):
+        space(exits={"rule": "hope"})

@@ -206,6 +206,9 @@ def test_values_per_group_must_name_each_group(student, name):
         ("depth", {"layers": 0}),
         ("embedding_bits", {"bits": 9}),
         ("exits", {"threshold": 0}),
+        ("exits", {"rule": "entropy", "threshold": 2}),
+        ("exits", {"rule": "patience", "threshold": 1.5}),
+        ("exits", {"rule": "hope"}),
         ("feed_forward", {"allocation": "best"}),
         ("distillation", {"temperature": 0}),
     ],
@@ -274,6 +277,26 @@ def test_a_threshold_needs_exit_heads(student):
     assert set_threshold(student, 0.9).exit_threshold == 0.9
     assert set_threshold(student, 1.0).exit_threshold is None
     assert set_threshold(random_student(), 0.9).exit_threshold is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "threshold", "words"),
+    [
+        ("probability", 0.95, "exits at 0.95"),
+        ("entropy", 0.2, "exits at entropy 0.2"),
+        ("margin", 0.8, "exits at margin 0.8"),
+        ("patience", 2, "exits after 2 agreeing heads"),
+    ],
+)
+def test_every_exit_rule_is_set_and_described(student, rule, threshold, words):
+    exits = techniques["exits"]
+    options = exits.parse({"rule": rule, "threshold": threshold})
+    made = exits.convert(student, options, None)
+    assert (made.exit_rule, made.exit_threshold) == (rule, threshold)
+    assert exits.describe(options, student.encoder.shape) == words
+    off = exits.parse({"rule": rule})
+    assert exits.convert(student, off, None).exit_threshold is None
+    assert exits.describe(off, student.encoder.shape) == ""
 
 
 def test_a_smaller_vocabulary_keeps_frequent_pieces_with_their_rows(student):

@@ -1,0 +1,42 @@
+"""Leave when the largest probability reaches the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autocomp.artifact.exit_rules._softmax import softmax
+
+if TYPE_CHECKING:
+    from autocomp.artifact.graph import Graph
+
+
+class Probability:
+    """See the module."""
+
+    means = "the largest probability from which on a text leaves, 0 < threshold <= 1; higher leaves later"
+    grid = (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+
+    def allows(self, threshold: float) -> bool:
+        """0 to 1."""
+        return 0 < threshold <= 1
+
+    def describe(self, threshold: float) -> str:
+        """`exits at 0.95`."""
+        return f"exits at {threshold:g}"
+
+    def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
+        """Bool `[exits, n]`."""
+        result: np.ndarray = softmax(logits).max(-1) >= threshold
+        return result
+
+    def write(self, graph: Graph, heads: Sequence[str], labels: int, threshold: str) -> str:
+        """Four small operators."""
+        probabilities = graph.op("Softmax", heads[-1], axis=-1)
+        highest = graph.op("ReduceMax", probabilities, graph.constant(np.array([1])), keepdims=0)
+        return graph.op("GreaterOrEqual", graph.op("ReduceMin", highest, keepdims=0), threshold)
+
+
+rule = Probability()
