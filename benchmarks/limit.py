@@ -7,7 +7,7 @@ The student has 3 layers of hidden size 384, 12 heads and feed-forward 768, rand
 one thread, interleaved:
 
     floor      its int8 multiply-adds at the machine's measured rate (128 x 768 x 3072)
-    products   a file that holds nothing but the products, in their sizes, each with a weight of its own, so that weights
+    products   a file that holds nothing but the products, in their sizes, each with a weight of its own, so that these
                come from where they come from in use; quantizing and scaling included, which the operator does
     student    the whole file
 """

@@ -19,7 +19,32 @@ TITLES = {
 def block() -> str:
     """The part of the README between the two marks."""
     parts = [_section(name, json.loads(file.read_text(encoding="utf-8"))) for name, file in _files()]
+    file = ROOT / "benchmarks" / "results" / "artifact.json"
+    parts += [artifact_section(json.loads(file.read_text(encoding="utf-8")))] if file.is_file() else []
     return "\n\n".join([START, *parts, END])
+
+
+def artifact_section(result: dict[str, Any]) -> str:
+    """MiniLM's shape in every form, one thread."""
+    files = result["minilm"]["files"]
+    timed = {row["tokens"]: row["ms"] for row in result["minilm"]["latency"] if row["threads"] == 1}
+    lengths = sorted(timed)
+    head = " | ".join(["| ", "file", "load", *(f"{n} tokens" for n in lengths)]) + " |"
+    rows = [
+        _form(name, files.get(name, files["8 bits, exit"]), [timed[n][name]["mean"] for n in lengths])
+        for name in timed[lengths[0]]
+    ]
+    title = "**The file itself: MiniLM-L6's shape, 30,522 pieces, random weights, one thread**"
+    foot = (
+        f"{result['machine']['cpu']}, ONNX Runtime {result['versions']['onnxruntime']}, batch 1, interleaved; BERT-base, "
+        "two threads and 95th percentiles are in the [data](benchmarks/results/artifact.json)."
+    )
+    return "\n".join([title, "", head, "| --- " * (3 + len(lengths)) + "|", *rows, "", foot])
+
+
+def _form(name: str, file: dict[str, Any], times: list[float]) -> str:
+    shown = " | ".join(f"{ms:.3g} ms" for ms in times)
+    return f"| {name} | {file['bytes'] / 1e6:.2f} MB | {file['load_ms']:.0f} ms | {shown} |"
 
 
 def _files() -> list[tuple[str, Path]]:
