@@ -36,8 +36,8 @@ def artifact_section(result: dict[str, Any]) -> str:
     ]
     title = "**The file itself: MiniLM-L6's shape, 30,522 pieces, random weights, one thread**"
     foot = (
-        f"{result['machine']['cpu']}, ONNX Runtime {result['versions']['onnxruntime']}, batch 1, interleaved; BERT-base, "
-        "two threads and 95th percentiles are in the [data](benchmarks/results/artifact.json)."
+        f"{result['machine']['cpu']}, ONNX Runtime {result['versions']['onnxruntime']}, batch 1, interleaved; "
+        "BERT-base, two threads and 95th percentiles are in the [data](benchmarks/results/artifact.json)."
     )
     return "\n".join([title, "", head, "| --- " * (3 + len(lengths)) + "|", *rows, "", foot])
 
