@@ -183,7 +183,7 @@ def _threshold_input(session: Session, manifest: dict[str, Any], threshold: floa
         return {}
     if "exit_threshold" not in {given.name for given in session.get_overridable_initializers()}:
         raise InputError(f"exit_threshold = {threshold}, but this artifact has no exits; leave the threshold out")
-    rule = (manifest["exits"] or {}).get("rule", DEFAULT)
+    rule = (manifest.get("exits") or {}).get("rule", DEFAULT)
     return {"exit_threshold": np.array(checked_threshold(rule, threshold), np.float32)}
 
 

@@ -44,7 +44,7 @@ class Subject:
     @property
     def has_exits(self) -> bool:
         """Whether a text may leave before the last layer."""
-        return bool(self.predictor.manifest["exits"])
+        return bool(self.predictor.manifest.get("exits"))
 
     def depths(self) -> list[int]:
         """Layers that ran on each input."""
@@ -160,7 +160,7 @@ def prepare(folder: Path, runtime: str, args: argparse.Namespace) -> Subject:
     from autocomp.artifact.files import read_manifest
     from autocomp.artifact.loader import load
 
-    threshold = args.exit_threshold if read_manifest(folder)["exits"] else None
+    threshold = args.exit_threshold if read_manifest(folder).get("exits") else None
     start = time.perf_counter()
     predictor = load(folder, args.threads, threshold, runtime=runtime)
     load_ms = (time.perf_counter() - start) * 1e3
@@ -204,7 +204,7 @@ def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
         "latency_p50_ms": measured.details["p50"],
         "latency_p95_ms": measured.details["p95"],
         "latency_spread_ms": measured.spread,
-        "exit_rule": (subject.predictor.manifest["exits"] or {}).get("rule"),
+        "exit_rule": (subject.predictor.manifest.get("exits") or {}).get("rule"),
         "layers": ran.value,
         "exit_depths": ran.details,
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from autocomp.artifact import files
 from autocomp.artifact.files import artifact_bytes, read_manifest, save_artifact, update_manifest
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
@@ -107,6 +108,15 @@ def test_the_exit_threshold_can_be_overridden(tmp_path):
     save(tmp_path / "b")
     with pytest.raises(InputError, match="no exits"):
         load(tmp_path / "b", exit_threshold=0.5)
+
+
+def test_a_manifest_from_before_exit_rules_means_probability(tmp_path, monkeypatch):
+    monkeypatch.delitem(files._OPTIONAL, "exits")
+    save(tmp_path / "a", exits=(1, 2), threshold=0.0)
+    assert "exits" not in read_manifest(tmp_path / "a")
+    assert load(tmp_path / "a", exit_threshold="never").predict("good")[0].exit_depth == 3
+    with pytest.raises(InputError, match="'probability' it is"):
+        load(tmp_path / "a", exit_threshold=95)
 
 
 def test_a_threshold_is_checked_by_the_rule_of_the_manifest(tmp_path):

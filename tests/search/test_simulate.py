@@ -11,7 +11,7 @@ from autocomp.artifact.loader import load
 from autocomp.errors import ExportMismatch
 from autocomp.models.encoder import plain_weights
 from autocomp.search import exporting
-from autocomp.search.exporting import check, export
+from autocomp.search.exporting import check, export, write_artifact
 from autocomp.search.plans import convert
 from autocomp.search.recovered import technique_context
 from autocomp.search.scoring import texts_of
@@ -130,6 +130,21 @@ def test_texts_leave_at_the_first_exit_that_is_sure():
     assert out.logits.tolist() == [first[0].tolist(), second[1].tolist(), final[2].tolist()]
     assert out.depth == pytest.approx((1 + 2 + 3) / 9)
     assert leave(seen, None, 3).depth == 1.0
+
+
+@pytest.mark.parametrize(("rule", "threshold"), [("entropy", 0.4), ("margin", 0.8), ("patience", 2)])
+def test_every_exit_rule_answers_as_simulated(context, student, tmp_path, rule, threshold):
+    leaving = replace(student, exit_threshold=threshold, exit_rule=rule)
+    write_artifact(leaving, tmp_path / "a")
+    predictor = load(tmp_path / "a")
+    runs = [predictor.run(x) for x in predictor.batches(texts_of(context.data.search))]
+    expected = simulated(context, leaving)
+    # BF16 here: a text at the threshold may leave elsewhere.
+    same = np.isclose(np.concatenate([r[0] for r in runs]), expected.logits, atol=0.05).all(-1)
+    assert same.mean() >= 0.97
+    depth = student.encoder.shape.depth
+    assert 1 / depth <= expected.depth < 1
+    assert np.mean([r[1] for r in runs]) == pytest.approx(expected.depth * depth, abs=0.05)
 
 
 def test_a_file_that_computes_something_else_is_refused(context, student, made, tmp_path):
