@@ -99,24 +99,23 @@ def _facts(
         "max_length": manifest["max_length"],
         "pairs": manifest["pairs"],
         "vocabulary": len(tokenizer.get("model", {}).get("vocab", ())),
-        "exits": _exits(model, manifest.get("plan"), weights),
+        "exits": _exits(model, manifest.get("exits"), weights),
         "plan": manifest.get("plan"),
     }
 
 
 def _exits(
-    model: onnx.ModelProto, plan: Mapping[str, Any] | None, weights: Sequence[StoredWeight]
+    model: onnx.ModelProto, stated: Mapping[str, Any] | None, weights: Sequence[StoredWeight]
 ) -> dict[str, Any] | None:
-    """Depths and threshold from the file, the rule from the plan."""
+    """Depths and threshold from the file, the rule from the manifest."""
     import onnx
 
     depths = sorted({int(w.layer.split(".")[1]) for w in weights if w.layer.startswith("exits.")})
     if not depths:
         return None
-    steps = [step["options"] for step in (plan or {}).get("steps", []) if step["technique"] == "exits"]
     threshold = next((t for t in model.graph.initializer if t.name == THRESHOLD), None)
     value = None if threshold is None else float(onnx.numpy_helper.to_array(threshold))
-    return {"rule": "probability", **(steps[-1] if steps else {}), "depths": depths, "threshold": value}
+    return {"rule": "probability", **(stated or {}), "depths": depths, "threshold": value}
 
 
 def _latency_ms(predictor: Predictor, texts: Inputs, rounds: int) -> float:

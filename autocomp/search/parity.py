@@ -28,9 +28,9 @@ Compared = tuple[str, float, float]
 
 
 MOST_STATE_ERROR = 0.01
-"""What rounding explains: a value at the border of two codes may fall to the other side. After any norm clean files gave
-at most 0.0005 (200 random plans of all techniques; MiniLM on sentences of SST-2 in 2 to 8 bits of every number system,
-FP16, FP32), 0.0015 with weights of low rank as two products; one row of 64 with its sign turned gave 0.04 and more."""
+"""What rounding explains: a value at the border of two codes may fall to the other side. Clean files gave at most
+0.0005 after any norm (200 random plans of all techniques; MiniLM on sentences of SST-2, 2 to 8 bits of every number
+system, FP16, FP32), 0.0015 with low ranks as two products; one row of 64 with its sign turned gave 0.04 and more."""
 
 MOST_LOGIT_ERROR = 0.05
 """The same for the logits, which are small differences of large sums; clean files gave at most 0.0004."""
