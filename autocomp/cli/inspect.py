@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     for name in ("tokens", "rounds"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
-    args.threads = 1
+    args.threads, args.exit_threshold = 1, None
     opened = prepare(args.folder, "onnxruntime", args)
     found = contents(args.folder, opened.predictor, opened.inputs, opened.load_ms, args.rounds)
     if args.json:
