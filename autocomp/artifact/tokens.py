@@ -95,9 +95,14 @@ def _additive_mask(graph: Graph, tokens: Tokens, first_only: bool, local: bool) 
     visible = _visible(graph, tokens.mask)
     if local:
         return _penalty(graph, graph.op("And", visible, _same_text(graph, str(tokens.types), first_only)))
-    rows = graph.once(("hidden", tokens.mask), lambda g: _penalty(g, visible))
+    rows = _hidden(graph, tokens.mask)
     # A number added to a whole row leaves its softmax as it is.
     return rows if first_only else graph.op("Add", rows, graph.op("Transpose", rows, perm=[0, 1, 3, 2]))
+
+
+def _hidden(graph: Graph, mask: str) -> str:
+    """0 at tokens, `OUT_OF_SIGHT` at padding, `[batch, 1, 1, tokens]`."""
+    return graph.once(("hidden", mask), lambda g: _penalty(g, _visible(g, mask)))
 
 
 def _same_text(graph: Graph, types: str, first_only: bool) -> str:
@@ -114,8 +119,8 @@ def _penalty(graph: Graph, visible: str) -> str:
 
 
 def _mean_weights(graph: Graph, mask: str) -> str:
-    real = graph.op("Squeeze", _real(graph, mask), graph.constant(np.array([1])))
-    return graph.op("Div", real, graph.op("ReduceSum", real, graph.constant(np.array([2])), keepdims=1))
+    """A softmax of the row that Attention has anyway: equal shares in two operators instead of four."""
+    return graph.op("Squeeze", graph.op("Softmax", _hidden(graph, mask), axis=-1), graph.constant(np.array([1])))
 
 
 def _visible(graph: Graph, mask: str) -> str:
