@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
+import sys
 
 _ARCH_PRCTL, _REQUEST_PERMISSION = 158, 0x1023
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050001
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
+_HIDDEN = "AUTOCOMP_BENCHMARK_WITHOUT_AMX"
+
+
+def rerun_without_amx() -> None:
+    """Start this program anew with AMX hidden, unless it is; ONNX Runtime asks for AMX when it is imported."""
+    if os.environ.get(_HIDDEN) != "1":
+        hide_amx()
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, _HIDDEN: "1"})
 
 
 def hide_amx() -> None:
     """Refuse this process the permission to use AMX tiles, for which a program must ask the Linux kernel.
 
-    ONNX Runtime then takes its AVX-512 VNNI kernels, as on a CPU without AMX. Cannot be undone in the process.
+    ONNX Runtime then takes its AVX-512 VNNI kernels, as on a CPU without AMX. Cannot be undone, not by exec either.
 
     Raises:
         OSError: the kernel does not take the filter.

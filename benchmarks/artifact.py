@@ -31,7 +31,9 @@ from autocomp.measures.latency import time_interleaved
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
 RESULTS = Path(__file__).parent / "results"
-INPUTS, LOADS = 8, 7
+INPUTS, LOADS = 8, 9
+LEAST_ROUNDS, MOST_ROUNDS = 9, 61
+BASES = ("plain int8", "MatMulNBits 4 bits", "8 bits")
 NEVER = np.array(2, np.float32)
 """A threshold that no probability reaches."""
 
@@ -149,8 +151,10 @@ def _leaves(session: Any, given: Mapping[str, np.ndarray], threshold: float) -> 
     return bool(shape_run[0] < shape_run[1])
 
 
-def latencies(files: Mapping[str, Path], shape: EncoderShape, threads: int, tokens: int, rounds: int) -> dict[str, Any]:
-    """`{subject: {mean, p50, p95}}` in ms, all subjects in turns."""
+def latencies(
+    files: Mapping[str, Path], shape: EncoderShape, threads: int, tokens: int, seconds: float
+) -> dict[str, Any]:
+    """`{subject: {mean, p50, p95, over plain int8, over 8 bits}}` in ms, all subjects in turns."""
     inputs = inputs_of(shape, tokens)
     sessions = {name: open_session(file, threads) for name, file in files.items()}
     runs = {name: _runner(session, inputs, {}) for name, session in sessions.items() if name != "8 bits, exit"}
@@ -158,8 +162,16 @@ def latencies(files: Mapping[str, Path], shape: EncoderShape, threads: int, toke
     half = median_confidence(exiting, inputs)
     runs["8 bits, exit never taken"] = _runner(exiting, inputs, {"exit_threshold": NEVER})
     runs["8 bits, exit taken by half"] = _runner(exiting, inputs, {"exit_threshold": half})
-    times = time_interleaved(runs, rounds=rounds, warmup=1, inputs=INPUTS)
-    return {name: _figures(taken) for name, taken in times.items()}
+    probe = time_interleaved(runs, rounds=1, warmup=1, inputs=INPUTS)
+    rounds = int(np.clip(seconds * 1e3 / sum(t.sum() for t in probe.values()), LEAST_ROUNDS, MOST_ROUNDS))
+    times = time_interleaved(runs, rounds=rounds, warmup=0, inputs=INPUTS)
+    return {name: {**_figures(times[name]), **_ratios(times, name)} for name in times}
+
+
+def _ratios(times: Mapping[str, np.ndarray], name: str) -> dict[str, float]:
+    """Medians over rounds of the ratio within a round, so that what slows a whole round cancels."""
+    over = {base: np.median(times[name].mean(axis=1) / times[base].mean(axis=1)) for base in BASES}
+    return {f"over {base}": round(float(ratio), 4) for base, ratio in over.items()}
 
 
 def _runner(
@@ -188,7 +200,7 @@ def load_times(files: Mapping[str, Path]) -> dict[str, float]:
     return {name: round(float(np.median([t[name] for t in taken])), 2) for name in files}
 
 
-def measure(name: str, threads: list[int], tokens: list[int], rounds: int, folder: Path) -> dict[str, Any]:
+def measure(name: str, threads: list[int], tokens: list[int], seconds: float, folder: Path) -> dict[str, Any]:
     """Everything about one shape."""
     shape, files, known = SHAPES[name], {}, {}
     for subject, model, stored in build(shape):
@@ -201,7 +213,7 @@ def measure(name: str, threads: list[int], tokens: list[int], rounds: int, folde
     timed = []
     for count in threads:
         for length in tokens:
-            figures = latencies(files, shape, count, length, rounds)
+            figures = latencies(files, shape, count, length, seconds)
             timed.append({"threads": count, "tokens": length, "ms": figures})
             print(f"{name}: {count} threads, {length} tokens:", {k: v["mean"] for k, v in figures.items()}, flush=True)
     return {"files": known, "latency": timed}
@@ -209,11 +221,10 @@ def measure(name: str, threads: list[int], tokens: list[int], rounds: int, folde
 
 def claims(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Each claim of the artifact as its worst figure over all shapes, threads and lengths, beside its limit."""
-    rows = [(row["ms"], shape["files"]) for shape in found.values() for row in shape["latency"]]
     files = [shape["files"] for shape in found.values()]
 
     def over(name: str, base: str) -> list[float]:
-        return [ms[name]["mean"] / ms[base]["mean"] for ms, _ in rows]
+        return [row["ms"][name][f"over {base}"] for shape in found.values() for row in shape["latency"]]
 
     def smaller(name: str) -> float:
         return min(f["plain int8"]["bytes"] / f[name]["bytes"] for f in files)
@@ -253,16 +264,16 @@ def main() -> int:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--tokens", nargs="+", type=int, default=[16, 64, 128])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=25, help="for each shape, number of threads and length")
     parser.add_argument("--without-amx", action="store_true", help="hide AMX from the runtime (Linux, x86-64)")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.without_amx:
-        from _instructions import hide_amx
+        from _instructions import rerun_without_amx
 
-        hide_amx()
+        rerun_without_amx()
     with tempfile.TemporaryDirectory() as folder:
-        found = {n: measure(n, args.threads, args.tokens, args.rounds, Path(folder)) for n in args.shapes}
+        found = {n: measure(n, args.threads, args.tokens, args.seconds, Path(folder)) for n in args.shapes}
     judged = claims(found)
     out = args.out or RESULTS / f"artifact{'-vnni' if args.without_amx else ''}.json"
     kept = {**machine(), "instructions": "without AMX" if args.without_amx else "all", "claims": judged, **found}

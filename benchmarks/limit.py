@@ -101,9 +101,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.without_amx:
-        from _instructions import hide_amx
+        from _instructions import rerun_without_amx
 
-        hide_amx()
+        rerun_without_amx()
     found: dict[str, Any] = {str(tokens): measure(tokens) for tokens in LENGTHS}
     for tokens, figures in found.items():
         print(f"{tokens} tokens:", figures)

@@ -34,6 +34,8 @@ def open_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
+    # Threads that spin for more work after a run take the core from whatever runs next, another file's timing too.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if optimized_to is not None:
         options.optimized_model_filepath = str(optimized_to)
     if weights_to is not None:
