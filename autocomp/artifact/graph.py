@@ -24,6 +24,7 @@ class Graph:
         self.root: Graph = parent.root if parent else self
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[TensorProto] = []
+        self.value_info: list[onnx.ValueInfoProto] = []
         self._constants: ChainMap[object, str] = parent._constants.new_child() if parent else ChainMap()
         self._once: ChainMap[object, str] = parent._once.new_child() if parent else ChainMap()
         self._names, self._opset, self._ir_version = 0, OPSET, IR_VERSION  # of the whole file; the root's count
@@ -71,6 +72,11 @@ class Graph:
             return value
         return self.once(("local", id(self), key), lambda g: g.op("Reshape", value, g.constant(np.array(shape))))
 
+    def has_shape(self, value: str, data_type: int, shape: Sequence[int]) -> str:
+        """State a value's shape, without which the runtime folds no constant whose shape depends on values."""
+        self.value_info.append(helper.make_tensor_value_info(value, data_type, shape))
+        return value
+
     def require(self, opset: int, ir_version: int) -> None:
         """Raise the file's opset: some tensor or operator in it needs that."""
         self.root._opset = max(self.root._opset, opset)
@@ -82,13 +88,15 @@ class Graph:
 
     def to_subgraph(self, name: str, outputs: Sequence[onnx.ValueInfoProto]) -> onnx.GraphProto:
         """The graph of a branch."""
-        return helper.make_graph(self.nodes, name, [], list(outputs), self.initializers)
+        return helper.make_graph(self.nodes, name, [], list(outputs), self.initializers, value_info=self.value_info)
 
     def to_model(
         self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto], name: str = "autocomp"
     ) -> onnx.ModelProto:
         """The whole file."""
-        proto = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.initializers)
+        proto = helper.make_graph(
+            self.nodes, name, list(inputs), list(outputs), self.initializers, value_info=self.value_info
+        )
         opsets = [helper.make_opsetid("", self._opset)]
         return helper.make_model(proto, opset_imports=opsets, ir_version=self._ir_version, producer_name="autocomp")
 

@@ -25,25 +25,29 @@ class Sparse:
         return format.sparse and format.bits in (2, 3, 4, 5, 6, 7, 8, 32)
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
-        """Bitmask and non-zeros (at least one value is stored)."""
-        count = max(nonzeros, 1)
-        values = field_bytes(count) if _is_a_sign(format) else packed_bytes((count,), replace(format, sparse=False))
+        """Bitmask and non-zeros."""
+        dense = replace(format, sparse=False)
+        values = field_bytes(nonzeros) if _is_a_sign(format) else packed_bytes((nonzeros,), dense)
         return field_bytes(int(np.prod(shape))) + values
 
     def write(
         self, graph: Graph, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
     ) -> str:
-        """Every element looks up its rank among the non-zeros in `[0, non-zeros]`; zeros look up the 0."""
+        """Scatter the non-zeros over zeros: six times faster to load than to look up each element's rank."""
         flat = codes.reshape(-1)
-        values = _write_values(graph, f"{name}.values", flat[flat != 0], format, levels)
-        is_set = graph.op(
-            "Cast",
-            trim(graph, write_fields(graph, f"{name}.mask", flat != 0, (0, 1)), flat.shape),
-            to=TensorProto.INT32,
-        )
-        rank = graph.op("CumSum", is_set, graph.constant(np.array(0, np.int64)))
-        element = graph.op("Gather", values, graph.op("Mul", rank, is_set))
-        return graph.op("Reshape", element, graph.constant(np.array(codes.shape, np.int64)))
+        mask = trim(graph, write_fields(graph, f"{name}.mask", flat != 0, (0, 1)), flat.shape)
+        whole = graph.op("Cast", graph.op("BitwiseXor", mask, mask), to=_type(format))
+        if flat.any():
+            values = _write_values(graph, f"{name}.values", flat[flat != 0], format, levels)
+            numbers = [graph.constant(np.array(v, np.int32)) for v in (0, flat.size, 1)]
+            places = graph.op("Compress", graph.op("Range", *numbers), graph.op("Cast", mask, to=TensorProto.BOOL))
+            graph.has_shape(places, TensorProto.INT32, [int(np.count_nonzero(flat))])
+            whole = graph.op("ScatterElements", whole, places, values, axis=0)
+        return graph.op("Reshape", whole, graph.constant(np.array(codes.shape, np.int64)))
+
+
+def _type(format: WeightFormat) -> int:
+    return int(TensorProto.FLOAT if format.bits == 32 else TensorProto.INT8)
 
 
 def _is_a_sign(format: WeightFormat) -> bool:
@@ -52,15 +56,11 @@ def _is_a_sign(format: WeightFormat) -> bool:
 
 
 def _write_values(graph: Graph, name: str, values: np.ndarray, format: WeightFormat, levels: np.ndarray | None) -> str:
-    """The vector `[0, non-zeros]`; a tensor of zeros only stores one value that nothing looks up."""
-    values = values if len(values) else np.ones(1, values.dtype)
+    """The vector of non-zeros."""
     if _is_a_sign(format):
-        unpacked = trim(graph, write_fields(graph, name, values > 0, (-1, 1)), values.shape)
-    else:
-        dense = replace(format, sparse=False)
-        unpacked = packing_for(dense).write(graph, name, values, dense, levels)
-    zero = np.zeros(1, np.float32 if format.bits == 32 else np.int8)
-    return graph.op("Concat", graph.constant(zero), unpacked, axis=0)
+        return trim(graph, write_fields(graph, name, values > 0, (-1, 1)), values.shape)
+    dense = replace(format, sparse=False)
+    return packing_for(dense).write(graph, name, values, dense, levels)
 
 
 packing = Sparse()
