@@ -118,7 +118,7 @@ def test_it_trains_further_in_the_loop_of_autocomp_and_runs_again(made, tmp_path
     logits = predict(trained, encode(trained, EXAMPLES)).logits
     assert done.steps == 12 and (logits.argmax(-1) == [e.label for e in EXAMPLES]).all()
     write_artifact(trained, tmp_path / "guard", {"task": "tiny"})
-    guard = load(tmp_path / "guard", exit_threshold=1.01)
+    guard = load(tmp_path / "guard", exit_threshold="never")
     assert [p.label for p in guard.predict(["a good film", "a boring film"])] == ["yes", "no"]
     assert guard.manifest["task"] == "tiny"
 
