@@ -104,3 +104,12 @@ def test_an_unknown_rule_is_named(kit):
     _, weights = kit.encoder(shape)
     with pytest.raises(UnknownName, match="did you mean 'entropy'"):
         write_model(shape, weights, {}, pairs=False, exit_threshold=0.5, exit_rule="entrophy")
+
+
+@pytest.mark.parametrize("name", exit_rules.names())
+def test_nothing_meets_the_word_never(name):
+    surest = np.tile(np.array([[[1e4, 0.0, -1e4]]], np.float32), (12, 1, 1))
+    assert exit_rules[name].sure(surest, exit_rules[name].grid[0]).any(), (
+        "the surest logits leave at the first threshold"
+    )
+    assert not exit_rules[name].sure(surest, checked_threshold(name, "never")).any()

@@ -26,11 +26,13 @@ class ExitRule(Protocol):
 
     Attributes:
         means: what its threshold is, which values it may have, and which of them leave later.
-        grid: thresholds that people use, those those that leave earliest first; the last leaves the exits out.
+        grid: thresholds that people use, those that leave earliest first; the last leaves the exits out.
+        never: a threshold that nothing meets. Not NaN, for which runtimes differ.
     """
 
     means: str
     grid: tuple[float, ...]
+    never: float
 
     def allows(self, threshold: float) -> bool:
         """Whether a threshold makes sense under this rule."""
@@ -55,14 +57,14 @@ exit_rules: Registry[ExitRule] = Registry("exit rule", "autocomp.artifact.exit_r
 
 
 def checked_threshold(rule: str, threshold: float | str) -> float:
-    """A threshold that a person gave for a file of this rule; `never` becomes NaN, which no comparison meets.
+    """A threshold that a person gave for a file of this rule; the word `never` is the rule's own.
 
     Raises:
         InputError: the rule cannot have it.
         UnknownName: there is no such rule.
     """
     if threshold == "never":
-        return math.nan
+        return exit_rules[rule].never
     try:
         number = float(threshold)
     except ValueError:

@@ -23,6 +23,7 @@ class Entropy:
         "the entropy up to which a text leaves, as a fraction of log(labels), 0 <= threshold <= 1; lower leaves later"
     )
     grid = (0.6, 0.4, 0.2, 0.1, 0.05, 0.0)
+    never = -1.0
 
     def allows(self, threshold: float) -> bool:
         """0 to 1."""

@@ -21,6 +21,7 @@ class Margin:
         "higher leaves later"
     )
     grid = (0.6, 0.8, 0.9, 0.95, 0.98, 1.0)
+    never = 2.0
 
     def allows(self, threshold: float) -> bool:
         """0 to 1."""

@@ -22,6 +22,7 @@ class Patience:
 
     means = "how many exit heads in a row must agree on the label, a whole number from 1; higher leaves later"
     grid = (2.0, 3.0, 4.0, OFF)
+    never = 1e9
 
     def allows(self, threshold: float) -> bool:
         """Whole numbers from 1."""

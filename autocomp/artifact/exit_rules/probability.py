@@ -18,6 +18,7 @@ class Probability:
 
     means = "the largest probability from which on a text leaves, 0 < threshold <= 1; higher leaves later"
     grid = (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+    never = 2.0
 
     def allows(self, threshold: float) -> bool:
         """0 to 1."""
