@@ -81,7 +81,7 @@ def _is_stored(name: str, weight: np.ndarray) -> bool:
 
 def formats(weights: Weights, format: WeightFormat) -> dict[str, WeightFormat]:
     """Linears in the format, embeddings as they usually are at its bits."""
-    table = replace(usual_format(format.bits, embedding=True), sparse=format.sparse)
+    table = replace(usual_format(format.bits), sparse=format.sparse)
     return {n: table if "embeddings" in n else format for n, w in weights.items() if _is_stored(n, w)}
 
 

@@ -30,7 +30,7 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
     from autocomp.artifact.format import usual_format
 
     tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
-    formats = {f"embeddings.{table}.weight": usual_format(bits, embedding=True) for table in tables}
+    formats = {f"embeddings.{table}.weight": usual_format(bits) for table in tables}
     return replace(student, formats={**student.formats, **formats})
 
 

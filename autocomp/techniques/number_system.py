@@ -80,8 +80,8 @@ class NumberSystem(Technique[NumberSystemOptions]):
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
         """Few bits, coarse and fine scales, with GOBO's outliers and without."""
         return {
-            "bits": Knob((3, 4, 32)),
-            "numbers": Knob(("codebook", "adaptivfloat", "integer")),
+            "bits": Knob((3, 32)),
+            "numbers": Knob(("codebook", "levels", "adaptivfloat", "integer")),
             "scales": Knob(("matrix", 64, "row"), default="row"),
             "outliers": Knob((0.0, 0.001), default=0.0),
         }

@@ -92,7 +92,7 @@ def test_its_readme_tells_what_differs(made, tmp_path):
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     for words in (
         "autocomp.load(DIR)",
-        "4 bits, levels, sparse",
+        "4 bits, sparse",
         "score 0.9100",
         "12,345 bytes",
         "after layer 1",

@@ -175,7 +175,7 @@ def test_bits_reach_the_linears_of_each_group_and_leave_sparse_ones_sparse(stude
     groups = linear_groups(student.encoder.shape)
     student.formats["blocks.0.attention.query.weight"] = WeightFormat(32, sparse=True)
     made = set_linear_bits(student, {**dict.fromkeys(groups, 4), "head.dense": 8})
-    assert made.formats["blocks.0.attention.query.weight"] == WeightFormat(4, sparse=True, numbers="levels")
+    assert made.formats["blocks.0.attention.query.weight"] == WeightFormat(4, sparse=True)
     assert made.formats["head.dense.weight"] == WeightFormat(8)
     assert set(made.formats) == set(itertools.chain(*groups.values()))
     assert "head.classifier.weight" not in made.formats
