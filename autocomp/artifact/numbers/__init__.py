@@ -7,7 +7,7 @@ runtime loads the file, for whole matrices; a few small operators at run time fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -43,7 +43,7 @@ class Encoded:
 
     codes: np.ndarray
     per_row: tuple[np.ndarray, ...] = ()
-    shared: tuple[np.ndarray, ...] = field(default=())
+    shared: tuple[np.ndarray, ...] = ()
     outliers: Outliers | None = None
     levels: np.ndarray | None = None
 

@@ -14,11 +14,16 @@ def write_pick(graph: Graph, table: str, codes: str) -> str:
 
 
 def nearest(ordered: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Index of the nearest of the ascending values for each weight: uint8 for up to 16 values, else int64."""
+    """Index of the nearest of the ascending values for each weight, an integer array."""
     borders = ((ordered[1:] + ordered[:-1]) / 2).astype(np.float32)
     if len(borders) > 15:
         return np.searchsorted(borders, weight)
-    index = np.zeros(weight.shape, np.uint8)
+    index = np.zeros(weight.shape, np.int16)
     for border in borders:  # three times as fast as a binary search
         index += weight > border
     return index
+
+
+def signed(codes: np.ndarray, count: int) -> np.ndarray:
+    """Indices below `count` as two's complement int8."""
+    return np.where(codes >= count // 2, codes.astype(np.int16) - count, codes).astype(np.int8)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from onnx import TensorProto
 
 from autocomp.artifact.format import WeightFormat
-from autocomp.artifact.graph import Graph
 from autocomp.artifact.numbers import Encoded
+from autocomp.artifact.numbers._floats import Floats
 
 
-class BFloat16:
+class BFloat16(Floats):
     """Codes are the upper 16 bits as uint16, for numpy has no such type."""
 
-    def widths(self, sparse: bool) -> Sequence[int]:
-        """16, dense."""
-        return () if sparse else (16,)
+    bits = 16
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
         """Rounded to the nearest, ties to even."""
@@ -27,20 +22,6 @@ class BFloat16:
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
         """As FP32: zeros below."""
         return (encoded.codes.astype(np.uint32) << 16).view(np.float32)
-
-    def write(
-        self, graph: Graph, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
-    ) -> str:
-        """One Cast."""
-        return graph.op("Cast", codes, to=TensorProto.FLOAT)
-
-    def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """None."""
-        return 0
-
-    def is_int8(self, format: WeightFormat) -> bool:
-        """No."""
-        return False
 
 
 numbers = BFloat16()

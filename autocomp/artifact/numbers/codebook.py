@@ -12,7 +12,7 @@ import numpy as np
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.numbers import Encoded
-from autocomp.artifact.numbers._table import nearest, write_pick
+from autocomp.artifact.numbers._table import nearest, signed, write_pick
 
 _ROUNDS = 50
 
@@ -32,9 +32,9 @@ class Codebook:
         first = int(format.sparse)
         table = np.zeros(count, np.float32)
         table[first : first + len(centroids)] = centroids
-        codes = nearest(centroids, weight).astype(np.int64) + first
+        codes = nearest(centroids, weight) + first
         codes = np.where(is_kept, codes, 0) if format.sparse else codes
-        return Encoded(_signed(codes, count), shared=(table,))
+        return Encoded(signed(codes, count), shared=(table,))
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
         """Each code's centroid."""
@@ -72,11 +72,6 @@ def k_means(ordered: np.ndarray, count: int) -> np.ndarray:
             break
         borders = moved
     return np.unique(centroids.astype(np.float32))
-
-
-def _signed(codes: np.ndarray, count: int) -> np.ndarray:
-    """Indices below `count` as two's complement."""
-    return np.where(codes >= count // 2, codes - count, codes).astype(np.int8)
 
 
 numbers = Codebook()

@@ -16,7 +16,7 @@ from onnx import TensorProto
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.numbers import Encoded
-from autocomp.artifact.numbers._table import nearest
+from autocomp.artifact.numbers._table import nearest, signed
 from autocomp.artifact.quantize import scales_as_float16
 
 _ROUNDS = 10
@@ -28,7 +28,7 @@ class Levels:
     """A sparse matrix keeps code 0 for zero."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
-        """2 to 4; beyond, even levels are as good."""
+        """2 to 4: those whose codes are looked up by the byte."""
         return (2, 3, 4)
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
@@ -44,8 +44,7 @@ class Levels:
         table = np.zeros(size, np.int8)
         table[first : first + len(levels)] = levels
         codes = np.where(kept, nearest(levels, weight / scales[:, None].astype(np.float32)) + first, 0)
-        signed = np.where(codes >= size // 2, codes.astype(np.int16) - size, codes).astype(np.int8)
-        return Encoded(signed, per_row=(scales[:, None],), levels=table)
+        return Encoded(signed(codes, size), per_row=(scales[:, None],), levels=table)
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
         """Each code's level times the row's scale."""
