@@ -24,6 +24,8 @@ from autocomp.search.stages import StageResult
 from autocomp.search.teacher import manifest_of
 
 if TYPE_CHECKING:
+    import onnx
+
     from autocomp.models.student import Student
     from autocomp.search.context import StudyContext
 
@@ -66,19 +68,24 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
     Raises:
         ArtifactError: `folder` holds something else.
     """
+    own = {"labels": list(student.labels), "max_length": student.max_length, "pairs": student.pairs}
+    save_artifact(
+        folder, model_of(student), student.tokenizer.to_str(), {**own, "exits": exits_of(student), **(facts or {})}
+    )
+
+
+def model_of(student: Student) -> onnx.ModelProto:
+    """A student as ONNX, its weights stored as its `formats` say."""
     from autocomp.models.encoder import plain_weights
 
-    weights = {name: w.float().numpy() for name, w in plain_weights(student.encoder).items()}
-    model = write_model(
+    return write_model(
         student.encoder.shape,
-        weights,
+        {name: w.float().numpy() for name, w in plain_weights(student.encoder).items()},
         student.formats,
         pairs=student.pairs,
         exit_threshold=student.exit_threshold,
         exit_rule=student.exit_rule,
     )
-    own = {"labels": list(student.labels), "max_length": student.max_length, "pairs": student.pairs}
-    save_artifact(folder, model, student.tokenizer.to_str(), {**own, "exits": exits_of(student), **(facts or {})})
 
 
 def exits_of(student: Student) -> dict[str, Any] | None:

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 
 class NumberSystemOptions(Options):
-    """`scales` (of integers): one a `row`, one a `matrix`, or one for as many neighbours; `outliers` stay in FP32."""
+    """`scales` (of integers): one a `row`, one a `matrix`, or one for as many neighbours; `outliers` stay in FP32.
+
+    With `weight_only` linears compute in FP32, at the size of the bits but not at int8's speed.
+    """
 
     bits: Literal[2, 3, 4, 5, 6, 7, 8, 16, 32] = 32
     numbers: str = "integer"
     scales: Literal["row", "matrix"] | int = "row"
     outliers: float = Field(default=0.0, ge=0, le=0.1)
+    weight_only: bool = False
 
     @field_validator("numbers")
     @classmethod
@@ -65,6 +69,7 @@ def format_of(options: NumberSystemOptions) -> WeightFormat:
         numbers=options.numbers,
         group=group if isinstance(group, int) and options.numbers == "integer" else None,
         outliers=options.outliers,
+        weight_only=options.weight_only,
     )
 
 
@@ -111,7 +116,8 @@ class NumberSystem(Technique[NumberSystemOptions]):
         scaled = f", a scale a {options.scales}" if options.scales == "matrix" else f", groups of {options.scales}"
         scales = scaled if options.numbers == "integer" and options.scales != "row" else ""
         outliers = f", {options.outliers:.1%} outliers".replace("%", " %") if options.outliers else ""
-        return f"{options.bits}-bit {options.numbers} linears{scales}{outliers}"
+        computed = ", computed in FP32" if options.weight_only else ""
+        return f"{options.bits}-bit {options.numbers} linears{scales}{outliers}{computed}"
 
 
 technique = NumberSystem()

@@ -23,11 +23,10 @@ import torch
 
 from autocomp.artifact.format import FLOAT32
 from autocomp.artifact.runtime import open_session
-from autocomp.artifact.writer import write_model
 from autocomp.errors import InfeasiblePlan, SpecError
-from autocomp.models.encoder import plain_weights
 from autocomp.models.groups import linear_groups
 from autocomp.models.student import Student, fingerprint
+from autocomp.search.exporting import model_of
 from autocomp.search.simulate import leave, stored_weights
 from autocomp.tasks import Example
 from autocomp.techniques import Context, Options, Technique
@@ -98,15 +97,7 @@ def logits(student: Student) -> np.ndarray:
 
 def file_logits(student: Student) -> np.ndarray:
     """`[texts, labels]` of the student's ONNX file in ONNX Runtime, one text at a time."""
-    weights = {name: weight.float().numpy() for name, weight in plain_weights(student.encoder).items()}
-    model = write_model(
-        student.encoder.shape,
-        weights,
-        student.formats,
-        pairs=student.pairs,
-        exit_threshold=student.exit_threshold,
-        exit_rule=student.exit_rule,
-    )
+    model = model_of(student)
     session, data = open_session(model.SerializeToString()), encode(student, _examples())
     batches = [collate(student, data, [row]) for row in range(len(data))]
     given = [{"input_ids": b.ids.numpy(), "attention_mask": b.mask.numpy()} for b in batches]

@@ -316,6 +316,9 @@ def test_the_number_system_reaches_the_linears_and_leaves_sparse_ones_sparse(stu
     assert made.formats["head.dense.weight"] == WeightFormat(3, numbers="codebook", outliers=0.001)
     grouped = techniques["number_system"].parse({"bits": 4, "scales": 32})
     assert techniques["number_system"].convert(student, grouped, Context()).formats["head.dense.weight"].group == 32
+    slow = techniques["number_system"].parse({"bits": 4, "weight_only": True})
+    assert not techniques["number_system"].convert(student, slow, Context()).formats["head.dense.weight"].runs_int8
+    assert techniques["number_system"].describe(slow, student.encoder.shape).endswith("computed in FP32")
 
 
 @pytest.mark.parametrize(
