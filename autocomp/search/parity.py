@@ -15,10 +15,10 @@ from autocomp.artifact.factors import factor_names, runs_as_two
 from autocomp.artifact.format import FLOAT32
 from autocomp.artifact.numbers import gives_int8
 from autocomp.errors import ExportMismatch
-from autocomp.models.encoder import Block
+from autocomp.models.encoder import Block, Outputs
 from autocomp.models.low_rank import stored_parameters
 from autocomp.search.simulate import stored_weights
-from autocomp.training.batches import Encoded, collate
+from autocomp.training.batches import Batch, Encoded, collate
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -80,6 +80,14 @@ def part_errors(student: Student, data: Encoded, answers: Sequence[Answer]) -> l
     for name, wrong, size in (part for text in texts for part in text):
         sums[name] += wrong, size
     return [(name.partition(" ")[0], float(np.sqrt(w / max(s, 1e-30)))) for name, (w, s) in sums.items()]
+
+
+def as_rounded(student: Student, batch: Batch) -> Outputs:
+    """What a student answers when its weights and the inputs of int8 linears are rounded as its file rounds them."""
+    student.encoder.eval()
+    with stored_weights(student), torch.no_grad(), _Follower(student, _int8_linears(student), ()):
+        outputs: Outputs = student.encoder(batch.ids, batch.mask, batch.types)
+        return outputs
 
 
 def _int8_linears(student: Student) -> dict[str, list[Tensor]]:

@@ -15,18 +15,18 @@ from autocomp.models.encoder import plain_weights
 from autocomp.models.shape import BlockShape
 from autocomp.models.slicing import add_exits
 from autocomp.plan import CompressionPlan, Step
+from autocomp.search.parity import as_rounded
 from autocomp.search.plans import convert, in_stage_order, prepare
-from autocomp.search.simulate import stored_weights
 from autocomp.tasks import Example
 from autocomp.techniques import techniques
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.technique_contract import TEXTS, full_context
-from autocomp.training.batches import collate, encode
-from autocomp.training.inference import predict
+from autocomp.training.batches import Batch, collate, encode
 
 PLANS = 200
-EXACT, ROUNDED = 1e-5, 0.1
-"""Root mean square error over that of the logits; the larger where linears run in int8 (200 plans: at most 0.08)."""
+EXACT, ROUNDED = 1e-5, 0.06
+"""Root mean square error over that of the logits of a student rounded as its file is. Where linears run in int8, a
+value at the border of two codes may fall to the other side (200 plans: at most 0.028, most below 0.0001)."""
 
 
 def random_teacher(rng: np.random.Generator):
@@ -89,14 +89,17 @@ def outputs(session, given) -> dict[str, np.ndarray]:
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, given), strict=True))
 
 
-def inputs(student) -> list[dict[str, np.ndarray]]:
+def batches(student) -> list[Batch]:
     data = encode(student, examples(student))
-    batches = [collate(student, data, rows) for rows in ([0], [1], [2], [3], [4, 5])]
+    return [collate(student, data, rows) for rows in ([0], [1], [2], [3], [4, 5])]
+
+
+def inputs(student) -> list[dict[str, np.ndarray]]:
     takes_types = student.pairs and student.encoder.shape.token_types > 1
     return [
         {"input_ids": b.ids.numpy(), "attention_mask": b.mask.numpy()}
         | ({"token_type_ids": b.types.numpy()} if takes_types else {})
-        for b in batches
+        for b in batches(student)
     ]
 
 
@@ -104,23 +107,20 @@ def inputs(student) -> list[dict[str, np.ndarray]]:
 def test_every_plan_exports_loads_and_agrees(seeds):
     for seed in seeds:
         plan, student = compressed(seed)
-        with stored_weights(student):
-            seen = predict(student, encode(student, examples(student)))
+        rounded = [as_rounded(student, batch) for batch in batches(student)]
         model = written(student, all_exits=True)
         session = open_session(model.SerializeToString())
         found = [outputs(session, given) for given in inputs(student)]
         got = [np.concatenate([f["logits"] for f in found])]
-        expected = [seen.logits]
+        expected = [torch.cat([r.logits for r in rounded]).numpy()]
         for i, depth in enumerate(student.encoder.shape.exits):
             got.append(np.concatenate([f["exit_logits"][:, i] for f in found]))
-            expected.append(seen.exits[depth])
-        drops_tokens = any(share < 1 for _, share in student.encoder.shape.token_shares())
+            expected.append(torch.cat([r.exit_logits[depth] for r in rounded]).numpy())
         is_int8 = any(f.runs_int8 for n, f in student.formats.items() if n.startswith("blocks"))
         assert (int8_linears(running_operators(model)) > 0) == is_int8, (seed, plan)
         for mine, theirs in zip(got, expected, strict=True):
             errors = np.mean((mine - theirs) ** 2, axis=1) / np.mean(theirs**2)
-            # Rounding may choose another token to leave behind: another text, so that only most of them agree.
-            error = np.sqrt(np.median(errors) if drops_tokens and is_int8 else np.mean(errors))
+            error = np.sqrt(np.mean(errors))
             assert error <= (ROUNDED if is_int8 else EXACT), (seed, error, plan)
 
 
