@@ -102,24 +102,47 @@ def _drop_torn_line(file: Path) -> None:
             out.truncate(data.rfind(b"\n") + 1)
 
 
+class JournalReader:
+    """Reads a journal that may still grow: every call of `new` gives the events that came since the last one."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._bytes = self._lines = 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """Events that were not read yet, in order; a last line that is not whole is left for the next call.
+
+        Raises:
+            RunFolderError: no journal there, or a damaged line before the last.
+        """
+        try:
+            with self.file.open("rb") as opened:
+                opened.seek(self._bytes)
+                # Bytes: a crash may have cut the last line inside a character.
+                *lines, _torn = opened.read().split(b"\n")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunFolderError(f"{self.file.parent}: is not a run directory: it has no {self.file.name}") from error
+        first, self._lines = self._lines + 1, self._lines + len(lines)
+        self._bytes += sum(len(line) + 1 for line in lines)
+        for number, line in enumerate(lines, first):
+            try:
+                event = json.loads(line)
+                event["event"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunFolderError(
+                    f"{self.file}: line {number} is damaged ({error}); delete that line to go on"
+                ) from error
+            yield event
+
+
 def read_events(file: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
     """Events of a journal file; a torn last line is passed over.
 
     Raises:
         RunFolderError: no journal there, or a damaged line before the last.
     """
-    try:
-        # Bytes: a crash may have cut the last line inside a character.
-        lines = file.read_bytes().split(b"\n")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunFolderError(f"{file.parent}: is not a run directory: it has no {file.name}") from error
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            event = json.loads(line)
-            found = event["event"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunFolderError(f"{file}: line {number} is damaged ({error}); delete that line to go on") from error
-        if kind is None or found == kind:
+    for event in JournalReader(file).new():
+        if kind is None or event["event"] == kind:
             yield event
 
 

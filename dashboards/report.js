@@ -201,8 +201,9 @@ function budget() {
     fact(list, what, duration(part[kind]));
     list.lastChild.previousSibling.style.boxShadow = `inset 3px 0 var(--${tones[i % tones.length]})`;
   });
-  const { jobs, complete, failed } = summary.trials;
-  fact(list, "trials", `${jobs} jobs, ${complete} candidates measured, ${failed} failed`);
+  const { jobs, complete, failed, retried } = summary.trials;
+  const again = retried ? `, ${retried} started again` : "";
+  fact(list, "trials", `${jobs} jobs, ${complete} candidates measured, ${failed} failed${again}`);
 }
 function fact(list, name, value) {
   if (!known(value) || value === "") return;
@@ -229,10 +230,12 @@ function how() {
 }
 function failures() {
   const box = byId("failures");
-  if (!run.failures.length) { add(box, "p", "None."); return; }
+  const again = run.retried.map((r) => `${r.job}, attempt ${r.attempt}, started again: ${r.error}`);
+  const texts = [...run.failures.map((f) => `${f.id}: ${f.error}`), ...again];
+  if (!texts.length) { add(box, "p", "None."); return; }
   const list = add(box, "ul");
-  run.failures.slice(0, 20).forEach((f) => add(list, "li", `${f.id}: ${f.error}`));
-  if (run.failures.length > 20) add(box, "p", `… and ${run.failures.length - 20} more in the journal.`);
+  texts.slice(0, 20).forEach((text) => add(list, "li", text));
+  if (texts.length > 20) add(box, "p", `… and ${texts.length - 20} more in the journal.`);
 }
 
 heading(); headline(); charts(); members(); budget(); data(); how(); failures();

@@ -70,8 +70,13 @@ def budget_text(summary: dict[str, Any]) -> str:
     """`spent 8 min 51 s of clock of 9m; 14 jobs, 212 candidates, 1 failed`."""
     budget, trials = summary["budget"], summary["trials"]
     limited = [k for k, v in budget["given"].items() if v is not None] or ["wall_s"]
-    counts = f"{trials['jobs']} jobs, {trials['complete']} candidates measured, {trials['failed']} failed"
-    return f"spent {amounts(budget['spent'], limited)} of {budget['text'] or 'no budget'}; {counts}"
+    return f"spent {amounts(budget['spent'], limited)} of {budget['text'] or 'no budget'}; {counts_text(trials)}"
+
+
+def counts_text(trials: dict[str, int]) -> str:
+    """`14 jobs, 212 candidates measured, 1 failed, 2 started again`; the last only where an attempt died."""
+    again = f", {trials['retried']} started again" if trials["retried"] else ""
+    return f"{trials['jobs']} jobs, {trials['complete']} candidates measured, {trials['failed']} failed{again}"
 
 
 def next_steps(summary: dict[str, Any]) -> list[str]:

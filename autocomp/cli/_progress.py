@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from autocomp.cli._front import LEFT, head, rows
+from autocomp.cli._front import LEFT, counts_text, head, rows
 from autocomp.cli._say import amounts, duration, note, text_table
 from autocomp.report.state import Job, RunState
 from autocomp.report.summary import score_of, summarise
@@ -154,6 +154,12 @@ def _front(event: Event, state: RunState) -> list[str]:
     ]
 
 
+def _retried(event: Event, state: RunState) -> list[str]:
+    where = f" on node {event['node'][:12]}" if event.get("node") else ""
+    lost = f", {duration(event['lost_s'])} lost" if event.get("lost_s") is not None else ""
+    return [f"again {event['job']}: attempt {event['attempt']} died{where}{lost}: {event['error']}"]
+
+
 def _left(state: RunState, now: float | None = None) -> str:
     left = state.left(now)
     return amounts(left) if left else "no limit"
@@ -166,6 +172,10 @@ _LINES: dict[str, Callable[[Event, RunState], list[str]]] = {
     "progress": _progress,
     "record": _record,
     "candidates": _candidates,
+    "retried": _retried,
+    "node": lambda event, state: [
+        f"node {event['node'][:12]} ({event.get('host') or 'host unknown'}) {event['state']}"
+    ],
     "front": _front,
     "resumed": lambda event, state: [f"resumed: {state.count('complete')} candidates are there; left: {_left(state)}"],
     "finished": lambda event, state: [f"finished: {state.reason}"],
@@ -203,10 +213,9 @@ def view(state: RunState, run: Path, now: float) -> RenderableType:
     if not state.spec:
         return Text("checking the study, the data and the model …")
     title = Text(f"{state.spec.get('model')} on {state.data.get('name')}  →  {run}", style="bold")
-    counts = Text(
-        f"{len(state.started)} jobs, {state.count('complete')} candidates measured, {state.count('failed')} failed"
-    )
-    return Group(title, _budget_bars(state, now), counts, _jobs(state, now), _front_lines(state, run))
+    summary = summarise(state, run)
+    counts, front = Text(counts_text(summary["trials"])), _front_lines(summary)
+    return Group(title, _budget_bars(state, now), counts, _jobs(state, now), front)
 
 
 def _budget_bars(state: RunState, now: float) -> Table:
@@ -229,7 +238,8 @@ def _jobs(state: RunState, now: float) -> Table:
     for job in list(state.jobs.values()):
         left = job.seconds_left(now)
         bar = ProgressBar(total=1.0, completed=_fraction(job, now), width=14)
-        words = " · ".join(filter(None, (job.text or _kind(job.kind), job.describe)))
+        attempt = f"attempt {job.attempt}" if job.attempt > 1 else ""
+        words = " · ".join(filter(None, (attempt, job.text or _kind(job.kind), job.describe)))
         grid.add_row(
             job.id,
             bar,
@@ -245,10 +255,9 @@ def _fraction(job: Job, now: float) -> float:
     return min(1.0, (now - job.at) / job.expected_s) if job.expected_s else 0.0
 
 
-def _front_lines(state: RunState, run: Path) -> Text:
+def _front_lines(summary: dict[str, Any]) -> Text:
     from rich.text import Text
 
-    summary = summarise(state, run)
     text = text_table(head(summary["metric"], summary["final"]), rows(summary, FRONT_ROWS - 2), LEFT)
     # The plan stands last: where the terminal is narrow, it is what gives way.
     return Text("\n" + text, no_wrap=True, overflow="ellipsis")

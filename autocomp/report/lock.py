@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -40,18 +41,27 @@ class Lock:
         if self._open or not self._file.parent.is_dir():
             return
         self._open = self._file.open("w")
-        try:
-            if fcntl:
-                fcntl.flock(self._open, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _locked(self._open):
             self._open.close()
-            raise RunFolderError(f"{self._file.parent}: another process is at work on this run; wait for it") from error
+            raise RunFolderError(f"{self._file.parent}: another process is at work on this run; wait for it")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._open:
             self._open.close()
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock a file for this process alone; one who only asks `is_held` is waited for, because he lets go at once."""
+    for pause_s in (0.02, 0.1, 0.0):
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(pause_s)
+    return False
 
 
 def is_held(run: Path) -> bool:

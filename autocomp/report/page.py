@@ -89,6 +89,7 @@ def page_data(run: Path) -> dict[str, Any]:
         "summary": summarise(state, run),
         "trials": _thinned([t for record in state.records if (t := _trial(record, state))]),
         "failures": [{"id": r["id"], "error": r["error"]} for r in state.records if r["status"] == "failed"],
+        "retried": [{k: r[k] for k in ("job", "attempt", "error", "lost_s")} for r in state.retried],
         "spec": state.spec,
         "data": state.data,
         "machine": state.machine,

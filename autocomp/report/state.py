@@ -9,6 +9,7 @@ from typing import Any
 from autocomp.budget import Budget, Charge, Ledger, parse_budget
 
 Member = dict[str, Any]
+LOST = "lost"
 SPENT = ("wall_s", "cpu_s", "gpu_s", "trials")
 
 
@@ -24,6 +25,7 @@ class Job:
     fraction: float | None = None
     left_s: float | None = None
     text: str = ""
+    attempt: int = 1
 
     def seconds_left(self, now: float) -> float | None:
         """Expected time left; None when nobody knows."""
@@ -44,6 +46,9 @@ class RunState:
         started: every job ever started: `{"job", "kind", "describe", …}` by id.
         charges: the ledger by purpose, `{"teacher": Ledger, …}`.
         charged_at: when the clock was last charged, seconds since 1970.
+        held_at: when the process that is at work on it began, seconds since 1970.
+        retried: every attempt that died and was started again: `{"job", "attempt", "error", "lost_s", "node", "at"}`.
+        nodes: of a cluster, what was last heard of each: `{"node", "host", "state", "at"}` by id.
     """
 
     spec: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +70,9 @@ class RunState:
     began_at: float | None = None
     charged_at: float = 0.0
     ended_at: float | None = None
+    held_at: float = 0.0
+    retried: list[dict[str, Any]] = field(default_factory=list)
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def budget(self) -> Budget:
@@ -93,7 +101,7 @@ class RunState:
     def _on_study(self, event: Mapping[str, Any], at: float) -> None:
         self.spec, self.data = event["spec"], event.get("data") or {}
         self.machine, self.versions = event.get("machine") or {}, event.get("versions") or {}
-        self.began_at = self.charged_at = at
+        self.began_at = self.charged_at = self.held_at = at
 
     def _on_teacher(self, event: Mapping[str, Any], at: float) -> None:
         self._landmarks(event.get("members") or {})
@@ -121,7 +129,19 @@ class RunState:
         self.ledger.add(charge)
         self.charges.setdefault(charge.what, Ledger()).add(charge)
         self.charged_at = at if charge.wall_s else self.charged_at
-        self.jobs.pop(event.get("job") or "", None)
+        if charge.what != LOST:  # a lost attempt is paid for while the job itself runs again
+            self.jobs.pop(event.get("job") or "", None)
+
+    def _on_retried(self, event: Mapping[str, Any], at: float) -> None:
+        job = event["job"]
+        self.retried.append({k: event.get(k) for k in ("job", "attempt", "error", "lost_s", "node", "at")})
+        told = self.started.get(job, {})
+        again = Job(job, told.get("kind") or "", told.get("describe") or "", at, told.get("expected_s"))
+        again.attempt = int(event["attempt"]) + 1
+        self.jobs[job] = again
+
+    def _on_node(self, event: Mapping[str, Any], at: float) -> None:
+        self.nodes[event["node"]] = {k: event.get(k) for k in ("node", "host", "state", "at")}
 
     def _on_candidates(self, event: Mapping[str, Any], at: float) -> None:
         if not self.final:
@@ -135,7 +155,8 @@ class RunState:
 
     def _on_resumed(self, event: Mapping[str, Any], at: float) -> None:
         self.jobs.clear()
-        self.reason, self.charged_at = None, at
+        self.nodes.clear()
+        self.reason, self.charged_at, self.held_at = None, at, at
 
     def _on_finished(self, event: Mapping[str, Any], at: float) -> None:
         self.reason = event.get("reason") or "finished"

@@ -58,6 +58,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
             "complete": state.count("complete"),
             "failed": state.count("failed"),
             "jobs": len(state.started),
+            "retried": len(state.retried),
         },
         "hypervolume": state.front.get("hypervolume"),
         "agreement": state.front.get("agreement"),

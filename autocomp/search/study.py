@@ -267,6 +267,7 @@ def _finish(
     loop: Loop, checked: Checked, context: StudyContext, run: Path, journal: Journal, landmarks: Landmarks
 ) -> None:
     """Score, time and write the final front; without any record it is the teacher and its int8 export."""
+    teller(run, "front")("scoring and timing the final front", 0.0)
     left, workers = min(loop.purse.seconds_left(), 1e9), max(1, loop.executor.workers)
     timing_s = float(np.clip(left / 2, 2.0, front.TIMING_S))
     rows = len(context.data.held_out)

@@ -27,7 +27,7 @@ def test_a_finished_run(finished):
     assert (found["status"], found["final"], found["reason"]) == ("finished", True, "budget spent")
     assert all(set(m) >= PROMISED for m in [found["teacher"], found["plain_int8"], *found["members"]])
     assert [m["bytes"] for m in found["members"]] == sorted(m["bytes"] for m in found["members"])
-    assert found["trials"] == {"complete": 39, "failed": 1, "jobs": 8}
+    assert found["trials"] == {"complete": 39, "failed": 1, "jobs": 8, "retried": 0}
     assert json.loads(json.dumps(found)) == found
 
 
