@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured quantity.
+    """One quantity: measured, unless it says that it is predicted.
 
     Attributes:
         value: in `unit`.
@@ -17,6 +17,8 @@ class Measurement:
         n: how many observations stand behind the value.
         device: fingerprint of the machine, or `any` when the number holds everywhere.
         details: further statistics of the same observations, `p50`, `p95` …
+        predicted: nothing ran on the device: the value follows from what was recorded there, the spread from how far
+            such predictions were off.
     """
 
     value: float
@@ -25,10 +27,12 @@ class Measurement:
     n: int = 1
     device: str = "any"
     details: dict[str, float] = field(default_factory=dict)
+    predicted: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and strings."""
-        return asdict(self)
+        """Plain numbers and strings; `predicted` only where it is true, as in journals that do not know it."""
+        data = asdict(self)
+        return data if data.pop("predicted") is False else {**data, "predicted": True}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurement:

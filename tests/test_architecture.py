@@ -38,8 +38,8 @@ ADAPTERS = {
 }
 #: Imports point inwards: a room may be imported by rooms of a higher rank, and by rooms of its own rank.
 RANKS = {
-    "models": 1, "artifact": 1, "metrics": 1, "tasks": 1, "devices": 1,
-    "techniques": 2, "training": 2, "measures": 2, "report": 2,
+    "models": 1, "artifact": 1, "metrics": 1, "tasks": 1,
+    "techniques": 2, "training": 2, "measures": 2, "devices": 2, "report": 2,
     "search": 3, "executors": 3,
     "cli": 4, "testing": 4,
 }  # fmt: skip

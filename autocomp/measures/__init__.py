@@ -10,4 +10,14 @@ Measure = Callable[[Subject], Measurement]
 
 measures: Registry[Measure] = Registry("measure", "autocomp.measures", "measure")
 
-__all__ = ["Measure", "Subject", "measures"]
+
+def runs_on_device(name: str) -> bool:
+    """Whether a measure has to run on the device that its number holds for; its function is then `@on_device`.
+
+    Raises:
+        UnknownName: there is no such measure.
+    """
+    return bool(getattr(measures[name], "on_device", False))
+
+
+__all__ = ["Measure", "Subject", "measures", "runs_on_device"]
