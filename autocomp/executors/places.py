@@ -1,11 +1,8 @@
-"""Where may a job run? Names that the nodes of a cluster and the jobs that need them agree on."""
+"""Where is a device? The custom resource of a Ray node that has it."""
 
 from __future__ import annotations
 
-MEASURERS = 1
-"""A measuring node has so many of its device's resource, and a measurement takes one: nothing is measured beside it."""
 
-
-def device_resource(profile_name: str) -> str:
-    """The custom resource of a node that is the device of a profile: `device:pi4`."""
-    return f"device:{profile_name}"
+def device_resource(profile: str) -> str:
+    """Name of the resource, of which a measuring node has 1: `device:cpu_1_thread`."""
+    return f"device:{profile}"

@@ -1,5 +1,6 @@
 """How is a number obtained? One file per measure: a function from what was seen of an artifact to a `Measurement`."""
 
+import sys
 from collections.abc import Callable
 
 from autocomp.measurement import Measurement
@@ -11,13 +12,9 @@ Measure = Callable[[Subject], Measurement]
 measures: Registry[Measure] = Registry("measure", "autocomp.measures", "measure")
 
 
-def runs_on_device(name: str) -> bool:
-    """Whether a measure has to run on the device that its number holds for; its function is then `@on_device`.
-
-    Raises:
-        UnknownName: there is no such measure.
-    """
-    return bool(getattr(measures[name], "on_device", False))
+def on_device(name: str) -> bool:
+    """Whether a measure has to be taken on the device: its file says `ON_DEVICE = True`."""
+    return bool(getattr(sys.modules[measures[name].__module__], "ON_DEVICE", False))
 
 
-__all__ = ["Measure", "Subject", "measures", "runs_on_device"]
+__all__ = ["Measure", "Subject", "measures", "on_device"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import autocomp
 from autocomp.errors import MeasurementError
 from autocomp.measurement import Measurement
-from autocomp.measures._on_device import on_device
 from autocomp.measures._subject import Subject
 
+ON_DEVICE = True
 _SCRIPT = """
 import sys
 from autocomp.artifact.loader import load
@@ -58,7 +58,6 @@ def resident_mb(folder: str | Path) -> float | None:
         return None
 
 
-@on_device
 def measure(subject: Subject) -> Measurement:
     """Of the subject's folder."""
     return resident_memory(subject.folder)
