@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -37,7 +38,7 @@ class CompressionPlan:
 
     steps: tuple[Step, ...] = ()
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Identity of the plan; duplicates are recognised by it."""
         return fingerprint(self.to_json())

@@ -50,15 +50,19 @@ def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"logits": run.logits.tolist()}
 
 
-def candidates(judge: Judge, records: Sequence[TrialRecord], most: int, seconds: float, rows: int) -> list[TrialRecord]:
-    """As many of the best records as can be scored and timed in the seconds left, at least one if there is any."""
+def candidates(judge: Judge, best: Sequence[TrialRecord], most: int, seconds: float, rows: int) -> list[TrialRecord]:
+    """As many of the best records as can be scored and timed in the seconds left, at least one if there is any.
+
+    Args:
+        best: those that nothing dominates.
+    """
     while most > 1:
-        chosen = judge.front(records, most)
+        chosen = judge.spread(best, most)
         needed = sum(r.measurements["latency"].value for r in chosen) / 1e3 * rows + 2
         if needed <= seconds or len(chosen) <= 1:
             return chosen
         most = min(most, len(chosen)) - 1
-    return judge.front(records, 1)
+    return judge.spread(best, 1)
 
 
 def see(

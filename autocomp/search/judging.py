@@ -54,17 +54,12 @@ class Judge:
         measured = dict(record.measurements)
         return record.status == "complete" and all(o.is_feasible(o.value(measured)) for o in self.objectives)
 
-    def front(self, records: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
-        """At most `most` non-dominated feasible records, well spread; one per plan, the best-trained."""
-        by_depth = sorted(filter(self.is_feasible, records), key=lambda r: r.fidelity.steps)
-        usable = list({r.plan.fingerprint: r for r in by_depth}.values())
-        if not usable:
-            return []
-        losses = self.of(usable)
-        rows = np.flatnonzero(pareto.is_non_dominated(losses))
-        inside = np.all(losses[rows] < self.reference, axis=1)
-        rows = rows[inside] if inside.any() else rows
-        return [usable[rows[i]] for i in pareto.thin(losses[rows], most)]
+    def spread(self, front: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
+        """At most `most` of records that nothing dominates, well spread; within the reference if any of them is."""
+        losses = self.of(front)
+        inside = np.all(losses < self.reference, axis=1)
+        rows = np.flatnonzero(inside if inside.any() else np.ones(len(front), bool))
+        return [front[rows[i]] for i in pareto.thin(losses[rows], most)]
 
     def hypervolume(self, records: Sequence[TrialRecord]) -> float:
         """Of the records' losses."""

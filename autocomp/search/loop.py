@@ -16,11 +16,12 @@ from autocomp.plan import CompressionPlan, canonical
 from autocomp.record import Journal, TrialRecord
 from autocomp.search.context import StudyContext, open_context
 from autocomp.search.estimate import Clock, block_weights
+from autocomp.search.found import Found
 from autocomp.search.jobs import Job, progress_file
 from autocomp.search.judging import Judge, member
 from autocomp.search.plans import describe, plan_of, prepare, recovery_options, structural
 from autocomp.search.recovered import technique_context
-from autocomp.search.rungs import Finished, promotion
+from autocomp.search.rungs import Finished, Promotions
 from autocomp.search.searchers import Searcher
 from autocomp.search.spending import Purse
 from autocomp.search.teacher import as_student
@@ -36,6 +37,9 @@ SWEEP = 8
 LEAST_TRAINING_S = 15.0
 SQUEEZE = 0.4
 """A recovery is started if at least this part of the time it wants is left; its schedule is then compressed."""
+
+SHOWN_AGAIN = 0.02
+"""The present front is journaled again when this part more records have come."""
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -59,14 +63,17 @@ class Loop:
     members: int
     listen: Listener | None = None
     queue: list[Job] = field(default_factory=list)
-    records: list[TrialRecord] = field(default_factory=list)
-    finished: list[Finished] = field(default_factory=list)
+    unfinished: dict[str, list[TrialRecord]] = field(default_factory=dict)
     students: dict[str, CompressionPlan] = field(default_factory=dict)
-    promoted: dict[int, set[str]] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
     jobs: int = 0
     exhausted: bool = False
     _start: list[Job] = field(default_factory=list)
+    _shown: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self.found = Found(self.judge)
+        self.promotions = Promotions(len(self.rungs) - 1, self.judge.reference)
 
     def go(self) -> str:
         """Run until nothing more fits; the reason why it ended."""
@@ -105,11 +112,11 @@ class Loop:
             for smaller in (job, replace(job, sweep=0)):
                 if self._fits(smaller):
                     return smaller
-        owed = promotion(self.finished, self.promoted, len(self.rungs) - 1, self.judge.reference)
+        owed = self.promotions.next()
         if owed:
             job = self._job(self.students[owed[0]], self.rungs[: owed[1] + 1], "promotion")
             if self._fits(job):
-                self.promoted.setdefault(owed[1] - 1, set()).add(owed[0])
+                self.promotions.taken(*owed)
                 return job
         return self._proposed()
 
@@ -168,10 +175,13 @@ class Loop:
         self.queue = [*unfinished, *never]
         self.jobs = max(int(name[1:]) for name in {*started, *(j.id for j in never)})
 
-    def job_of(self, started: Mapping[str, Any]) -> Job:
-        """The job of a `started` event."""
+    def begun(self, started: Mapping[str, Any]) -> Job:
+        """The job of a `started` event, which nobody has to propose again."""
         rungs = tuple(Fidelity(**r) for r in started["rungs"])
         job = self._job(CompressionPlan.from_json(started["plan"]), rungs, started["source"])
+        self.searcher.seen(identity(job.plan))
+        if job.source == "promotion":
+            self.promotions.taken(identity(job.plan), job.rungs[-1].rung)
         return replace(job, id=started["job"])
 
     def _enqueue(self, point: Mapping[str, Any], rungs: tuple[Fidelity, ...], source: str) -> None:
@@ -203,22 +213,27 @@ class Loop:
     def absorb(self, job: Job, result: dict[str, Any] | None, error: str | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
         result = result or _died(job, error or "unknown")
-        before = [r for r in self.records if r.id.startswith(f"{job.id}-")]
-        known = {r.id for r in before}
+        known = {r.id for r in self.unfinished.get(job.id, ())}
         new = [TrialRecord.from_json(r) for r in result["records"] if r["id"] not in known]
         for record in new:
             self.journal.append("record", record=record.to_json())
+            self.keep(record)
         held = result["seconds"] * self.executor.threads
         self.purse.charge(job.kind, job=job.id, held_s=held, trials=1)
         if not result["facts"].get("was_cached") and result["error"] is None:
             self.clock.learn(self.expected.get(job.id, result["seconds"]), result["seconds"])
         progress_file(self.run, job.id).unlink(missing_ok=True)
-        self.records += new
-        self.remember(job, [*before, *new])
-        self.journal.append("candidates", members=self.candidates())
+        self.remember(job)
+        self._show_candidates()
 
-    def remember(self, job: Job, records: list[TrialRecord]) -> None:
+    def keep(self, record: TrialRecord) -> None:
+        """Take a record in that stands in the journal; its job may not be finished yet."""
+        self.unfinished.setdefault(record.id.rpartition("-")[0], []).append(record)
+        self.found.add(record)
+
+    def remember(self, job: Job) -> None:
         """Let everything learn that learns from a finished job's records; also when a run is resumed."""
+        records = self.unfinished.pop(job.id, [])
         complete = [r for r in records if r.status == "complete"]
         if job.source != "promotion":
             for record in records:
@@ -228,12 +243,19 @@ class Loop:
         self.searcher.seen(name)
         if complete and job.rungs:
             self.students[name] = job.plan
-            self.finished.append(Finished(name, job.rungs[-1].rung, self.judge.of(complete)))
+            self.promotions.add(Finished(name, job.rungs[-1].rung, self.judge.of(complete)))
+
+    def _show_candidates(self) -> None:
+        """Journal the present front if it is another one; among thousands of records only now and then."""
+        changes, seen = self._shown
+        if self.found.changes > changes and self.found.seen >= (1 + SHOWN_AGAIN) * seen:
+            self._shown = self.found.changes, self.found.seen
+            self.journal.append("candidates", members=self.candidates())
 
     def candidates(self) -> list[dict[str, Any]]:
         """The present front on the search split, as members."""
         shape = self.context.teacher.encoder.shape
-        front = self.judge.front(self.records, self.members)
+        front = self.judge.spread(self.found.front(), self.members)
         # The plans stand in the records: a journal of thousands of jobs must not repeat them.
         return [{k: v for k, v in member(r, describe(r.plan, shape)).items() if k != "plan"} for r in front]
 

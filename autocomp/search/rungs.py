@@ -6,7 +6,7 @@ of all students at its rung; a student whose points all are dominated is worth n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from autocomp.budget import Fidelity
 
 REDUCTION = 3
 RUNGS = 3
+NOBODY = -1
 
 
 @dataclass(frozen=True)
@@ -32,33 +33,99 @@ def ladder(first_steps: int, batch: int = 32, rungs: int = RUNGS) -> tuple[Fidel
     return tuple(Fidelity(r, first_steps * REDUCTION**r, batch) for r in range(rungs))
 
 
-def worth(finished: Sequence[Finished], reference: np.ndarray) -> dict[str, float]:
-    """Hypervolume that each student alone adds to the others'."""
-    losses = np.concatenate([f.losses for f in finished])
-    owner = np.repeat([f.student for f in finished], [len(f.losses) for f in finished])
-    on_front = pareto.is_non_dominated(losses)
-    everything = pareto.hypervolume(losses[on_front], reference)
-    found = {f.student: 0.0 for f in finished}
-    for student in np.unique(owner[on_front]):
-        others = losses[owner != student].reshape(-1, losses.shape[1])
-        found[str(student)] = everything - pareto.hypervolume(others, reference)
-    return found
+class Promotions:
+    """Who finished what, and who goes on next. What it costs depends on the fronts, not on how many have finished.
 
-
-def promotion(
-    finished: Sequence[Finished], promoted: Mapping[int, set[str]], top: int, reference: np.ndarray
-) -> tuple[str, int] | None:
-    """The student to train on and its next rung, from the highest rung that owes a promotion; None if none does.
-
-    A rung owes one promotion for each `REDUCTION` students that passed it.
+    Args:
+        top: the last rung.
+        reference: of the hypervolume, `[m]`.
     """
-    for rung in range(top - 1, -1, -1):
-        here = [f for f in finished if f.rung == rung]
-        gone = promoted.get(rung, set())
-        if len(here) // REDUCTION <= len(gone):
-            continue
-        values = worth(here, reference)
-        left = [s for s in values if s not in gone and values[s] > 0]
-        if left:
-            return max(left, key=lambda s: (values[s], s)), rung + 1
-    return None
+
+    def __init__(self, top: int, reference: np.ndarray) -> None:
+        self._rungs = [_Rung(reference) for _ in range(top)]
+
+    def add(self, finished: Finished) -> None:
+        """A student passed a rung."""
+        if finished.rung < len(self._rungs):
+            self._rungs[finished.rung].add(finished)
+
+    def next(self) -> tuple[str, int] | None:
+        """The student to train on and its next rung, from the highest rung that owes a promotion; None if none does.
+
+        A rung owes one promotion for each `REDUCTION` students that passed it. The answer stays the same until the
+        student is `taken`.
+        """
+        for rung in range(len(self._rungs) - 1, -1, -1):
+            here = self._rungs[rung]
+            if here.passed // REDUCTION > len(here.taken) and (student := here.best()):
+                return student, rung + 1
+        return None
+
+    def taken(self, student: str, to: int) -> None:
+        """A student was sent on to rung `to`."""
+        if to <= len(self._rungs):
+            self._rungs[to - 1].taken.add(student)
+
+
+class _Rung:
+    """Students that passed one rung.
+
+    Rows that two other students beat are forgotten: whoever is left out, they add nothing. What a student adds to the
+    others' hypervolume can only shrink while others come, so an older value bounds it, and only students whose bound
+    is the largest are computed anew (lazily, as in Minoux 1978, doi:10.1007/BFb0006528).
+    """
+
+    def __init__(self, reference: np.ndarray) -> None:
+        self.passed = self.computed = 0
+        self.taken: set[str] = set()
+        self._reference = reference
+        self._numbers: dict[str, int] = {}
+        self._losses = np.empty((0, len(reference)))
+        self._owner, self._beaten_by = np.empty(0, int), np.empty(0, int)
+        self._bounds: dict[str, float] = {}
+        self._exact: set[str] = set()
+
+    def add(self, finished: Finished) -> None:
+        """A student passed."""
+        self.passed += 1
+        own = self._numbers.setdefault(finished.student, len(self._numbers))
+        new = finished.losses[pareto.is_non_dominated(finished.losses)]
+        beaten = _dominates(new, self._losses).any(axis=0)
+        by = [np.unique(self._owner[rows]) for rows in _dominates(self._losses, new).T]
+        kept = np.array([len(owners) < 2 for owners in by])
+        if not beaten.any() and not kept.any():
+            return
+        beaten_by = np.array([owners[0] if len(owners) else NOBODY for owners in by])
+        forgotten = beaten & (self._beaten_by != NOBODY) & (self._beaten_by != own)
+        self._beaten_by[beaten] = own
+        self._losses = np.concatenate([self._losses[~forgotten], new[kept]])
+        self._owner = np.concatenate([self._owner[~forgotten], np.full(kept.sum(), own)])
+        self._beaten_by = np.concatenate([self._beaten_by[~forgotten], beaten_by[kept]])
+        self._exact.clear()
+        if np.any(beaten_by[kept] == NOBODY):
+            self._bounds[finished.student] = math.inf
+
+    def best(self) -> str | None:
+        """Who adds the most of those that were not taken; None if nobody adds anything."""
+        while left := [s for s in self._bounds if s not in self.taken]:
+            best = max(left, key=lambda s: (self._bounds[s], s))
+            if best in self._exact:
+                return best
+            self._compute(best)
+        return None
+
+    def _compute(self, student: str) -> None:
+        self.computed += 1
+        own = self._numbers[student]
+        is_free, is_mine = self._beaten_by == NOBODY, self._owner == own
+        others = self._losses[~is_mine & (is_free | (self._beaten_by == own))]
+        self._bounds[student] = pareto.added(self._losses[is_mine & is_free], others, self._reference)
+        self._exact.add(student)
+        if self._bounds[student] <= 0:
+            del self._bounds[student]
+
+
+def _dominates(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`[n, k]`: whether row i of `a` (`n x m`) dominates row j of `b` (`k x m`)."""
+    found: np.ndarray = np.all(a[:, None] <= b[None], axis=2) & np.any(a[:, None] < b[None], axis=2)
+    return found

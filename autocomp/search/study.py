@@ -16,11 +16,12 @@ from autocomp.errors import BudgetError, RunFolderError
 from autocomp.executors.local import LocalExecutor, share_of_cores
 from autocomp.plan import fingerprint
 from autocomp.record import Journal, TrialRecord, read_events
+from autocomp.report.state import LOST
 from autocomp.report.summary import summary
 from autocomp.search import front
 from autocomp.search.context import ContextKeys, StudyContext, open_context
 from autocomp.search.estimate import Clock, auto_ladder, block_weights, given_ladder
-from autocomp.search.jobs import run_job, teller
+from autocomp.search.jobs import Job, run_job, teller
 from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
@@ -239,28 +240,24 @@ def _fidelities(
 
 
 def _replay(loop: Loop, journal: Journal) -> None:
-    """Put a resumed loop where the journal says it was; jobs that were started and not finished come first."""
-    records: dict[str, list[TrialRecord]] = {}
-    for event in journal.events("record"):
-        record = TrialRecord.from_json(event["record"])
-        records.setdefault(record.id.rsplit("-", 1)[0], []).append(record)
-    charged = {e.get("job") for e in journal.events("charge")}
-    started = {e["job"]: e for e in journal.events("started")}
-    if not started:
-        return
-    loop.forget_queue()
-    unfinished = []
-    for name, event in started.items():
-        job = loop.job_of(event)
-        loop.records += records.get(name, [])
-        loop.searcher.seen(identity(job.plan))
-        if job.source == "promotion":
-            loop.promoted.setdefault(job.rungs[-1].rung - 1, set()).add(identity(job.plan))
-        if name in charged:
-            loop.remember(job, records.get(name, []))
-        else:
-            unfinished.append(job)
-    loop.continue_with(unfinished, set(started))
+    """Put a resumed loop where the journal says it was; jobs that were started and not finished come first.
+
+    Jobs are remembered one by one, in the order in which they ended.
+    """
+    started: set[str] = set()
+    unfinished: dict[str, Job] = {}
+    for event in journal.events():
+        if event["event"] == "started":
+            if not started:
+                loop.forget_queue()
+            started.add(event["job"])
+            unfinished[event["job"]] = loop.begun(event)
+        elif event["event"] == "record":
+            loop.keep(TrialRecord.from_json(event["record"]))
+        elif event.get("job") in unfinished and event["event"] == "charge" and event["charge"]["what"] != LOST:
+            loop.remember(unfinished.pop(event["job"]))
+    if started:
+        loop.continue_with(list(unfinished.values()), started)
 
 
 def _finish(
@@ -271,7 +268,7 @@ def _finish(
     left, workers = min(loop.purse.seconds_left(), 1e9), max(1, loop.executor.workers)
     timing_s = float(np.clip(left / 2, 2.0, front.TIMING_S))
     rows = len(context.data.held_out)
-    chosen = front.candidates(loop.judge, loop.records, checked.spec.members, (left - timing_s) * workers, rows)
+    chosen = front.candidates(loop.judge, loop.found.front(), checked.spec.members, (left - timing_s) * workers, rows)
     with LocalExecutor(front.score_held_out, min(loop.executor.workers, len(chosen)), loop.executor.threads) as scorer:
         seen = front.see(context, run, chosen, scorer, timing_s)
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)

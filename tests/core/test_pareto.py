@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from autocomp.pareto import contributions, crowding, dominates, hypervolume, is_non_dominated, knee, ranks, thin
+from autocomp.pareto import added, contributions, crowding, dominates, hypervolume, is_non_dominated, knee, ranks, thin
 
 
 def cloud(dimensions: int, seed: int, rows: int = 30) -> np.ndarray:
@@ -72,6 +72,17 @@ def test_rows_beyond_the_reference_count_nothing():
     assert hypervolume(np.array([[0.5, 0.5], [2.0, 0.0]]), np.array([1.0, 1.0])) == 0.25
 
 
+@pytest.mark.parametrize(("dimensions", "seed"), [*itertools.product([2, 3, 4], range(4))])
+def test_what_rows_add_is_the_difference_of_two_volumes(dimensions, seed):
+    rng = np.random.default_rng(seed)
+    losses, others = cloud(dimensions, seed, rows=4), rng.random((6, dimensions)) * 8
+    reference = np.full(dimensions, 7.0)
+    expected = hypervolume(np.concatenate([losses, others]), reference) - hypervolume(others, reference)
+    assert added(losses, others, reference) == pytest.approx(expected)
+    assert added(others + 1, others, reference) == 0
+    assert added(losses, others[:0], reference) == pytest.approx(hypervolume(losses, reference))
+
+
 def test_contributions_are_what_each_row_alone_adds():
     losses, reference = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0], [2.0, 2.0]]), np.array([3.0, 3.0])
     assert contributions(losses, reference) == pytest.approx([1, 1, 1, 0])
@@ -104,3 +115,21 @@ def test_thin_never_drops_what_must_be_kept():
         left = thin(losses, most, keep=set(kept))
         assert set(kept) <= set(left)
         assert len(left) == max(most, 2)
+
+
+def thin_as_said(losses: np.ndarray, most: int, keep: set[int]) -> list[int]:
+    """The most crowded row goes and all distances are computed again, until few enough are left."""
+    left = list(range(len(losses)))
+    while len(left) > max(most, len(keep)):
+        distance = crowding(losses[left])
+        left.pop(min((i for i, row in enumerate(left) if row not in keep), key=lambda i: distance[i]))
+    return left
+
+
+@pytest.mark.parametrize(("dimensions", "seed"), [*itertools.product([1, 2, 3, 4], range(8))])
+def test_thin_drops_in_the_order_of_distances_computed_again_each_time(dimensions, seed):
+    rng = np.random.default_rng(seed)
+    losses = cloud(dimensions, seed, rows=25) if seed % 2 else rng.random((25, dimensions))
+    keep = set(rng.permutation(25)[: seed // 2].tolist())
+    for most in range(1, 25):
+        assert thin(losses, most, keep) == thin_as_said(losses, most, keep)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from autocomp.search.found import Found
 from autocomp.search.front import candidates, rank_agreement
 from autocomp.search.judging import Judge, member
 from autocomp.spec import read_objective
@@ -20,6 +21,13 @@ def judge():
 def limited(judge, name, limit):
     changed = tuple(o.model_copy(update={"limit": limit}) if o.name == name else o for o in judge.objectives)
     return Judge(changed, judge.teacher)
+
+
+def front(judge, records, most):
+    found = Found(judge)
+    for record in records:
+        found.add(record)
+    return judge.spread(found.front(), most)
 
 
 def test_losses_are_logarithms_of_ratios_and_differences_of_scores(judge, records):
@@ -43,36 +51,36 @@ def test_limits_decide_what_is_feasible(judge, records, name, limit, fits):
     one = records("a", ms=1.0, score=0.9)
     strict = limited(judge, name, limit)
     assert strict.is_feasible(one) is fits
-    assert len(strict.front([one], 8)) == fits
+    assert len(front(strict, [one], 8)) == fits
 
 
 def test_a_failed_record_is_never_feasible(judge, records):
     assert not judge.is_feasible(records("a", status="failed"))
-    assert judge.front([records("a", status="failed")], 8) == []
-    assert judge.front([], 8) == []
+    assert front(judge, [records("a", status="failed")], 8) == []
+    assert front(judge, [], 8) == judge.spread([], 8) == []
 
 
 def test_the_front_holds_what_nothing_beats(judge, records):
     small = records("small", nbytes=500, score=0.85, layers=1)
     good = records("good", nbytes=2000, score=0.9, layers=2)
     worse = records("worse", nbytes=2500, score=0.89, layers=3)
-    assert {r.id for r in judge.front([small, good, worse], 8)} == {"small", "good"}
+    assert {r.id for r in front(judge, [small, good, worse], 8)} == {"small", "good"}
 
 
 def test_of_equal_plans_the_best_trained_counts(judge, records):
     early, late = records("early", score=0.91, steps=20), records("late", score=0.88, steps=60)
-    assert [r.id for r in judge.front([late, early], 8)] == ["late"]
+    assert [r.id for r in front(judge, [late, early], 8)] == ["late"]
 
 
 def test_what_lies_beyond_the_reference_is_kept_only_if_there_is_nothing_else(judge, records):
     hopeless, good = records("hopeless", nbytes=100, score=0.3, layers=1), records("good", layers=2)
-    assert [r.id for r in judge.front([hopeless, good], 8)] == ["good"]
-    assert [r.id for r in judge.front([hopeless], 8)] == ["hopeless"]
+    assert [r.id for r in front(judge, [hopeless, good], 8)] == ["good"]
+    assert [r.id for r in front(judge, [hopeless], 8)] == ["hopeless"]
 
 
 def test_a_large_front_is_thinned_and_keeps_its_ends(judge, records):
     many = [records(f"r{i}", nbytes=1000 * (i + 1), score=0.85 + 0.005 * i, layers=i + 1) for i in range(9)]
-    kept = {r.id for r in judge.front(many, 4)}
+    kept = {r.id for r in front(judge, many, 4)}
     assert len(kept) == 4 and {"r0", "r8"} <= kept
 
 
