@@ -85,7 +85,12 @@ class Run:
 
 
 def search(
-    study: str | Paths | StudySpec | None = None, *, out: Paths, listen: Listener | None = None, **overrides: Any
+    study: str | Paths | StudySpec | None = None,
+    *,
+    out: Paths,
+    listen: Listener | None = None,
+    ray: str | None = None,
+    **overrides: Any,
 ) -> Run:
     """Run a study to its end and write `out/report.html`.
 
@@ -93,6 +98,7 @@ def search(
         study: a shipped study's name, a YAML file, a StudySpec, or nothing when `overrides` say it all.
         out: the run directory; must not exist.
         listen: called with every journal event as it happens (and `progress`, which the journal does not keep).
+        ray: None for worker processes on this machine; else a Ray cluster: `auto`, `local` or `HOST:PORT`.
         overrides: StudySpec keys (`model`, `task`, `budget` …) and the task's own (`text`, `pair`, `label` …).
 
     Raises:
@@ -106,10 +112,10 @@ def search(
         spec = read_study(None, {**_task_apart(study.model_dump(exclude_unset=True)), **keys})
     else:
         spec = read_study(None if study is None else os.fspath(study), keys)
-    return watched(Path(out), listen, lambda heard: run_study(spec, Path(out), heard))
+    return watched(Path(out), listen, lambda heard: run_study(spec, Path(out), heard, ray))
 
 
-def resume(out: Paths, listen: Listener | None = None) -> Run:
+def resume(out: Paths, listen: Listener | None = None, ray: str | None = None) -> Run:
     """Go on with an interrupted run; finished work is not repeated.
 
     Raises:
@@ -117,7 +123,7 @@ def resume(out: Paths, listen: Listener | None = None) -> Run:
     """
     from autocomp.search.study import resume_study
 
-    return watched(Path(out), listen, lambda heard: resume_study(Path(out), heard))
+    return watched(Path(out), listen, lambda heard: resume_study(Path(out), heard, ray))
 
 
 def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any]) -> Run:

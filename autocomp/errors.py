@@ -9,6 +9,7 @@
      │  ├ BudgetError           a budget that cannot be parsed or cannot pay for the teacher
      │  ├ RunFolderError        a run directory that exists, is missing or is not a run
      │  ├ ArtifactError         a file that is not an artifact, or is damaged
+     │  ├ ClusterError          a cluster that cannot be reached or used, or is gone
      │  └ MissingExtra          an optional package is absent (carries the pip line)
      └ TrialError             one candidate failed; recorded, never ends a study
         ├ InfeasiblePlan        its steps cannot be combined or leave nothing
@@ -87,6 +88,10 @@ class RunFolderError(InputError):
 
 class ArtifactError(InputError):
     """A folder is not an artifact, or its files do not match its manifest."""
+
+
+class ClusterError(InputError):
+    """A Ray cluster cannot be reached, cannot run this study, or has gone."""
 
 
 class MissingExtra(InputError):

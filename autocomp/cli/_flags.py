@@ -67,6 +67,16 @@ def spec_of(args: argparse.Namespace) -> StudySpec:
     return read_study(args.study, given, args.include or ())
 
 
+def add_ray_argument(parser: argparse.ArgumentParser) -> None:
+    """On which cluster."""
+    parser.add_argument(
+        "--ray",
+        metavar="auto|local|ADDRESS",
+        help="run on Ray: the cluster of this machine or else a new one, a new one here, or HOST:PORT "
+        "(default: worker processes on this machine, no server)",
+    )
+
+
 def add_progress_arguments(parser: argparse.ArgumentParser) -> None:
     """How the work is shown."""
     group = parser.add_mutually_exclusive_group()

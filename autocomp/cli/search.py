@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autocomp.cli._flags import add_progress_arguments, add_study_arguments, spec_of
+from autocomp.cli._flags import add_progress_arguments, add_ray_argument, add_study_arguments, spec_of
 
 if TYPE_CHECKING:
     from autocomp.spec import StudySpec
@@ -16,6 +16,7 @@ EXAMPLES = (
     "autocomp search demo --budget 9m",
     "autocomp search --model ./my_bert --task reviews.csv --text review --label stars --budget 2h --out runs/reviews",
     "autocomp search my_study.yaml --objective artifact_size --objective task_score --quiet --json",
+    "autocomp search demo --budget 2cpu-hours --ray local",
 )
 
 
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study_arguments(parser)
     parser.add_argument("--out", type=Path, metavar="RUN", help="new run directory (default: runs/STUDY-1, -2 …)")
     parser.add_argument("--json", action="store_true", help="the final summary as JSON on stdout")
+    add_ray_argument(parser)
     add_progress_arguments(parser)
 
 
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from autocomp.cli._follow import follow
     from autocomp.search.study import run_study
 
-    return follow(args, out, lambda listen: run_study(spec, out, listen))
+    return follow(args, out, lambda listen: run_study(spec, out, listen, args.ray))
 
 
 def free_folder(parent: Path, name: str) -> Path:

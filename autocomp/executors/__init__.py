@@ -1,1 +1,161 @@
-"""Who runs the jobs? A pool of processes on this machine; a cluster is another file."""
+"""Who runs the jobs? A pool of processes on this machine (`local.py`), or a cluster (`ray/`).
+
+Executors know nothing of the search: jobs are plain data, and what is done with them is a `Work`, whose functions are
+named by the search and found again by their module's name in another process or on another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+Data = Mapping[str, Any]
+Ended = tuple[Data, dict[str, Any] | None, str | None]
+"""A job, its result, and the reason where there is none."""
+
+
+def nothing(*_: Any) -> tuple[str, ...]:
+    """No stages."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with a job. All functions stand at the top of a module; data in, data out.
+
+    Attributes:
+        name: `module:NAME` of this work, by which another process finds it.
+        run: does the job; its `run` is the run directory, or the mirror of one on another machine.
+        needs: keys of the stages that have to be there before.
+        made: keys of the stages that a job and its result leave.
+        then: what has to happen where the device is: `(work, job of it from (job, result), result from (result, its
+            result))`; None when all of it may happen anywhere.
+    """
+
+    name: str
+    run: Callable[[Data], dict[str, Any]]
+    needs: Callable[[Data], Sequence[str]] = nothing
+    made: Callable[[Data, Data], Sequence[str]] = nothing
+    then: Then | None = None
+
+
+@dataclass(frozen=True)
+class Then:
+    """A second part of a job, done at the device alone.
+
+    Attributes:
+        work: of the second part.
+        job: its job, from the first job and its result; None when there is nothing to do.
+        merge: the result of both, from the first result and the second; the second is a reason if it failed.
+    """
+
+    work: Work
+    job: Callable[[Data, Data], Data | None]
+    merge: Callable[[Data, Data | str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An attempt at a job that brought nothing, because its worker or node died.
+
+    Attributes:
+        attempt: 1, 2 …
+        held_s: seconds for which it held a worker.
+        again: whether the job was started again.
+        node: where it ran, as far as known.
+    """
+
+    job: Data
+    attempt: int
+    error: str
+    held_s: float
+    again: bool = False
+    node: str = ""
+
+
+class Executor(Protocol):
+    """Runs one kind of work for several jobs at once.
+
+    Attributes:
+        threads: of each worker.
+    """
+
+    threads: int
+
+    @property
+    def workers(self) -> int:
+        """Jobs that can run at once; 0 runs each at once in this process."""
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could start now."""
+
+    @property
+    def running(self) -> list[Data]:
+        """Jobs that have not ended."""
+
+    def submit(self, job: Data, expected_s: float = 0.0) -> None:
+        """Start a job that should take about so many seconds."""
+
+    def collect(self, timeout_s: float) -> list[Ended]:
+        """Jobs that ended within the timeout."""
+
+    def lost(self) -> list[Lost]:
+        """Attempts that were lost since the last call."""
+
+    def close(self) -> None:
+        """Stop everything now; running jobs are lost."""
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Crew(Protocol):
+    """All who may work for a study.
+
+    Attributes:
+        threads: of each worker.
+        gpus: held while the study runs.
+    """
+
+    threads: int
+    gpus: int
+
+    @property
+    def workers(self) -> int:
+        """Jobs that can run at once; 0 runs each at once in this process."""
+
+    @property
+    def cores(self) -> int:
+        """Held while the study runs."""
+
+    @property
+    def has_device(self) -> bool:
+        """Whether the device is a place of its own, where measuring is done."""
+
+    def serve(self, run: Path, store: Path) -> None:
+        """Work for this run directory from now on, with its stages in this folder."""
+
+    def executor(self, work: Work, most: int | None = None) -> Executor:
+        """For jobs of one kind, at most so many at once."""
+
+    def at_device(self, work: Work, job: Data) -> dict[str, Any]:
+        """Do one job where the device is, with nothing beside it; here if it has no place of its own."""
+
+    def facts(self) -> dict[str, Any]:
+        """Who they are, for the journal."""
+
+    def close(self) -> None:
+        """Send all home."""
+
+    def __enter__(self) -> Crew: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -10,12 +10,61 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
-Data = Mapping[str, Any]
+from autocomp.executors import Data, Ended, Lost, Work
+
+DIED = "its worker process died (killed by the system, most often for memory)"
+
+
+class LocalCrew:
+    """Worker processes of this machine.
+
+    Args:
+        workers: processes; 0 runs each job at once in this process.
+        threads: of each worker.
+    """
+
+    gpus = 0
+    has_device = False
+
+    def __init__(self, workers: int, threads: int) -> None:
+        self.workers, self.threads = workers, threads
+
+    def __enter__(self) -> LocalCrew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def cores(self) -> int:
+        """Of all workers."""
+        return self.workers * self.threads
+
+    def serve(self, run: Path, store: Path) -> None:
+        """Nothing to do: every process here sees both folders."""
+
+    def executor(self, work: Work, most: int | None = None) -> LocalExecutor:
+        """A pool."""
+        workers = self.workers if most is None else min(self.workers, most)
+        return LocalExecutor(work.run, workers, self.threads)
+
+    def at_device(self, work: Work, job: Data) -> dict[str, Any]:
+        """In this process."""
+        return work.run(job)
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing but their number."""
+        return {"kind": "local", "workers": self.workers, "threads": self.threads}
+
+    def close(self) -> None:
+        """Every pool closes itself."""
 
 
 class LocalExecutor:
@@ -31,6 +80,8 @@ class LocalExecutor:
         self._work, self.workers, self.threads = work, workers, threads
         self._pools: list[ProcessPoolExecutor | None] = [None] * workers
         self._running: dict[Future[dict[str, Any]], Data] = {}
+        self._began: dict[Future[dict[str, Any]], float] = {}
+        self._lost: list[Lost] = []
         self._slots: dict[Future[dict[str, Any]], int] = {}
 
     def __enter__(self) -> LocalExecutor:
@@ -49,7 +100,7 @@ class LocalExecutor:
         """Jobs that have not ended."""
         return list(self._running.values())
 
-    def submit(self, job: Data) -> None:
+    def submit(self, job: Data, expected_s: float = 0.0) -> None:
         """Start a job."""
         if self.workers == 0:
             future = _done_here(self._work, job)
@@ -57,7 +108,7 @@ class LocalExecutor:
             slot = next(s for s in range(self.workers) if s not in self._slots.values())
             future = self._start(slot, job)
             self._slots[future] = slot
-        self._running[future] = job
+        self._running[future], self._began[future] = job, time.time()
 
     def _start(self, slot: int, job: Data) -> Future[dict[str, Any]]:
         pool = self._pools[slot] or self._new_pool()
@@ -69,19 +120,25 @@ class LocalExecutor:
         self._pools[slot] = pool
         return future
 
-    def collect(self, timeout_s: float) -> list[tuple[Data, dict[str, Any] | None, str | None]]:
+    def lost(self) -> list[Lost]:
+        """Of each worker that died. Its job is not tried again: on one machine the same would kill it again."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def collect(self, timeout_s: float) -> list[Ended]:
         """Jobs that ended within the timeout: job, result, and the reason where there is no result."""
         done, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
         return [self._end(future) for future in done]
 
-    def _end(self, future: Future[dict[str, Any]]) -> tuple[Data, dict[str, Any] | None, str | None]:
-        job, slot = self._running.pop(future), self._slots.pop(future, None)
+    def _end(self, future: Future[dict[str, Any]]) -> Ended:
+        job, slot, began = self._running.pop(future), self._slots.pop(future, None), self._began.pop(future)
         try:
             return job, future.result(), None
         except BrokenProcessPool:
             if slot is not None:
                 self._pools[slot] = None
-            return job, None, "its worker process died (killed by the system, most often for memory)"
+            self._lost.append(Lost(job, 1, DIED, time.time() - began))
+            return job, None, DIED
         except Exception as error:  # whatever a worker could not even report
             return job, None, f"{type(error).__name__}: {error}"
 

@@ -79,12 +79,17 @@ class ContextKeys:
         scratch.replace(run / FILE)
 
 
+def context_keys(run: Path) -> ContextKeys:
+    """The keys of a run directory's context."""
+    return ContextKeys(**json.loads((run / FILE).read_text(encoding="utf-8")))
+
+
 @lru_cache(maxsize=2)
 def open_context(run: Path) -> StudyContext:
     """The context of a run directory; read once per process."""
     from autocomp.models.student import load_student
 
-    keys = ContextKeys(**json.loads((run / FILE).read_text(encoding="utf-8")))
+    keys = context_keys(run)
     store = StageStore(Path(keys.store))
     return StudyContext(
         run=run,

@@ -14,18 +14,20 @@ from autocomp import pareto
 from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.artifact.session_check import check_session
 from autocomp.errors import ExportMismatch
+from autocomp.executors import Work
 from autocomp.measures.latency import latency, times_faster
 from autocomp.measures.resident_memory import resident_mb
+from autocomp.search.freight import artifact_needs, keys_of
 from autocomp.search.judging import Judge, member
 from autocomp.search.landmarks import held_out_logits
+from autocomp.search.measuring import TIMING, folders_of, times_of
 from autocomp.search.plans import describe
 from autocomp.search.scoring import run_over
-from autocomp.search.timing import time_folders
 from autocomp.search.trainable import keep
 from autocomp.tasks import paired_difference, score_with_error
 
 if TYPE_CHECKING:
-    from autocomp.executors.local import LocalExecutor
+    from autocomp.executors import Crew, Executor
     from autocomp.record import TrialRecord
     from autocomp.search.context import StudyContext
 
@@ -46,8 +48,12 @@ def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
     from autocomp.search.context import open_context
 
     context = open_context(Path(data["run"]))
-    run = run_over(Path(data["folder"]), context.data.held_out, context.device.threads)
+    [key] = data["artifacts"].values()
+    run = run_over(context.store.folder(key) / "artifact", context.data.held_out, context.device.threads)
     return {"logits": run.logits.tolist()}
+
+
+SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
 
 
 def candidates(judge: Judge, best: Sequence[TrialRecord], most: int, seconds: float, rows: int) -> list[TrialRecord]:
@@ -66,21 +72,22 @@ def candidates(judge: Judge, best: Sequence[TrialRecord], most: int, seconds: fl
 
 
 def see(
-    context: StudyContext, run: Path, chosen: Sequence[TrialRecord], executor: LocalExecutor, timing_s: float = TIMING_S
+    context: StudyContext, run: Path, chosen: Sequence[TrialRecord], crew: Crew, timing_s: float = TIMING_S
 ) -> dict[str, Seen]:
-    """Score the chosen on the held-out split in the workers, then time all of them and the landmarks together."""
-    folders = {r.id: context.store.folder(r.artifact or "") / "artifact" for r in chosen}
-    logits = dict(_scored(run, folders, executor))
-    executor.close()
-    landmarks = {name: context.teacher_artifact.parent / name for name in ("teacher", "plain_int8")}
-    folders = {**landmarks, **{name: folders[name] for name in logits}}
+    """Score the chosen on the held-out split in the workers, then time all of them and the landmarks at the device."""
+    artifacts = keys_of(chosen)
+    with crew.executor(SCORING, len(chosen)) as executor:
+        logits = dict(_scored(run, artifacts, executor))
+    artifacts = {name: key for name, key in artifacts.items() if name in logits}
+    job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
+    times = times_of(crew.at_device(TIMING, job))
     logits |= held_out_logits(context)
-    times = time_folders(folders, context.data.held_out, context.device.threads, timing_s)
+    folders = folders_of(context, artifacts)
     return {name: Seen(folders[name], logits[name], times[name]) for name in folders}
 
 
-def _scored(run: Path, folders: Mapping[str, Path], executor: LocalExecutor) -> Iterator[tuple[str, np.ndarray]]:
-    waiting = [{"id": name, "run": str(run), "folder": str(folder)} for name, folder in folders.items()]
+def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iterator[tuple[str, np.ndarray]]:
+    waiting = [{"id": name, "run": str(run), "artifacts": {name: key}} for name, key in artifacts.items()]
     while waiting or executor.running:
         while waiting and executor.free > 0:
             executor.submit(waiting.pop(0))

@@ -7,21 +7,22 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocomp.budget import Fidelity
 from autocomp.errors import TrialError
+from autocomp.executors import Work
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.search.context import StudyContext, open_context
+from autocomp.search.freight import trial_made, trial_needs
+from autocomp.search.measuring import HERE, THEN_MEASURE, measured_by, teacher_clock
 from autocomp.space import Knob, SearchSpace
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
-    from autocomp.search.scoring import TeacherClock
 
 POST_TRAINING, RECOVERY = "post_training", "recovery"
 
@@ -37,6 +38,9 @@ class Job:
         sweep: how many further plans of the sweep are measured.
         train_until, until: seconds since 1970 at which training, and the whole job, has to be finished.
         source: who proposed it: `start`, `tpe`, `promotion` …
+        measured: where what depends on the device is measured: by this job, at the device afterwards, or not at all but
+            predicted from what is recorded of the device.
+        parent: stage of the student that it goes on from, if that is known.
     """
 
     id: str
@@ -51,6 +55,8 @@ class Job:
     until: float = math.inf
     source: str = ""
     threads: int = 1
+    measured: str = HERE
+    parent: str | None = None
 
     @property
     def kind(self) -> str:
@@ -77,6 +83,8 @@ class Job:
         rungs = tuple(Fidelity(**r) for r in data["rungs"])
         knobs = {k: tuple(v) for k, v in data["knobs"].items()}
         lists = {k: tuple(data[k]) for k in ("techniques", "measures")}
+        known = {f.name for f in fields(cls)}
+        data = {k: v for k, v in data.items() if k in known}  # an executor's own words stay with it
         return cls(**{**data, **lists, "plan": CompressionPlan.from_json(data["plan"]), "rungs": rungs, "knobs": knobs})
 
 
@@ -134,25 +142,26 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
     student = load_student(stage.folder / "student")
     tell("sweep", 0.7)
     plans = sweep(context, student, settled, job.space, job.sweep, job.until)
-    clock = _clock(run)
     for i, plan in enumerate(plans):
         if i and time.time() > job.until:
             return
         tell("measuring", 0.75 + 0.25 * i / len(plans))
         try:
-            yield _measured(job, context, student, stage.key, plan, f"{job.id}-{i}", clock)
+            yield _measured(job, context, student, stage.key, plan, f"{job.id}-{i}")
         except Exception as error:  # the student's other plans may be good
             yield _failed(job, i, plan, error)
 
 
 def _measured(
-    job: Job, context: StudyContext, student: Student, key: str, plan: CompressionPlan, name: str, clock: TeacherClock
+    job: Job, context: StudyContext, student: Student, key: str, plan: CompressionPlan, name: str
 ) -> TrialRecord:
     from autocomp.search.exporting import artifact_stage
     from autocomp.search.scoring import measure_artifact
 
     artifact = artifact_stage(context, student, key, plan)
-    found = measure_artifact(context, artifact.folder / "artifact", clock, job.measures)
+    clock = teacher_clock(Path(job.run)) if job.measured == HERE else None
+    names = measured_by(job.measures, job.measured)
+    found = measure_artifact(context, artifact.folder / "artifact", clock, names)
     point = _point(job, plan)
     return TrialRecord(
         name, plan, point, job.fidelity, measurements=found, artifact=artifact.key, source=job.source, seed=context.seed
@@ -172,15 +181,6 @@ def _use_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-@lru_cache(maxsize=1)
-def _clock(run: Path) -> TeacherClock:
-    from autocomp.search.scoring import TeacherClock, opened
-
-    context = open_context(run)
-    predictor, _ = opened(context.teacher_artifact, context.device.threads)
-    return TeacherClock(predictor, context.data.search, context.knowledge.latencies_ms)
-
-
 def progress_file(run: Path, job: str) -> Path:
     """Where a job tells how far it is; one small file, replaced atomically."""
     return run / "work" / f"{job}.json"
@@ -197,3 +197,6 @@ def teller(run: Path, job: str) -> Callable[[str, float], None]:
         scratch.replace(file)
 
     return tell
+
+
+TRIALS = Work(f"{__name__}:TRIALS", run_job, trial_needs, trial_made, THEN_MEASURE)

@@ -15,20 +15,26 @@ from autocomp.search.judging import figures
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from autocomp.executors import Crew
     from autocomp.measurement import Measurement
     from autocomp.search.context import StudyContext
 
 NAMES = {"teacher": "the teacher, FP32", "plain_int8": "the teacher, plain dynamic int8 per channel"}
 
 
-def landmark_measurements(context: StudyContext, names: tuple[str, ...]) -> dict[str, dict[str, Measurement]]:
-    """Measures of both landmarks on the search split, timed together now."""
-    from autocomp.search.scoring import opened
-    from autocomp.search.timing import time_folders
+TIMING_S = 3.0
+
+
+def landmark_measurements(
+    context: StudyContext, names: tuple[str, ...], crew: Crew
+) -> dict[str, dict[str, Measurement]]:
+    """Measures of both landmarks on the search split, timed together now, where the device is."""
+    from autocomp.search.measuring import TIMING, times_of
 
     folders = {name: context.teacher_artifact.parent / name for name in NAMES}
-    times = time_folders(folders, context.data.search, context.device.threads, seconds=3.0)
-    logits = search_logits(context)
+    job = {"id": "landmarks", "run": str(context.run), "artifacts": {}, "split": "search", "seconds": TIMING_S}
+    timed = crew.at_device(TIMING, job)
+    times, logits = times_of(timed), search_logits(context)
     found = {}
     for name, folder in folders.items():
         subject = Subject(
@@ -39,7 +45,7 @@ def landmark_measurements(context: StudyContext, names: tuple[str, ...]) -> dict
             teacher=context.knowledge.search_logits,
             times_ms=times[name],
             depths=np.full(len(logits[name]), context.teacher.encoder.shape.depth),
-            load_ms=opened(folder, context.device.threads)[1],
+            load_ms=timed["load_ms"][name],
             device=context.machine,
         )
         found[name] = {m: measures[m](subject) for m in names} | _memory(folder)

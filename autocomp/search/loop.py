@@ -19,6 +19,7 @@ from autocomp.search.estimate import Clock, block_weights
 from autocomp.search.found import Found
 from autocomp.search.jobs import Job, progress_file
 from autocomp.search.judging import Judge, member
+from autocomp.search.measuring import HERE
 from autocomp.search.plans import describe, plan_of, prepare, recovery_options, structural
 from autocomp.search.recovered import technique_context
 from autocomp.search.rungs import Finished, Promotions
@@ -29,7 +30,7 @@ from autocomp.space import SearchSpace
 from autocomp.techniques import Stage, techniques
 
 if TYPE_CHECKING:
-    from autocomp.executors.local import LocalExecutor
+    from autocomp.executors import Executor, Lost
     from autocomp.models.shape import EncoderShape
 
 POLL_S = 0.5
@@ -58,13 +59,15 @@ class Loop:
     clock: Clock
     rungs: tuple[Fidelity, ...]
     measures: tuple[str, ...]
-    executor: LocalExecutor
+    executor: Executor
     reserve_s: float
     members: int
     listen: Listener | None = None
+    measured: str = HERE
     queue: list[Job] = field(default_factory=list)
     unfinished: dict[str, list[TrialRecord]] = field(default_factory=dict)
     students: dict[str, CompressionPlan] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
     jobs: int = 0
     exhausted: bool = False
@@ -83,6 +86,8 @@ class Loop:
                 return reason or ("space exhausted" if self.exhausted else "budget spent")
             for job, result, error in self.executor.collect(POLL_S):
                 self.absorb(Job.from_json(job), result, error)
+            for attempt in self.executor.lost():
+                self._book_lost(attempt)
             self._show_progress()
 
     def _fill(self) -> str | None:
@@ -156,7 +161,15 @@ class Loop:
             sweep=SWEEP,
             source=source,
             threads=self.executor.threads,
+            measured=self.measured,
+            parent=self._parent(plan) if source == "promotion" else None,
         )
+
+    def _parent(self, plan: CompressionPlan) -> str | None:
+        """Stage of the student that a promoted plan goes on from."""
+        artifact = self.files.get(identity(plan))
+        stage = self.context.store.find(artifact) if artifact else None
+        return str(self.context.store.inputs(artifact)["student"]) if artifact and stage else None
 
     def starting_with(self, start: Sequence[Mapping[str, Any]]) -> Loop:
         """Queue the space's known good points; those marked `post_training` are swept without recovery."""
@@ -208,7 +221,14 @@ class Loop:
             source=job.source,
             expected_s=round(min(wanted, left), 1),
         )
-        self.executor.submit(ready.to_json())
+        self.executor.submit(ready.to_json(), min(wanted, left))
+
+    def _book_lost(self, attempt: Lost) -> None:
+        """Charge an attempt that brought nothing; the journal says so when its job was started again."""
+        self.purse.charge("lost", held_s=attempt.held_s * self.executor.threads)
+        if attempt.again:
+            told = {"job": attempt.job["id"], "attempt": attempt.attempt, "node": attempt.node}
+            self.journal.append("retried", **told, error=attempt.error, lost_s=round(attempt.held_s, 3))
 
     def absorb(self, job: Job, result: dict[str, Any] | None, error: str | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
@@ -243,6 +263,7 @@ class Loop:
         self.searcher.seen(name)
         if complete and job.rungs:
             self.students[name] = job.plan
+            self.files[name] = complete[-1].artifact or ""
             self.promotions.add(Finished(name, job.rungs[-1].rung, self.judge.of(complete)))
 
     def _show_candidates(self) -> None:

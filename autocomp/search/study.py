@@ -13,18 +13,19 @@ import numpy as np
 
 from autocomp.budget import Fidelity
 from autocomp.errors import BudgetError, RunFolderError
-from autocomp.executors.local import LocalExecutor, share_of_cores
-from autocomp.plan import fingerprint
+from autocomp.executors import Crew, Executor
+from autocomp.executors.local import LocalCrew, share_of_cores
 from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.state import LOST
 from autocomp.report.summary import summary
 from autocomp.search import front
-from autocomp.search.context import ContextKeys, StudyContext, open_context
+from autocomp.search.context import ContextKeys, StudyContext, context_keys, open_context
 from autocomp.search.estimate import Clock, auto_ladder, block_weights, given_ladder
-from autocomp.search.jobs import Job, run_job, teller
+from autocomp.search.jobs import TRIALS, Job, teller
 from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
+from autocomp.search.measuring import AT_DEVICE, HERE
 from autocomp.search.searchers import Searcher
 from autocomp.search.setup import (
     Checked,
@@ -38,7 +39,7 @@ from autocomp.search.setup import (
 )
 from autocomp.search.spending import Purse
 from autocomp.search.stages import StageStore, default_store
-from autocomp.search.teacher import baseline_stage, data_stage, knowledge_stage, teacher_stage
+from autocomp.search.teacher import BASELINE, data_stage, knowledge_stage, teacher_stage
 from autocomp.search.trainable import keep
 from autocomp.spec import StudySpec
 
@@ -50,38 +51,57 @@ __all__ = ["check_study", "resume_study", "run_study"]
 Landmarks = dict[str, dict[str, "Measurement"]]
 
 
-def run_study(spec: StudySpec, out: Path, listen: Listener | None = None) -> dict[str, Any]:
+def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: str | None = None) -> dict[str, Any]:
     """Search; leaves a run directory with journal and front, and returns its summary.
 
+    Args:
+        ray: None for worker processes on this machine; else the cluster: `auto`, `local` or an address.
+
     Raises:
-        InputError: something in the spec is wrong; there is no run directory then.
+        InputError: something in the spec is wrong, or the cluster is; there is no run directory then.
     """
     if Path(out).exists():
         new_run(out)
     checked = check(spec)
-    run, spec = new_run(out), with_absolute_paths(spec)
-    (run / "study.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
-    journal = Journal(run / "journal.jsonl", listen)
-    journal.append(
-        "study",
-        spec=spec.model_dump(mode="json"),
-        data=data_facts(checked.data),
-        machine=machine_facts(),
-        versions=versions(),
-        out=str(run),
-    )
-    try:
-        return _go_on(checked, run, journal, listen)
-    except BudgetError:  # it cannot even pay for the teacher: as if nothing had been started
-        shutil.rmtree(run)
-        raise
+    with open_crew(checked, ray) as crew:
+        run, spec = new_run(out), with_absolute_paths(spec)
+        (run / "study.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
+        journal = Journal(run / "journal.jsonl", listen)
+        journal.append(
+            "study",
+            spec=spec.model_dump(mode="json"),
+            data=data_facts(checked.data),
+            machine=machine_facts(),
+            versions=versions(),
+            out=str(run),
+            crew=crew.facts(),
+        )
+        try:
+            return _go_on(checked, run, journal, listen, crew)
+        except BudgetError:  # it cannot even pay for the teacher: as if nothing had been started
+            shutil.rmtree(run)
+            raise
 
 
-def resume_study(out: Path, listen: Listener | None = None) -> dict[str, Any]:
-    """Go on with an interrupted study; a finished one is only summarised.
+def open_crew(checked: Checked, ray: str | None) -> Crew:
+    """Who works for a study.
+
+    Raises:
+        InputError: no such cluster, or one on which this study cannot run.
+    """
+    if ray is None:
+        return LocalCrew(*share_of_cores(checked.spec.workers))
+    from autocomp.executors.ray import RayCrew
+
+    return RayCrew(ray, checked.spec.workers, checked.device.name)
+
+
+def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> dict[str, Any]:
+    """Go on with an interrupted study, on any crew; a finished one is only summarised.
 
     Raises:
         RunFolderError: not a run directory.
+        InputError: the cluster cannot be used.
     """
     run = Path(out).resolve()
     if not (run / "study.json").is_file():
@@ -90,27 +110,34 @@ def resume_study(out: Path, listen: Listener | None = None) -> dict[str, Any]:
         return summary(run)
     checked = check(StudySpec(**json.loads((run / "study.json").read_text(encoding="utf-8"))))
     last = max((e["at"] for e in read_events(run / "journal.jsonl") if e["event"] != "resumed"), default=0.0)
-    journal = Journal(run / "journal.jsonl", listen)
-    journal.append("resumed")
-    return _go_on(checked, run, journal, listen, interrupted_after=last)
+    with open_crew(checked, ray) as crew:
+        journal = Journal(run / "journal.jsonl", listen)
+        journal.append("resumed", crew=crew.facts())
+        return _go_on(checked, run, journal, listen, crew, interrupted_after=last)
 
 
 def _go_on(
-    checked: Checked, run: Path, journal: Journal, listen: Listener | None, interrupted_after: float | None = None
+    checked: Checked,
+    run: Path,
+    journal: Journal,
+    listen: Listener | None,
+    crew: Crew,
+    interrupted_after: float | None = None,
 ) -> dict[str, Any]:
-    workers, threads = share_of_cores(checked.spec.workers)
-    purse = Purse(checked.budget, journal, cores=workers * threads)
+    crew.serve(run, default_store())
+    purse = Purse(checked.budget, journal, crew.cores, crew.gpus)
     if interrupted_after is not None:
         charged = [e["at"] for e in journal.events("charge")]
         began = next(journal.events("study"))["at"]
         purse.charge_lost(run, since=max([began, *charged]), last=interrupted_after)
-    context = _prepare_teacher(checked, run, purse, listen)
-    landmarks = _measure_landmarks(context, checked, run, journal, purse)
-    with LocalExecutor(run_job, workers, threads) as executor:
+    context = _prepare_teacher(checked, run, purse, listen, crew)
+    landmarks = _measure_landmarks(context, checked, run, journal, purse, crew)
+    with crew.executor(TRIALS) as executor:
         loop = _loop(checked, context, run, journal, purse, executor, landmarks, listen)
+        loop.measured = AT_DEVICE if crew.has_device else HERE
         _replay(loop, journal)
         reason = loop.go()
-    _finish(loop, checked, context, run, journal, landmarks)
+    _finish(loop, checked, context, run, journal, landmarks, crew)
     journal.append("finished", reason=reason)
     shutil.rmtree(run / "work", ignore_errors=True)
     return summary(run)
@@ -128,12 +155,11 @@ def _teller(run: Path, listen: Listener | None, what: str) -> Callable[[float], 
     return tell
 
 
-def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener | None) -> StudyContext:
+def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener | None, crew: Crew) -> StudyContext:
     """Data, teacher, knowledge and baseline as stages; `context.json` names them."""
     from autocomp.models.student import load_student
 
     spec, data, store = checked.spec, checked.data, StageStore(default_store())
-    machine = fingerprint(machine_facts())
     rows = data_stage(store, data)
     tell = _teller(run, listen, "fine-tuning the teacher" if not checked.loaded.fine_tuned else "reading the teacher")
     tell(0.0)
@@ -144,16 +170,21 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
     learnt = knowledge_stage(store, student, teacher.key, data, spec.seed)
     purse.charge("knowledge")
     _teller(run, listen, "exporting and measuring the teacher")(0.0)
-    baseline = baseline_stage(store, student, teacher.key, data, checked.device, machine)
-    purse.charge("measuring")
     device = checked.device.model_dump()
-    ContextKeys(str(store.root), rows.key, teacher.key, learnt.key, baseline.key, device, machine, spec.seed).write(run)
+    made_of = {"store": str(store.root), "data": rows.key, "teacher": teacher.key, "device": device}
+    baseline = crew.at_device(BASELINE, {"id": "baseline", "run": str(run), **made_of})
+    purse.charge("measuring")
+    ContextKeys(
+        **made_of, knowledge=learnt.key, baseline=baseline["key"], machine=baseline["machine"], seed=spec.seed
+    ).write(run)
     open_context.cache_clear()
     return open_context(run)
 
 
-def _measure_landmarks(context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: Purse) -> Landmarks:
-    measured = landmark_measurements(context, checked.measure_names)
+def _measure_landmarks(
+    context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: Purse, crew: Crew
+) -> Landmarks:
+    measured = landmark_measurements(context, checked.measure_names, crew)
     for name in measured:
         front.copy_artifact(context.teacher_artifact.parent / name, run / name)
     journal.append("teacher", name=checked.spec.model, members=_shown(context, run, measured))
@@ -174,7 +205,7 @@ def _loop(
     run: Path,
     journal: Journal,
     purse: Purse,
-    executor: LocalExecutor,
+    executor: Executor,
     landmarks: Landmarks,
     listen: Listener | None,
 ) -> Loop:
@@ -202,11 +233,10 @@ def _loop(
     ).starting_with(checked.space_spec.start)
 
 
-def _clock(context: StudyContext, executor: LocalExecutor) -> Clock:
+def _clock(context: StudyContext, executor: Executor) -> Clock:
     """Speeds from what the teacher's own stages took."""
     store = context.store
-    keys = ContextKeys(**json.loads((Path(context.run) / "context.json").read_text(encoding="utf-8")))
-    facts = store.find(keys.knowledge).facts  # type: ignore[union-attr]
+    facts = store.find(context_keys(Path(context.run)).knowledge).facts  # type: ignore[union-attr]
     weights = block_weights(context.teacher.encoder.shape)
     threads = max(1, executor.threads)
     slower = max(1.0, 0.7 * executor.workers * threads / threads)
@@ -223,7 +253,7 @@ def _reserve(context: StudyContext, left: float) -> float:
 
 
 def _fidelities(
-    checked: Checked, journal: Journal, clock: Clock, seconds: float, executor: LocalExecutor
+    checked: Checked, journal: Journal, clock: Clock, seconds: float, executor: Executor
 ) -> tuple[Fidelity, ...]:
     """Those of the journal if the study has begun, else given ones, else what fits the budget."""
     begun = list(journal.events("fidelities"))
@@ -261,7 +291,13 @@ def _replay(loop: Loop, journal: Journal) -> None:
 
 
 def _finish(
-    loop: Loop, checked: Checked, context: StudyContext, run: Path, journal: Journal, landmarks: Landmarks
+    loop: Loop,
+    checked: Checked,
+    context: StudyContext,
+    run: Path,
+    journal: Journal,
+    landmarks: Landmarks,
+    crew: Crew,
 ) -> None:
     """Score, time and write the final front; without any record it is the teacher and its int8 export."""
     teller(run, "front")("scoring and timing the final front", 0.0)
@@ -269,8 +305,7 @@ def _finish(
     timing_s = float(np.clip(left / 2, 2.0, front.TIMING_S))
     rows = len(context.data.held_out)
     chosen = front.candidates(loop.judge, loop.found.front(), checked.spec.members, (left - timing_s) * workers, rows)
-    with LocalExecutor(front.score_held_out, min(loop.executor.workers, len(chosen)), loop.executor.threads) as scorer:
-        seen = front.see(context, run, chosen, scorer, timing_s)
+    seen = front.see(context, run, chosen, crew, timing_s)
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
         name: {**one, **front.held_out_figures(context, seen, name)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
 from autocomp.errors import BudgetError, ExportMismatch
-from autocomp.search.context import write_data
+from autocomp.executors import Work
+from autocomp.plan import fingerprint
+from autocomp.search.context import read_data, write_data
 from autocomp.search.scoring import run_over, time_teacher
 from autocomp.search.stages import StageResult, StageStore
 
@@ -123,6 +125,29 @@ def baseline_stage(
     """The teacher's FP32 artifact and its plain int8 export, run over both splits at batch 1 on this machine."""
     inputs = {"teacher": key, "device": device.model_dump(), "machine": machine, "data": data.fingerprint}
     return store.make("baseline", inputs, lambda f: _export_and_run(teacher, data, device, f))
+
+
+def make_baseline(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The baseline as a job, done where the device is: key of the stage and fingerprint of the machine."""
+    from autocomp.models.student import load_student
+    from autocomp.search.setup import machine_facts
+    from autocomp.spec import DeviceProfile
+
+    store, machine = StageStore(Path(job["store"])), fingerprint(machine_facts())
+    teacher, data = load_student(store.folder(job["teacher"]) / "student"), read_data(store.folder(job["data"]))
+    made = baseline_stage(store, teacher, job["teacher"], data, DeviceProfile(**job["device"]), machine)
+    return {"key": made.key, "machine": machine}
+
+
+def _baseline_needs(job: Mapping[str, Any]) -> list[str]:
+    return [job["data"], job["teacher"]]
+
+
+def _baseline_made(_: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
+    return [result["key"]]
+
+
+BASELINE = Work(f"{__name__}:BASELINE", make_baseline, _baseline_needs, _baseline_made)
 
 
 def _export_and_run(teacher: Student, data: TaskData, device: DeviceProfile, folder: Path) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""The connection to Ray: found, started or refused; and who is there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from autocomp.errors import ClusterError
+from autocomp.executors.ray.worker import NAMESPACE, about_node
+
+RULE = "--ray is auto (the cluster that runs here, or else a new one), local (a new one on this machine) or HOST:PORT"
+REACH_S = 5.0
+
+
+def connect(address: str, threads: int = 1) -> str:
+    """Join a cluster, or start one on this machine; returns its address.
+
+    Raises:
+        ClusterError: no such address, nobody answers, or the cluster refuses.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address not in ("auto", "local"):
+        _check_reachable(address)
+    # Workers compute with their share of the cores, and wait without spinning.
+    env = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    options: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": env},
+    }
+    try:
+        return _joined(address, options)
+    except Exception as error:
+        raise ClusterError(f"{RULE}; {address!r}: {_first_line(error)}") from error
+
+
+def _joined(address: str, options: Mapping[str, Any]) -> str:
+    if address == "auto":
+        try:
+            return _address(ray.init(address="auto", **options))
+        except ConnectionError:
+            address = "local"
+    if address == "local":
+        cores = len(os.sched_getaffinity(0))
+        return _address(ray.init(address="local", num_cpus=cores, include_dashboard=False, **options))
+    return _address(ray.init(address=address, **options))
+
+
+def _address(context: Any) -> str:
+    return str(context.address_info["gcs_address"])
+
+
+def _check_reachable(address: str) -> None:
+    match = re.fullmatch(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})", address)
+    if not match:
+        raise ClusterError(f"{RULE}; got {address!r}")
+    try:
+        socket.create_connection((match["host"].strip("[]"), int(match["port"])), timeout=REACH_S).close()
+    except OSError as error:
+        way_out = "start a head with `ray start --head` and give the address that it prints"
+        raise ClusterError(f"no Ray cluster answers at {address} ({error.strerror or error}); {way_out}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def nodes() -> list[dict[str, Any]]:
+    """Every node that was ever there: `node`, `host`, `alive`, `resources`."""
+    return [
+        {
+            "node": n["NodeID"],
+            "host": n["NodeManagerHostname"],
+            "address": n["NodeManagerAddress"],
+            "alive": bool(n["Alive"]),
+            "resources": {k: v for k, v in n["Resources"].items() if not k.startswith(("node:", "object_store"))},
+        }
+        for n in ray.nodes()
+    ]
+
+
+def slots(threads: int, gpus: float = 0.0) -> int:
+    """Workers of so many threads that the living nodes have room for."""
+    return sum(_room(n["resources"], threads, gpus) for n in nodes() if n["alive"])
+
+
+def _room(resources: Mapping[str, float], threads: int, gpus: float) -> int:
+    by_cores = int(resources.get("CPU", 0) // threads)
+    return min(by_cores, int(resources.get("GPU", 0) / gpus)) if gpus else by_cores
+
+
+def pinned(node: str) -> Any:
+    """A scheduling strategy: on this node or nowhere."""
+    return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+
+
+def check_nodes(timeout_s: float = 60.0) -> list[dict[str, Any]]:
+    """Ask every living node what it computes with.
+
+    Raises:
+        ClusterError: one has another version of autocomp or of what computes results, or does not answer.
+    """
+    alive = [n["node"] for n in nodes() if n["alive"]]
+    asked = [ray.remote(about_node).options(num_cpus=0, scheduling_strategy=pinned(n)).remote() for n in alive]
+    try:
+        found: list[dict[str, Any]] = ray.get(asked, timeout=timeout_s)
+    except Exception as error:
+        reason = _first_line(error)
+        raise ClusterError(f"a node of the cluster cannot run autocomp ({reason}); install it on every node") from error
+    here = about_driver()
+    for node in found:
+        for key in ("autocomp", "torch", "onnxruntime", "numpy"):
+            if node["versions"][key] != here["versions"][key]:
+                theirs, ours = node["versions"][key], here["versions"][key]
+                raise ClusterError(
+                    f"{node['host']} has {key} {theirs}, this machine {ours}: results would not be the same; "
+                    "install the same versions on every node"
+                )
+        if node["code"] != here["code"]:
+            raise ClusterError(f"{node['host']} has another source of autocomp; install the same on every node")
+    return found
+
+
+def about_driver() -> dict[str, Any]:
+    """What this process computes with."""
+    from autocomp.search.setup import versions
+    from autocomp.search.stages import CODE, code_version
+
+    return {"versions": versions(), "code": {kind: code_version(kind) for kind in CODE}}

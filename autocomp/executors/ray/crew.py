@@ -1,0 +1,263 @@
+"""All who work for a study on Ray."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from autocomp.errors import ClusterError
+from autocomp.executors import Data, Ended, Executor, Lost, Work
+from autocomp.executors.places import device_resource
+from autocomp.executors.ray import cluster
+from autocomp.executors.ray.home import Home, write_atomically
+from autocomp.executors.ray.tasks import Tasks
+from autocomp.executors.ray.tuner import TuneExecutor
+from autocomp.executors.ray.worker import NAMESPACE
+
+SEEN_EVERY_S = 2.0
+
+
+class RayCrew:
+    """The nodes of a cluster.
+
+    Args:
+        address: `auto`, `local` or `HOST:PORT`.
+        workers: jobs at once, at most; 0 for one a core.
+        device: name of the device profile; a node that has its resource is where measuring is done.
+
+    Raises:
+        ClusterError: the cluster cannot be reached or used.
+    """
+
+    def __init__(self, address: str, workers: int, device: str) -> None:
+        self.address = cluster.connect(address)
+        try:
+            self.hosts = cluster.check_nodes()
+            self._wanted, self.threads, self.gpus = workers, 1, 0
+            self._place = device_resource(device)
+            if cluster.slots(self.threads) < 1:
+                raise ClusterError(f"no node at {self.address} has a core for training; start one with --num-cpus")
+        except BaseException:
+            ray.shutdown()
+            raise
+        self._device, self._home, self._run = device, "", Path()
+        self._executors: list[Any] = []
+        self._over = threading.Event()
+
+    def __enter__(self) -> RayCrew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """Jobs that the living nodes have room for."""
+        room = cluster.slots(self.threads)
+        return min(room, self._wanted) if self._wanted else room
+
+    @property
+    def cores(self) -> int:
+        """Of all workers."""
+        return self.workers * self.threads
+
+    @property
+    def has_device(self) -> bool:
+        """Whether a living node is the device."""
+        return any(n["alive"] and n["resources"].get(self._place) for n in cluster.nodes())
+
+    def facts(self) -> dict[str, Any]:
+        """Address, nodes and workers."""
+        hosts = [{k: h[k] for k in ("node", "host", "machine")} for h in self.hosts]
+        size = {"workers": self.workers, "threads": self.threads}
+        return {"kind": "ray", "address": self.address, **size, "nodes": hosts}
+
+    def serve(self, run: Path, store: Path) -> None:
+        """Start the study's actor, beside this process, and keep `work/nodes.json` up to date."""
+        self._run = run
+        self._home = f"home-{sha256(str(run).encode()).hexdigest()[:12]}-{os.getpid()}"
+        here = ray.get_runtime_context().get_node_id()
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 16}
+        home: Any = ray.remote(Home)
+        self._actor = home.options(
+            name=self._home, namespace=NAMESPACE, scheduling_strategy=cluster.pinned(here), **options
+        ).remote(str(run), str(store), "autocomp.search.freight:mirror", "autocomp.search.freight:card")
+        ray.get(self._actor.about.remote())
+        threading.Thread(target=self._keep_list, daemon=True, name="nodes").start()
+
+    def executor(self, work: Work, most: int | None = None) -> Executor:
+        """Trials of Ray Tune for work that trains, Ray tasks for the rest."""
+        found: Any = self._tuned(work) if work.then else TaskExecutor(self, work, most)
+        self._executors.append(found)
+        return found  # type: ignore[no-any-return]
+
+    def _tuned(self, work: Work) -> Executor:
+        resources = {"CPU": self.threads}
+        folder = self._run / "work" / "tune"
+        tuned = TuneExecutor(self._home, work, resources, lambda: self.workers, self.threads, folder)
+        return Chain(tuned, work, self) if self.has_device else tuned
+
+    def at_device(self, work: Work, job: Data) -> dict[str, Any]:
+        """Do one job on the node that is the device, or in this process if there is none.
+
+        Raises:
+            ClusterError: it could not be done there.
+        """
+        if not self.has_device:
+            return work.run(job)
+        tasks = self.tasks_at_device(work)
+        tasks.submit(with_needs(work, job))
+        while True:
+            for _, result, error in tasks.collect(1.0):
+                if result is None:
+                    raise ClusterError(f"{self._device}: {job['id']} could not be measured ({error})")
+                return result
+
+    def tasks_at_device(self, work: Work) -> Tasks:
+        """Jobs that run at the device, one at a time."""
+        return Tasks(self._home, work.name, {"num_cpus": 0, "resources": {self._place: 1}})
+
+    def tasks(self, work: Work) -> Tasks:
+        """Jobs that run anywhere."""
+        return Tasks(self._home, work.name, {"num_cpus": self.threads, "scheduling_strategy": "SPREAD"})
+
+    def close(self) -> None:
+        """Leave the cluster; what still runs for this study ends with it."""
+        self._over.set()
+        for executor in self._executors:
+            executor.close()
+        if ray.is_initialized():
+            ray.shutdown()
+
+    def _keep_list(self) -> None:
+        while not self._over.wait(SEEN_EVERY_S):
+            try:
+                write_atomically(self._run / "work" / "nodes.json", self._list())
+            except Exception:  # the cluster is going, or the folder was removed: the study itself will say so
+                return
+
+    def _list(self) -> dict[str, Any]:
+        found = [
+            {**n, "device": self._device if n["resources"].get(self._place) else None, "jobs": [], "used": {}}
+            for n in cluster.nodes()
+        ]
+        return {"at": time.time(), "address": self.address, "nodes": found}
+
+
+def with_needs(work: Work, job: Data) -> dict[str, Any]:
+    """A job with the stages that it needs, found on this side."""
+    return {**job, "needs": list(work.needs(job))}
+
+
+class TaskExecutor:
+    """Short jobs on any node."""
+
+    def __init__(self, crew: RayCrew, work: Work, most: int | None) -> None:
+        self._crew, self._work, self._most, self.threads = crew, work, most, crew.threads
+        self._tasks = crew.tasks(work)
+
+    def __enter__(self) -> TaskExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """Jobs that can run at once."""
+        room = max(1, self._crew.workers)
+        return room if self._most is None else min(room, self._most)
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could start now."""
+        return self.workers - len(self.running)
+
+    @property
+    def running(self) -> list[Data]:
+        """Jobs that have not ended."""
+        return [task.job for task in self._tasks.running.values()]
+
+    def submit(self, job: Data, expected_s: float = 0.0) -> None:
+        """Start a job."""
+        self._tasks.submit(with_needs(self._work, job))
+
+    def collect(self, timeout_s: float) -> list[Ended]:
+        """Jobs that ended within the timeout."""
+        return self._tasks.collect(timeout_s)
+
+    def lost(self) -> list[Lost]:
+        """Attempts that were lost since the last call."""
+        lost, self._tasks.lost = self._tasks.lost, []
+        return lost
+
+    def close(self) -> None:
+        """End all of them now."""
+        self._tasks.close()
+
+
+class Chain:
+    """An executor whose jobs have a second part at the device."""
+
+    def __init__(self, first: TuneExecutor, work: Work, crew: RayCrew) -> None:
+        assert work.then is not None
+        self._first, self._then, self.threads = first, work.then, first.threads
+        self._second = crew.tasks_at_device(work.then.work)
+        self._half: dict[str, tuple[Data, dict[str, Any]]] = {}
+
+    def __enter__(self) -> Chain:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """As many as the first part has."""
+        return self._first.workers
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could start now: a job that waits for the device holds no worker."""
+        return self._first.free
+
+    @property
+    def running(self) -> list[Data]:
+        """Jobs whose second part has not ended."""
+        return [*self._first.running, *(job for job, _ in self._half.values())]
+
+    def submit(self, job: Data, expected_s: float = 0.0) -> None:
+        """Start a job."""
+        self._first.submit(job, expected_s)
+
+    def collect(self, timeout_s: float) -> list[Ended]:
+        """Jobs of which all is done."""
+        ended = [self._whole(*one) for one in self._second.collect(0)]
+        for job, result, error in self._first.collect(0 if ended else timeout_s):
+            second = self._then.job(job, result) if result is not None else None
+            if result is None or second is None:
+                ended.append((job, result, error))
+            else:
+                self._half[str(job["id"])] = (job, result)
+                self._second.submit(with_needs(self._then.work, second))
+        return ended
+
+    def _whole(self, second: Data, measured: dict[str, Any] | None, error: str | None) -> Ended:
+        job, result = self._half.pop(str(second["id"]))
+        return job, self._then.merge(result, measured if measured is not None else str(error)), None
+
+    def lost(self) -> list[Lost]:
+        """Of both parts."""
+        lost, self._second.lost = self._second.lost, []
+        return [*self._first.lost(), *lost]
+
+    def close(self) -> None:
+        """Stop both parts."""
+        self._second.close()
+        self._first.close()

@@ -1,0 +1,103 @@
+"""The study's side of the cluster: an actor beside the driver that hands out stages and takes in what was made.
+
+Stages go to a node once, addressed by their hash; results come back into the driver's store before a job counts as
+done. It holds no state that could be lost: if it dies, Ray starts it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from autocomp.executors.ray.parcels import packed, unpack
+
+STORE_ID = ".store-id"
+
+
+class Home:
+    """Runs as an actor.
+
+    Args:
+        run: the run directory.
+        store: folder of the stages.
+        settle: `module:function` that mirrors a run: `(card, store, folder) -> folder`.
+        card: `module:function` that tells what a mirror is made of: `(run) -> card`.
+    """
+
+    def __init__(self, run: str, store: str, settle: str, card: str) -> None:
+        self._run, self._store, self._settle, self._card = Path(run), Path(store), settle, card
+        self._parcels: dict[str, Any] = {}
+        self._sent = 0
+        self._received = 0
+
+    def about(self) -> dict[str, Any]:
+        """What a worker has to know."""
+        from autocomp.executors.ray.worker import named
+
+        return {
+            "run": str(self._run),
+            "store": str(self._store),
+            "store_id": store_id(self._store),
+            "settle": self._settle,
+            "card": named(self._card)(self._run),
+        }
+
+    def fetch(self, key: str) -> list[Any]:
+        """A stage's folder as bytes, by reference: packed once, sent to each node once.
+
+        Raises:
+            FileNotFoundError: there is no such stage.
+        """
+        if key not in self._parcels:
+            folder = self._store / key
+            if not (folder / "stage.json").is_file():
+                raise FileNotFoundError(f"stage {key} is not in {self._store}")
+            self._parcels[key] = ray.put(packed(folder))
+            self._sent += 1
+        return [self._parcels[key]]
+
+    def has(self, keys: list[str]) -> list[bool]:
+        """Which stages are here already."""
+        return [(self._store / key / "stage.json").is_file() for key in keys]
+
+    def receive(self, key: str, parcel: bytes) -> None:
+        """Take in a stage that was made elsewhere."""
+        unpack(parcel, self._store / key)
+        self._received += 1
+
+    def tell(self, job: str, told: dict[str, Any]) -> None:
+        """Progress of a job, as a file that is replaced atomically."""
+        write_atomically(self._run / "work" / f"{job}.json", told)
+
+    def counts(self) -> dict[str, int]:
+        """Stages packed to be sent, and stages taken in."""
+        return {"sent": self._sent, "received": self._received, "pid": os.getpid()}
+
+
+def store_id(store: Path) -> str:
+    """A name that tells this folder from every other one, so that a machine knows whether it sees the same."""
+    file = store / STORE_ID
+    if not file.is_file():
+        store.mkdir(parents=True, exist_ok=True)
+        scratch = store / f"{STORE_ID}-{os.getpid()}"
+        scratch.write_text(f"{os.urandom(12).hex()}", encoding="utf-8")
+        try:
+            os.link(scratch, file)  # fails if another process was first
+        except OSError:
+            pass
+        finally:
+            scratch.unlink()
+    return file.read_text(encoding="utf-8")
+
+
+def write_atomically(file: Path, data: Any) -> None:
+    """JSON that a reader sees whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f".{file.name}-{time.monotonic_ns()}")
+    scratch.write_text(json.dumps(data), encoding="utf-8")
+    scratch.replace(file)

@@ -1,0 +1,92 @@
+"""Short jobs as plain Ray tasks: worker processes are used again, so a job costs milliseconds to start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from autocomp.executors import Data, Ended, Lost
+from autocomp.executors.ray.worker import do
+
+ATTEMPTS = 3
+"""A job whose worker or node dies is started again, this many times in all."""
+
+
+@dataclass
+class Task:
+    """One attempt at a job."""
+
+    job: Data
+    attempt: int
+    began: float
+
+
+@dataclass
+class Tasks:
+    """Some work's jobs, each a task that holds the resources named.
+
+    Attributes:
+        home: name of the study's actor.
+        work: `module:name` of the work.
+        options: of the Ray task.
+    """
+
+    home: str
+    work: str
+    options: Mapping[str, Any]
+    running: dict[Any, Task] = field(default_factory=dict)
+    lost: list[Lost] = field(default_factory=list)
+
+    def submit(self, job: Data, attempt: int = 1) -> None:
+        """Start a job."""
+        remote = ray.remote(do).options(max_retries=0, **self.options)
+        self.running[remote.remote(self.home, self.work, dict(job))] = Task(job, attempt, time.time())
+
+    def collect(self, timeout_s: float) -> list[Ended]:
+        """Jobs that ended within the timeout; those whose worker died are started again."""
+        if not self.running:
+            return []
+        done, _ = ray.wait(list(self.running), num_returns=1, timeout=timeout_s)
+        more, _ = ray.wait(list(self.running), num_returns=len(self.running), timeout=0)
+        ended = [self._end(reference) for reference in dict.fromkeys([*done, *more])]
+        return [one for one in ended if one is not None]
+
+    def _end(self, reference: Any) -> Ended | None:
+        task = self.running.pop(reference)
+        try:
+            return task.job, ray.get(reference)["result"], None
+        except Exception as error:
+            return self._again(task, error)
+
+    def _again(self, task: Task, error: Exception) -> Ended | None:
+        reason, again = reason_of(error), may_try_again(error) and task.attempt < ATTEMPTS
+        self.lost.append(Lost(task.job, task.attempt, reason, time.time() - task.began, again))
+        if not again:
+            return task.job, None, reason
+        self.submit(task.job, task.attempt + 1)
+        return None
+
+    def close(self) -> None:
+        """End all of them now."""
+        for reference in self.running:
+            ray.cancel(reference, force=True)
+        self.running.clear()
+
+
+def may_try_again(error: BaseException) -> bool:
+    """Whether the machine, not the job, was at fault."""
+    return (
+        isinstance(error, ray.exceptions.RayError)
+        and not isinstance(error, ray.exceptions.RayTaskError | ray.exceptions.TaskCancelledError)
+    ) or isinstance(getattr(error, "cause", None), ray.exceptions.RayError)
+
+
+def reason_of(error: BaseException) -> str:
+    """One line: what died, and of what."""
+    cause = getattr(error, "cause", None) or error
+    first = str(cause).strip().splitlines()
+    return f"{type(cause).__name__}: {first[0] if first else ''}".removesuffix(": ")[:400]

@@ -1,0 +1,262 @@
+"""Long jobs as trials of Ray Tune, which places them, holds their resources and starts them again when they die.
+
+What is tried next, how deep and for how much is ours: Tune asks `_Feed`, its searcher, which hands on what the study's
+loop submitted. First in, first out; no Tune scheduler stops anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from autocomp.errors import ClusterError
+from autocomp.executors import Data, Ended, Lost, Work
+from autocomp.executors.ray.tasks import ATTEMPTS, may_try_again, reason_of
+from autocomp.executors.ray.worker import do
+
+_QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
+for _name, _value in _QUIET.items():
+    os.environ.setdefault(_name, _value)
+END_S = 20.0
+
+
+class Recovery(tune.Trainable):
+    """A trial: one job, in one step."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the job."""
+        self._job = config
+
+    def step(self) -> dict[str, Any]:
+        """Do it."""
+        found = do(self._job["home"], self._job["work"], json.loads(self._job["job"]))
+        return {"found": json.dumps(found), "done": True}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The process may take the next job."""
+        self._job = new_config
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a job's stages are its checkpoints."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Attempt:
+    """A job on its way: which attempt this is, and when it began to hold a worker."""
+
+    job: Data
+    number: int = 1
+    began: float | None = None
+
+
+@dataclass
+class Mail:
+    """What the loop's thread and Tune's thread hand each other."""
+
+    waiting: deque[Attempt] = field(default_factory=deque)
+    running: dict[str, Attempt] = field(default_factory=dict)
+    ended: queue.SimpleQueue[Ended] = field(default_factory=queue.SimpleQueue)
+    lost: deque[Lost] = field(default_factory=deque)
+    is_over: bool = False
+
+    def lose(self, attempt: Attempt, reason: str, again: bool) -> None:
+        """Book an attempt that brought nothing."""
+        held = time.time() - attempt.began if attempt.began else 0.0
+        self.lost.append(Lost(attempt.job, attempt.number, reason, held, again))
+        attempt.number, attempt.began = attempt.number + 1, None
+
+
+class _Feed(Searcher):
+    """Tune's searcher: proposes what the study's loop has submitted."""
+
+    def __init__(self, mail: Mail, home: str, work: str) -> None:
+        super().__init__(metric="done", mode="max")
+        self._mail, self._names = mail, {"home": home, "work": work}
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next job, nothing for now, or the end."""
+        if self._mail.waiting:
+            attempt = self._mail.waiting.popleft()
+            self._mail.running[trial_id] = attempt
+            return {**self._names, "job": json.dumps(attempt.job)}
+        return Searcher.FINISHED if self._mail.is_over else None
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Hand back what came of a job; failures come to `_Watch` with their reason."""
+        if not error and result and "found" in result:
+            attempt = self._mail.running.pop(trial_id)
+            self._mail.ended.put((attempt.job, json.loads(result["found"])["result"], None))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the journal is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Watch(tune.Callback):
+    """Sees trials begin, die and begin again."""
+
+    def __init__(self, mail: Mail) -> None:
+        self._mail = mail
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """From now on it holds a worker."""
+        attempt = self._mail.running.get(trial.trial_id)
+        if attempt:
+            attempt.began = time.time()
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Its worker or node died; Tune starts it again."""
+        attempt = self._mail.running.get(trial.trial_id)
+        if attempt:
+            self._mail.lose(attempt, _reason(trial), again=True)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tune gave up: after the last attempt, or because the worker died before the job began."""
+        attempt = self._mail.running.pop(trial.trial_id, None)
+        if attempt is None:
+            return
+        reason, again = _reason(trial), attempt.number < ATTEMPTS and not _is_ours(trial)
+        self._mail.lose(attempt, reason, again)
+        if again:
+            self._mail.waiting.append(attempt)
+        else:
+            self._mail.ended.put((attempt.job, None, reason))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _error(trial: Any) -> BaseException | None:
+    error = trial.get_pickled_error()
+    return error if isinstance(error, BaseException) else None
+
+
+def _reason(trial: Any) -> str:
+    error = _error(trial)
+    return reason_of(error) if error else "its worker died"
+
+
+def _is_ours(trial: Any) -> bool:
+    """An exception of the job's own code: the next attempt would meet it too."""
+    error = _error(trial)
+    return error is not None and not may_try_again(error)
+
+
+class TuneExecutor:
+    """Runs the jobs of one kind of work as trials of one Tuner.
+
+    Args:
+        home: name of the study's actor.
+        work: what they are.
+        resources: that each trial holds.
+        slots: how many trials the cluster has room for now.
+        folder: where Tune keeps its own notes; nothing in it is read again.
+    """
+
+    def __init__(
+        self,
+        home: str,
+        work: Work,
+        resources: Mapping[str, float],
+        slots: Callable[[], int],
+        threads: int,
+        folder: Path,
+    ) -> None:
+        self.threads, self._slots, self._mail, self._work = threads, slots, Mail(), work
+        self._running: dict[str, Data] = {}
+        self._failed: BaseException | None = None
+        self._tuner = tune.Tuner(
+            tune.with_resources(Recovery, dict(resources)),
+            tune_config=tune.TuneConfig(
+                search_alg=_Feed(self._mail, home, work.name), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name=f"tune-{os.getpid()}-{time.monotonic_ns()}",
+                storage_path=str(folder),
+                verbose=0,
+                callbacks=[_Watch(self._mail)],
+                failure_config=tune.FailureConfig(max_failures=ATTEMPTS - 1),
+            ),
+        )
+        self._thread = threading.Thread(target=self._fit, daemon=True, name="tune")
+        self._thread.start()
+
+    def _fit(self) -> None:
+        try:
+            self._tuner.fit()
+        except BaseException as error:  # handed to the loop's thread, which is where it can be reported
+            self._failed = error
+
+    def __enter__(self) -> TuneExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """As many as the cluster has room for now."""
+        return max(1, self._slots())
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could start now."""
+        return self._slots() - len(self._running)
+
+    @property
+    def running(self) -> list[Data]:
+        """Jobs that have not ended."""
+        return list(self._running.values())
+
+    def submit(self, job: Data, expected_s: float = 0.0) -> None:
+        """Give a job to Tune."""
+        self._running[str(job["id"])] = job
+        self._mail.waiting.append(Attempt({**job, "needs": list(self._work.needs(job))}))
+
+    def collect(self, timeout_s: float) -> list[Ended]:
+        """Jobs that ended within the timeout.
+
+        Raises:
+            ClusterError: Tune ended by itself: the cluster is gone.
+        """
+        ended = self._taken(timeout_s)
+        while not self._mail.ended.empty():
+            ended += self._taken(0)
+        if not ended and not self._thread.is_alive() and not self._mail.is_over:
+            raise ClusterError(f"Ray Tune ended by itself ({self._failed}); what is finished is kept: autocomp resume")
+        return [(self._running.pop(str(job["id"])), result, error) for job, result, error in ended]
+
+    def _taken(self, timeout_s: float) -> list[Ended]:
+        try:
+            return [self._mail.ended.get(timeout=timeout_s) if timeout_s else self._mail.ended.get_nowait()]
+        except queue.Empty:
+            return []
+
+    def lost(self) -> list[Lost]:
+        """Attempts that were lost since the last call."""
+        return [self._mail.lost.popleft() for _ in range(len(self._mail.lost))]
+
+    def close(self) -> None:
+        """Let Tune end; jobs that still run end with the study's connection to the cluster."""
+        self._mail.is_over = True
+        self._thread.join(timeout=END_S if not self._running else 0)
