@@ -33,7 +33,7 @@ ADAPTERS = {
     "optuna": "autocomp/search/searchers/",
     "onnxruntime": "autocomp/artifact/",
     "openvino": "autocomp/artifact/runtimes/openvino.py",
-    "ray": "autocomp/executors/ray_.py",
+    "ray": "autocomp/executors/ray/",
     "plotly": "autocomp/report/",
 }
 #: Imports point inwards: a room may be imported by rooms of a higher rank, and by rooms of its own rank.

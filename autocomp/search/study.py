@@ -171,7 +171,7 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
     purse.charge("knowledge")
     _teller(run, listen, "exporting and measuring the teacher")(0.0)
     device = checked.device.model_dump()
-    made_of = {"store": str(store.root), "data": rows.key, "teacher": teacher.key, "device": device}
+    made_of: dict[str, Any] = {"store": str(store.root), "data": rows.key, "teacher": teacher.key, "device": device}
     baseline = crew.at_device(BASELINE, {"id": "baseline", "run": str(run), **made_of})
     purse.charge("measuring")
     ContextKeys(

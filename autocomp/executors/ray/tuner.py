@@ -31,7 +31,7 @@ for _name, _value in _QUIET.items():
 END_S = 20.0
 
 
-class Recovery(tune.Trainable):
+class Recovery(tune.Trainable):  # type: ignore[misc]
     """A trial: one job, in one step."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Mail:
         attempt.number, attempt.began = attempt.number + 1, None
 
 
-class _Feed(Searcher):
+class _Feed(Searcher):  # type: ignore[misc]
     """Tune's searcher: proposes what the study's loop has submitted."""
 
     def __init__(self, mail: Mail, home: str, work: str) -> None:
@@ -112,7 +112,7 @@ class _Feed(Searcher):
         return {}
 
 
-class _Watch(tune.Callback):
+class _Watch(tune.Callback):  # type: ignore[misc]
     """Sees trials begin, die and begin again."""
 
     def __init__(self, mail: Mail) -> None:
