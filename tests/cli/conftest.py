@@ -30,19 +30,21 @@ class Study(ModuleType):
 
     def __init__(self):
         super().__init__("autocomp.search.study")
-        self.specs, self.events, self.error = [], journal(), None
+        self.specs, self.rays, self.events, self.error = [], [], journal(), None
 
     def check_study(self, spec):
         self.specs.append(spec)
         return {"model": {"layers": 6}, "labels": ["a", "b"]}
 
-    def run_study(self, spec, out, listen=None):
+    def run_study(self, spec, out, listen=None, ray=None):
+        self.rays.append(ray)
         self.specs.append(spec)
         write_run(out, self.events[:1])
         listen(self.events[0])
         return self._play(out, self.events[1:], listen)
 
-    def resume_study(self, out, listen=None):
+    def resume_study(self, out, listen=None, ray=None):
+        self.rays.append(ray)
         return self._play(out, [{"event": "resumed"}, *self.events[1:]], listen)
 
     def _play(self, out, events, listen):

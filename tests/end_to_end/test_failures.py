@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from autocomp.record import read_events, read_records
 from autocomp.report.summary import summary
 from autocomp.search import exporting, front, loop
 from autocomp.search import study as study_module
-from autocomp.search.jobs import run_job
+from autocomp.search.jobs import TRIALS, run_job
 from autocomp.techniques import techniques
 from autocomp.training import recovery
 
@@ -65,7 +66,7 @@ def test_when_every_trial_fails_teacher_and_plain_int8_are_left(search, inline, 
     found, by_job = search()
     assert [r.status for records in by_job.values() for r in records] == ["failed"] * 3
     assert all("RuntimeError: this technique is broken" in r.error for records in by_job.values() for r in records)
-    assert found["trials"] == {"complete": 0, "failed": 3, "jobs": 3}
+    assert found["trials"] == {"complete": 0, "failed": 3, "jobs": 3, "retried": 0}
     assert_only_landmarks(found)
     for words in (["show"], ["report"], ["resume", "--quiet"]):
         assert autocomp(words[0], tmp_path / "run", *words[1:]).status == 0
@@ -90,7 +91,7 @@ def dies_at_first(data):
 
 def test_a_worker_that_dies_is_a_failed_trial(search, monkeypatch, books, tmp_path, request):
     monkeypatch.syspath_prepend(request.config.rootpath)
-    monkeypatch.setattr(study_module, "run_job", dies_at_first)
+    monkeypatch.setattr(study_module, "TRIALS", replace(TRIALS, run=dies_at_first))
     found, by_job = search("--budget", "2trials")
     [failed] = by_job["t0001"]
     assert failed.status == "failed" and "its worker process died" in failed.error

@@ -96,6 +96,8 @@ def test_a_worker_that_dies_takes_only_its_own_job(executor):
     found = collect_all(two)
     assert found["dies"][0] is None and "its worker process died" in found["dies"][1]
     assert found["lives"][0]["name"] == "lives"
+    [lost] = two.lost()
+    assert (lost.job["name"], lost.again) == ("dies", False) and lost.held_s > 0.1 and two.lost() == []
     two.submit({"name": "next"})
     assert collect_all(two)["next"][0]["name"] == "next"
 

@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from autocomp.budget import Fidelity, parse_budget
+from autocomp.executors.local import LocalCrew
 from autocomp.measurement import Measurement
 from autocomp.plan import CompressionPlan, Step
 from autocomp.record import Journal, TrialRecord
@@ -37,7 +38,7 @@ def prepared(tmp_path_factory):
         journal = Journal(run / "journal.jsonl")
         journal.append("study")
         purse = Purse(parse_budget("1h"), journal, cores=1)
-        context = _prepare_teacher(checked, run, purse, None)
+        context = _prepare_teacher(checked, run, purse, None, LocalCrew(1, 1))
     return SimpleNamespace(context=context, checked=checked, run=run)
 
 

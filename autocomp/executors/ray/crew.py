@@ -31,9 +31,14 @@ class RayCrew:
         workers: jobs at once, at most; 0 for one a core.
         device: name of the device profile; a node that has its resource is where measuring is done.
 
+    Attributes:
+        mirrors: names of the functions that mirror a run on a node, and that tell what a mirror is made of.
+
     Raises:
         ClusterError: the cluster cannot be reached or used.
     """
+
+    mirrors = ("autocomp.search.freight:mirror", "autocomp.search.freight:card")
 
     def __init__(self, address: str, workers: int, device: str) -> None:
         self.address = cluster.connect(address)

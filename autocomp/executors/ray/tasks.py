@@ -58,12 +58,15 @@ class Tasks:
     def _end(self, reference: Any) -> Ended | None:
         task = self.running.pop(reference)
         try:
-            return task.job, ray.get(reference)["result"], None
+            found = ray.get(reference)
         except Exception as error:
             return self._again(task, error)
+        if found["failed"]:
+            self.lost.append(Lost(task.job, task.attempt, found["failed"], found["seconds"]))
+        return task.job, found["result"], found["failed"]
 
     def _again(self, task: Task, error: Exception) -> Ended | None:
-        reason, again = reason_of(error), may_try_again(error) and task.attempt < ATTEMPTS
+        reason, again = reason_of(error), task.attempt < ATTEMPTS
         self.lost.append(Lost(task.job, task.attempt, reason, time.time() - task.began, again))
         if not again:
             return task.job, None, reason
@@ -75,14 +78,6 @@ class Tasks:
         for reference in self.running:
             ray.cancel(reference, force=True)
         self.running.clear()
-
-
-def may_try_again(error: BaseException) -> bool:
-    """Whether the machine, not the job, was at fault."""
-    return (
-        isinstance(error, ray.exceptions.RayError)
-        and not isinstance(error, ray.exceptions.RayTaskError | ray.exceptions.TaskCancelledError)
-    ) or isinstance(getattr(error, "cause", None), ray.exceptions.RayError)
 
 
 def reason_of(error: BaseException) -> str:

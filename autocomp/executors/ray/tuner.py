@@ -7,6 +7,7 @@ loop submitted. First in, first out; no Tune scheduler stops anything.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import threading
@@ -22,12 +23,13 @@ from ray.tune.search import Searcher
 
 from autocomp.errors import ClusterError
 from autocomp.executors import Data, Ended, Lost, Work
-from autocomp.executors.ray.tasks import ATTEMPTS, may_try_again, reason_of
+from autocomp.executors.ray.tasks import ATTEMPTS, reason_of
 from autocomp.executors.ray.worker import do
 
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
 for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
+logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the journal tells what died, once
 END_S = 20.0
 
 
@@ -99,8 +101,10 @@ class _Feed(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Hand back what came of a job; failures come to `_Watch` with their reason."""
         if not error and result and "found" in result:
-            attempt = self._mail.running.pop(trial_id)
-            self._mail.ended.put((attempt.job, json.loads(result["found"])["result"], None))
+            attempt, found = self._mail.running.pop(trial_id), json.loads(result["found"])
+            if found["failed"]:
+                self._mail.lose(attempt, found["failed"], again=False)
+            self._mail.ended.put((attempt.job, found["result"], found["failed"]))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is the truth."""
@@ -135,7 +139,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         attempt = self._mail.running.pop(trial.trial_id, None)
         if attempt is None:
             return
-        reason, again = _reason(trial), attempt.number < ATTEMPTS and not _is_ours(trial)
+        reason, again = _reason(trial), attempt.number < ATTEMPTS
         self._mail.lose(attempt, reason, again)
         if again:
             self._mail.waiting.append(attempt)
@@ -146,20 +150,9 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         return {}
 
 
-def _error(trial: Any) -> BaseException | None:
-    error = trial.get_pickled_error()
-    return error if isinstance(error, BaseException) else None
-
-
 def _reason(trial: Any) -> str:
-    error = _error(trial)
-    return reason_of(error) if error else "its worker died"
-
-
-def _is_ours(trial: Any) -> bool:
-    """An exception of the job's own code: the next attempt would meet it too."""
-    error = _error(trial)
-    return error is not None and not may_try_again(error)
+    error = trial.get_pickled_error()
+    return reason_of(error) if isinstance(error, BaseException) else "its worker died"
 
 
 class TuneExecutor:

@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 
+from autocomp.executors import Work
 from autocomp.executors.ray.home import store_id
 from autocomp.executors.ray.parcels import alone, packed, unpack
 
@@ -46,7 +47,8 @@ def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
         job: plain data; `run` and `store` are replaced by this node's own.
 
     Returns:
-        `result` of the job, `node`, and `seconds` that it held this worker.
+        `result` of the job, or `failed`, why its own code gave up, which another attempt would do too; `seconds` that
+        it held this worker.
     """
     started, actor, what = time.time(), ray.get_actor(home, namespace=NAMESPACE), named(work)
     place = _place(home, json.dumps(job.get("needs", ())))
@@ -54,9 +56,17 @@ def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
         place.bring(actor, key)
     mine = {k: v for k, v in job.items() if k != "needs"}
     with _telling(actor, place.run / "work" / f"{job['id']}.json", str(job["id"]), place.is_shared):
-        result = what.run({**mine, "run": str(place.run), "store": str(place.store)})
-    place.send(actor, [str(key) for key in what.made(mine, result)])
-    return {"result": result, "node": ray.get_runtime_context().get_node_id(), "seconds": time.time() - started}
+        result, failed = _done(what, {**mine, "run": str(place.run), "store": str(place.store)})
+    if result is not None:
+        place.send(actor, [str(key) for key in what.made(mine, result)])
+    return {"result": result, "failed": failed, "seconds": time.time() - started}
+
+
+def _done(what: Work, job: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        return what.run(job), None
+    except Exception as error:  # whatever the work could not even report
+        return None, f"{type(error).__name__}: {error}"
 
 
 class Place:

@@ -1,0 +1,200 @@
+"""Jobs on a real Ray of three nodes: placed, tried again when workers and nodes die, stages sent by hash."""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from autocomp.errors import ClusterError
+from autocomp.executors.places import device_resource
+from autocomp.executors.ray.crew import RayCrew
+from autocomp.executors.ray.parcels import packed, unpack
+from autocomp.executors.ray.tasks import ATTEMPTS
+from autocomp.search.stages import StageStore
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE))  # Ray's workers take over this process's path, and find `ray_works` by its name
+import ray_works  # noqa: E402
+
+PATIENCE_S = 90
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A head for the driver, a worker with a store of its own, and a device with another."""
+    from ray.cluster_utils import Cluster
+
+    folder = tmp_path_factory.mktemp("cluster")
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("AUTOCOMP_CACHE", str(folder / "driver"))
+        patch.setenv("PYTHONPATH", path)
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        env = {"AUTOCOMP_CACHE": str(folder / "far"), "PYTHONPATH": path}
+        made.add_node(num_cpus=1, env_vars=env)
+        device = {"AUTOCOMP_CACHE": str(folder / "device"), "PYTHONPATH": path}
+        made.add_node(num_cpus=0, resources={device_resource("there"): 1}, env_vars=device)
+        yield SimpleNamespace(made=made, folder=folder)
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def crew(cluster):
+    """Connected once: each connection costs seconds."""
+    with RayCrew(cluster.made.address, workers=0, device="there") as found:
+        run = cluster.folder / "run"
+        run.mkdir()
+        found.mirrors = "ray_works:mirror", "ray_works:card"
+        found.serve(run, cluster.folder / "driver" / "stages")
+        yield found
+
+
+@pytest.fixture
+def job(cluster, tmp_path):
+    """A job in the study's run directory."""
+    return lambda name, **more: {"id": name, "run": str(cluster.folder / "run"), "marks": str(tmp_path), **more}
+
+
+@pytest.fixture(scope="module")
+def trials(crew):
+    with crew.executor(ray_works.TRIALS) as executor:
+        yield executor
+
+
+def collect_all(executor):
+    found, deadline = {}, time.time() + PATIENCE_S
+    while executor.running:
+        assert time.time() < deadline, "waited in vain"
+        found |= {job["id"]: (result, reason) for job, result, reason in executor.collect(1)}
+    return found
+
+
+def wait_for(condition):
+    deadline = time.time() + PATIENCE_S
+    while not condition():
+        assert time.time() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def lost(executor):
+    return Counter((one.job["id"], one.attempt, one.again) for one in executor.lost())
+
+
+def test_a_trial_runs_on_a_worker_and_is_measured_at_the_device(cluster, trials, job):
+    assert trials.workers == trials.free == 2
+    for number in range(4):
+        trials.submit(job(f"a{number}", make=f"text {number}"))
+    found = collect_all(trials)
+    assert {reason for _, reason in found.values()} == {None}
+    caches = {result["cache"] for result, _ in found.values()}
+    assert caches <= {str(cluster.folder / "driver"), str(cluster.folder / "far")}
+    assert {r["measured"]["cache"] for r, _ in found.values()} == {str(cluster.folder / "device")}
+    assert {tuple(r["measured"]["read"]) for r, _ in found.values()} == {(f"text {n}",) for n in range(4)}
+    store = StageStore(cluster.folder / "driver" / "stages")
+    assert all(store.find(result["made"]) for result, _ in found.values()), "what is made comes to the driver"
+
+
+def test_a_worker_that_dies_is_tried_again_and_booked(trials, job):
+    trials.submit(job("b0", die=1, alone=True))
+    trials.submit(job("b1", alone=True, sleep=0.5))
+    found = collect_all(trials)
+    assert found["b0"][0]["id"] == "b0" and found["b1"][1] is None
+    assert lost(trials) == {("b0", 1, True): 1}
+
+
+def test_a_job_that_always_dies_ends_after_a_few_attempts(trials, job):
+    trials.submit(job("c0", die=99, alone=True))
+    [(result, reason)] = collect_all(trials).values()
+    assert result is None and reason
+    assert lost(trials) == {("c0", n, n < ATTEMPTS): 1 for n in range(1, ATTEMPTS + 1)}
+    trials.submit(job("c1", alone=True))
+    assert collect_all(trials)["c1"][1] is None, "the next job is none the worse for it"
+
+
+def test_an_error_of_the_job_itself_is_not_tried_again(trials, job):
+    trials.submit(job("d0", **{"raise": "no such thing"}))
+    [(result, reason)] = collect_all(trials).values()
+    assert result is None and "no such thing" in reason
+    assert lost(trials) == {("d0", 1, False): 1}
+
+
+def test_a_device_that_cannot_measure_is_a_reason_and_not_the_end(trials, job):
+    trials.submit(job("e0", make="measured"))
+    [(result, reason)] = collect_all(trials).values()
+    assert reason is None and result["measured"]["read"] == ["measured"]
+
+
+def test_short_jobs_are_tasks_that_are_tried_again(crew, job):
+    with crew.executor(ray_works.TASKS, most=2) as executor:
+        executor.submit(job("f0", die=1))
+        executor.submit(job("f1", **{"raise": "no"}))
+        assert executor.free == 0
+        found = collect_all(executor)
+        assert found["f0"][0]["id"] == "f0" and "no" in found["f1"][1]
+        assert lost(executor) == {("f0", 1, True): 1, ("f1", 1, False): 1}
+
+
+def test_stages_travel_to_a_node_once(cluster, crew, job):
+    store = StageStore(cluster.folder / "driver" / "stages")
+    key = store.make("data", {"text": "sent"}, lambda f: (f / "text").write_text("sent") and None).key
+    import ray
+
+    before = ray.get(crew._actor.counts.remote())
+    for name in ("g0", "g1", "g2"):
+        assert crew.at_device(ray_works.MEASURE, job(name, reads=[key]))["read"] == ["sent"]
+    after = ray.get(crew._actor.counts.remote())
+    assert after["sent"] - before["sent"] == 1
+    assert (cluster.folder / "device" / "stages" / key / "text").read_text() == "sent"
+
+
+def test_what_cannot_be_done_at_the_device_says_so(crew, job):
+    with pytest.raises(ClusterError, match=r"there: h0 could not be measured .*no such device"):
+        crew.at_device(ray_works.MEASURE, job("h0", **{"raise": "no such device"}))
+
+
+def test_a_node_that_goes_takes_nothing_with_it(cluster, crew, trials, job):
+    node = cluster.made.add_node(num_cpus=1)
+    wait_for(lambda: crew.workers == 3)
+    for number in range(3):
+        trials.submit(job(f"i{number}", sleep=6, alone=True))
+    time.sleep(4)
+    cluster.made.remove_node(node, allow_graceful=False)
+    found = collect_all(trials)
+    assert {reason for _, reason in found.values()} == {None} and len(found) == 3
+    assert sum(lost(trials).values()) == 1
+    wait_for(lambda: crew.workers == 2)
+
+
+def test_the_list_of_nodes_is_kept(cluster, crew):
+    file = cluster.folder / "run" / "work" / "nodes.json"
+    wait_for(file.exists)
+    nodes = json.loads(file.read_text())["nodes"]
+    assert [n["device"] for n in nodes if n["device"]] == ["there"]
+    assert crew.facts()["kind"] == "ray" and len(crew.facts()["nodes"]) == 3
+
+
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "127.0.0.1:99999x", "a b:1"])
+def test_an_address_of_another_form_is_refused(address):
+    with pytest.raises(ClusterError, match="HOST:PORT"):
+        RayCrew(address, 0, "there")
+
+
+def test_an_address_where_nobody_answers_is_refused():
+    with pytest.raises(ClusterError, match=r"no Ray cluster answers at 127.0.0.1:9.*ray start --head"):
+        RayCrew("127.0.0.1:9", 0, "there")
+
+
+def test_a_parcel_brings_a_folder_whole_or_not_at_all(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_bytes(bytes(range(256)))
+    unpack(packed(tmp_path / "a"), tmp_path / "x" / "y")
+    assert (tmp_path / "x" / "y" / "b" / "c").read_bytes() == bytes(range(256))
+    with pytest.raises(Exception, match=r"."):
+        unpack(packed(tmp_path / "a")[:700], tmp_path / "x" / "z")
+    assert [p.name for p in (tmp_path / "x").iterdir()] == ["y"]
