@@ -103,6 +103,9 @@ class Executor(Protocol):
     def collect(self, timeout_s: float) -> list[Ended]:
         """Jobs that ended within the timeout."""
 
+    def news(self) -> list[dict[str, Any]]:
+        """Nodes that came and went since the last call: `node`, `host`, `state`, `joined` or `lost`."""
+
     def lost(self) -> list[Lost]:
         """Attempts that were lost since the last call."""
 

@@ -120,6 +120,10 @@ class LocalExecutor:
         self._pools[slot] = pool
         return future
 
+    def news(self) -> list[dict[str, Any]]:
+        """None: this machine stays."""
+        return []
+
     def lost(self) -> list[Lost]:
         """Of each worker that died. Its job is not tried again: on one machine the same would kill it again."""
         lost, self._lost = self._lost, []

@@ -88,6 +88,8 @@ class Loop:
                 self.absorb(Job.from_json(job), result, error)
             for attempt in self.executor.lost():
                 self._book_lost(attempt)
+            for node in self.executor.news():
+                self.journal.append("node", **node)
             self._show_progress()
 
     def _fill(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,9 @@ class RayCrew:
             raise
         self._device, self._home, self._run = device, "", Path()
         self._executors: list[Any] = []
+        self._seen: dict[str, bool] = {n["node"]: n["alive"] for n in cluster.nodes()}
+        self._where: dict[str, str] = {}
+        self._news: deque[dict[str, Any]] = deque()
         self._over = threading.Event()
 
     def __enter__(self) -> RayCrew:
@@ -105,7 +109,7 @@ class RayCrew:
     def _tuned(self, work: Work) -> Executor:
         resources = {"CPU": self.threads}
         folder = self._run / "work" / "tune"
-        tuned = TuneExecutor(self._home, work, resources, lambda: self.workers, self.threads, folder)
+        tuned = TuneExecutor(self, self._home, work, resources, folder)
         return Chain(tuned, work, self) if self.has_device else tuned
 
     def at_device(self, work: Work, job: Data) -> dict[str, Any]:
@@ -148,11 +152,33 @@ class RayCrew:
                 return
 
     def _list(self) -> dict[str, Any]:
-        found = [
-            {**n, "device": self._device if n["resources"].get(self._place) else None, "jobs": [], "used": {}}
-            for n in cluster.nodes()
-        ]
-        return {"at": time.time(), "address": self.address, "nodes": found}
+        found, jobs = cluster.nodes(), {str(job["id"]) for e in self._executors for job in e.running}
+        self._notice(found)
+        where: dict[str, str] = ray.get(self._actor.where.remote(), timeout=10)
+        self._where = {job: node for job, node in where.items() if job in jobs}
+        return {"at": time.time(), "address": self.address, "nodes": [self._shown(n) for n in found]}
+
+    def _shown(self, node: dict[str, Any]) -> dict[str, Any]:
+        jobs = sorted(job for job, where in self._where.items() if where == node["node"])
+        is_device = bool(node["resources"].get(self._place))
+        used = {self._place: 1.0} if is_device and jobs else {"CPU": float(self.threads * len(jobs))}
+        return {**node, "device": self._device if is_device else None, "jobs": jobs, "used": used}
+
+    def _notice(self, found: list[dict[str, Any]]) -> None:
+        """Nodes that came and went since the last look."""
+        for node in found:
+            if self._seen.get(node["node"], False) != node["alive"]:
+                state = "joined" if node["alive"] else "lost"
+                self._news.append({"node": node["node"], "host": node["host"], "state": state})
+            self._seen[node["node"]] = node["alive"]
+
+    def where(self, job: Data) -> str:
+        """The node on which a job was last seen; empty if it was not."""
+        return self._where.get(str(job["id"]), "")
+
+    def news(self) -> list[dict[str, Any]]:
+        """Nodes that came and went since the last call."""
+        return [self._news.popleft() for _ in range(len(self._news))]
 
 
 def with_needs(work: Work, job: Data) -> dict[str, Any]:
@@ -196,6 +222,10 @@ class TaskExecutor:
     def collect(self, timeout_s: float) -> list[Ended]:
         """Jobs that ended within the timeout."""
         return self._tasks.collect(timeout_s)
+
+    def news(self) -> list[dict[str, Any]]:
+        """Of the whole crew."""
+        return self._crew.news()
 
     def lost(self) -> list[Lost]:
         """Attempts that were lost since the last call."""
@@ -256,6 +286,10 @@ class Chain:
     def _whole(self, second: Data, measured: dict[str, Any] | None, error: str | None) -> Ended:
         job, result = self._half.pop(str(second["id"]))
         return job, self._then.merge(result, measured if measured is not None else str(error)), None
+
+    def news(self) -> list[dict[str, Any]]:
+        """Of the whole crew."""
+        return self._first.news()
 
     def lost(self) -> list[Lost]:
         """Of both parts."""

@@ -1,7 +1,7 @@
 """The study's side of the cluster: an actor beside the driver that hands out stages and takes in what was made.
 
 Stages go to a node once, addressed by their hash; results come back into the driver's store before a job counts as
-done. It holds no state that could be lost: if it dies, Ray starts it anew.
+done. It holds nothing that must not be lost: if it dies, Ray starts it anew.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Home:
     def __init__(self, run: str, store: str, settle: str, card: str) -> None:
         self._run, self._store, self._settle, self._card = Path(run), Path(store), settle, card
         self._parcels: dict[str, Any] = {}
+        self._where: dict[str, str] = {}
         self._sent = 0
         self._received = 0
 
@@ -69,6 +70,18 @@ class Home:
         """Take in a stage that was made elsewhere."""
         unpack(parcel, self._store / key)
         self._received += 1
+
+    def began(self, job: str, node: str) -> None:
+        """A job is at work on a node."""
+        self._where[job] = node
+
+    def where(self) -> dict[str, str]:
+        """The node on which each job was last seen."""
+        return self._where
+
+    def ended(self, job: str) -> None:
+        """A job is done."""
+        self._where.pop(job, None)
 
     def tell(self, job: str, told: dict[str, Any]) -> None:
         """Progress of a job, as a file that is replaced atomically."""

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from ray.tune.search import Searcher
@@ -25,6 +25,9 @@ from autocomp.errors import ClusterError
 from autocomp.executors import Data, Ended, Lost, Work
 from autocomp.executors.ray.tasks import ATTEMPTS, reason_of
 from autocomp.executors.ray.worker import do
+
+if TYPE_CHECKING:
+    from autocomp.executors.ray.crew import RayCrew
 
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
 for _name, _value in _QUIET.items():
@@ -70,6 +73,7 @@ class Attempt:
 class Mail:
     """What the loop's thread and Tune's thread hand each other."""
 
+    where: Callable[[Data], str]
     waiting: deque[Attempt] = field(default_factory=deque)
     running: dict[str, Attempt] = field(default_factory=dict)
     ended: queue.SimpleQueue[Ended] = field(default_factory=queue.SimpleQueue)
@@ -79,7 +83,7 @@ class Mail:
     def lose(self, attempt: Attempt, reason: str, again: bool) -> None:
         """Book an attempt that brought nothing."""
         held = time.time() - attempt.began if attempt.began else 0.0
-        self.lost.append(Lost(attempt.job, attempt.number, reason, held, again))
+        self.lost.append(Lost(attempt.job, attempt.number, reason, held, again, self.where(attempt.job)))
         attempt.number, attempt.began = attempt.number + 1, None
 
 
@@ -159,30 +163,21 @@ class TuneExecutor:
     """Runs the jobs of one kind of work as trials of one Tuner.
 
     Args:
+        crew: whose workers they are.
         home: name of the study's actor.
         work: what they are.
         resources: that each trial holds.
-        slots: how many trials the cluster has room for now.
         folder: where Tune keeps its own notes; nothing in it is read again.
     """
 
-    def __init__(
-        self,
-        home: str,
-        work: Work,
-        resources: Mapping[str, float],
-        slots: Callable[[], int],
-        threads: int,
-        folder: Path,
-    ) -> None:
-        self.threads, self._slots, self._mail, self._work = threads, slots, Mail(), work
+    def __init__(self, crew: RayCrew, home: str, work: Work, resources: Mapping[str, float], folder: Path) -> None:
+        self.threads, self._crew, self._mail, self._work = crew.threads, crew, Mail(crew.where), work
+        feed = _Feed(self._mail, home, work.name)
         self._running: dict[str, Data] = {}
         self._failed: BaseException | None = None
         self._tuner = tune.Tuner(
             tune.with_resources(Recovery, dict(resources)),
-            tune_config=tune.TuneConfig(
-                search_alg=_Feed(self._mail, home, work.name), num_samples=-1, reuse_actors=True
-            ),
+            tune_config=tune.TuneConfig(search_alg=feed, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
                 name=f"tune-{os.getpid()}-{time.monotonic_ns()}",
                 storage_path=str(folder),
@@ -209,12 +204,12 @@ class TuneExecutor:
     @property
     def workers(self) -> int:
         """As many as the cluster has room for now."""
-        return max(1, self._slots())
+        return max(1, self._crew.workers)
 
     @property
     def free(self) -> int:
         """How many more jobs could start now."""
-        return self._slots() - len(self._running)
+        return self._crew.workers - len(self._running)
 
     @property
     def running(self) -> list[Data]:
@@ -244,6 +239,10 @@ class TuneExecutor:
             return [self._mail.ended.get(timeout=timeout_s) if timeout_s else self._mail.ended.get_nowait()]
         except queue.Empty:
             return []
+
+    def news(self) -> list[dict[str, Any]]:
+        """Of the whole crew."""
+        return self._crew.news()
 
     def lost(self) -> list[Lost]:
         """Attempts that were lost since the last call."""

@@ -54,11 +54,13 @@ def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
     place = _place(home, json.dumps(job.get("needs", ())))
     for key in job.get("needs", ()):
         place.bring(actor, key)
+    actor.began.remote(str(job["id"]), ray.get_runtime_context().get_node_id())
     mine = {k: v for k, v in job.items() if k != "needs"}
     with _telling(actor, place.run / "work" / f"{job['id']}.json", str(job["id"]), place.is_shared):
         result, failed = _done(what, {**mine, "run": str(place.run), "store": str(place.store)})
     if result is not None:
         place.send(actor, [str(key) for key in what.made(mine, result)])
+    actor.ended.remote(str(job["id"]))
     return {"result": result, "failed": failed, "seconds": time.time() - started}
 
 
