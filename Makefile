@@ -38,8 +38,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "$(CURDIR)" > $@
 	@echo "Installed: $(VENV)/bin/autocomp"
 
-test: install  ## the tests that CI runs; ARGS="-k name" chooses
-	@$(PYTEST) $(ARGS)
+test: install  ## the tests that CI runs, on two cores; ARGS="-k name" chooses
+	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
 test-slow: install  ## the slow ones: wheels built and installed, slow blocks of the documentation
 	@$(PYTEST) -m slow $(ARGS)

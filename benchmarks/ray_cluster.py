@@ -21,11 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import _ray_works
 import numpy as np
 
 from autocomp.record import read_events
@@ -263,7 +265,97 @@ def any_event(run: Path, kind: str) -> bool:
     return (run / "journal.jsonl").is_file() and any(read_events(run / "journal.jsonl", kind))
 
 
-PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {"same": same, "chaos": chaos}
+def drive(executor: Any, jobs: list[dict[str, Any]], most: int) -> Iterator[float]:
+    """Run all jobs, at most so many at once; when each ended, in seconds from the first submission."""
+    waiting, began = deque(jobs), time.perf_counter()
+    while waiting or executor.running:
+        while waiting and len(executor.running) < most:
+            executor.submit(waiting.popleft())
+        for _, result, error in executor.collect(1.0):
+            if result is None:
+                raise SystemExit(f"a trial failed: {error}")
+            yield time.perf_counter() - began
+
+
+@contextmanager
+def crew_of(folder: Path, cores: list[int]) -> Iterator[Any]:
+    """A crew on nodes of its own."""
+    from autocomp.executors.ray import RayCrew
+
+    nodes = Nodes(folder, cores)
+    os.environ["AUTOCOMP_CACHE"] = str(folder / "driver")
+    try:
+        with RayCrew(nodes.address, 0, "nothing") as crew:
+            crew.mirrors = (f"{_ray_works.__name__}:mirror", f"{_ray_works.__name__}:card")
+            (folder / "run").mkdir()
+            crew.serve(folder / "run", folder / "driver" / "stages")
+            yield crew
+    finally:
+        nodes.close()
+
+
+def sleeping(folder: Path, trials: int, seconds: float) -> list[dict[str, Any]]:
+    """Jobs that sleep."""
+    return [{"id": f"s{i:05d}", "run": str(folder / "run"), "sleep": seconds} for i in range(trials)]
+
+
+def overhead(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Two workers on two nodes: time against `trials x seconds / 2`, Tune's start included."""
+    found = {}
+    with crew_of(folder, [1, 1]) as crew:
+        for seconds, trials in ((30.0, 8), (3.0, 40)):
+            with crew.executor(_ray_works.TRIALS) as executor:
+                ends = list(drive(executor, sleeping(folder, trials, seconds), 2))
+            ideal, after = trials * seconds / 2, (ends[-1] - ends[1]) * 2 / (trials - 2) - seconds
+            found[f"trials of {seconds:g} s"] = {
+                "trials": trials,
+                "seconds": round(ends[-1], 2),
+                "efficiency": round(ideal / ends[-1], 4),
+                "overhead_a_trial_s": round(after, 4),
+                "overhead_of_a_trial": round(after / seconds, 4),
+            }
+    return found
+
+
+def tune(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Empty jobs, two at a time, as trials of Tune and as tasks: what each costs."""
+    found = {}
+    with crew_of(folder, [1, 1]) as crew:
+        for name, work in (("Ray Tune", _ray_works.TRIALS), ("Ray tasks", _ray_works.TASKS)):
+            with crew.executor(work) as executor:
+                ends = list(drive(executor, sleeping(folder, 200, 0.0), 2))
+            each = (ends[-1] - ends[1]) / (len(ends) - 2)
+            found[name] = {"first_s": round(ends[0], 2), "each_ms": round(each * 1e3, 1)}
+    return found
+
+
+def crowd(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """64 workers on one node that says it has 64 cores: what the driver does, by the trials done."""
+    import resource
+
+    rows, workers, every = [], 64, 500
+    with crew_of(folder, [workers]) as crew, crew.executor(_ray_works.TRIALS) as executor:
+        jobs, last, cpu = sleeping(folder, args.trials, 2.0), 0.0, time.process_time()
+        for done, now in enumerate(drive(executor, jobs, workers), 1):
+            if done % every == 0:
+                used, cpu = time.process_time() - cpu, time.process_time()
+                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                rows.append(
+                    {
+                        "trials": done,
+                        "trials_a_second": round(every / (now - last), 2),
+                        "driver_cpu_ms_a_trial": round(used / every * 1e3, 2),
+                        "driver_peak_mb": round(memory),
+                    }
+                )
+                last = now
+                print(rows[-1], flush=True)
+    return {"workers": workers, "sleep_s": 2.0, "rows": rows}
+
+
+PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    part.__name__: part for part in (same, chaos, overhead, tune, crowd)
+}
 
 
 def main() -> int:
