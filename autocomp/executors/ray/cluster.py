@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from autocomp.executors.ray.worker import NAMESPACE, about_node
 
 RULE = "--ray is auto (the cluster that runs here, or else a new one), local (a new one on this machine) or HOST:PORT"
 REACH_S = 5.0
+GOING_S = 20.0
 
 
 def connect(address: str, threads: int = 1) -> str:
@@ -108,13 +110,12 @@ def check_nodes(timeout_s: float = 60.0) -> list[dict[str, Any]]:
     Raises:
         ClusterError: one has another version of autocomp or of what computes results, or does not answer.
     """
-    alive = [n["node"] for n in nodes() if n["alive"]]
-    asked = [ray.remote(about_node).options(num_cpus=0, scheduling_strategy=pinned(n)).remote() for n in alive]
-    try:
-        found: list[dict[str, Any]] = ray.get(asked, timeout=timeout_s)
-    except Exception as error:
-        reason = _first_line(error)
-        raise ClusterError(f"a node of the cluster cannot run autocomp ({reason}); install it on every node") from error
+    asked = {
+        n["node"]: ray.remote(about_node).options(num_cpus=0, scheduling_strategy=pinned(n["node"])).remote()
+        for n in nodes()
+        if n["alive"]
+    }
+    found = [told for told in (_told(node, asked[node], timeout_s) for node in asked) if told]
     here = about_driver()
     for node in found:
         for key in ("autocomp", "torch", "onnxruntime", "numpy"):
@@ -127,6 +128,20 @@ def check_nodes(timeout_s: float = 60.0) -> list[dict[str, Any]]:
         if node["code"] != here["code"]:
             raise ClusterError(f"{node['host']} has another source of autocomp; install the same on every node")
     return found
+
+
+def _told(node: str, reference: Any, timeout_s: float) -> dict[str, Any] | None:
+    """What a node said; None if it has gone meanwhile."""
+    try:
+        told: dict[str, Any] = ray.get(reference, timeout=timeout_s)
+        return told
+    except Exception as error:
+        reason, deadline = _first_line(error), time.time() + GOING_S
+        while time.time() < deadline:  # Ray lists a dead node as alive for some seconds
+            if not any(n["alive"] for n in nodes() if n["node"] == node):
+                return None
+            time.sleep(0.5)
+        raise ClusterError(f"a node of the cluster cannot run autocomp ({reason}); install it on every node") from error
 
 
 def about_driver() -> dict[str, Any]:
