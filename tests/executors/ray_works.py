@@ -10,7 +10,9 @@ from autocomp.search.stages import StageStore
 
 
 def work(job):
-    """What a job says: sleep, raise, die so many times, make a stage, or tell who did it."""
+    """What a job says: leave a mark, sleep, raise, die so many times, make a stage, or tell who did it."""
+    if job.get("mark"):
+        (Path(job["marks"]) / f"{job['id']}-begun").touch()
     time.sleep(job.get("sleep", 0))
     if job.get("raise"):
         raise ValueError(job["raise"])

@@ -159,17 +159,19 @@ def test_what_cannot_be_done_at_the_device_says_so(crew, job):
         crew.at_device(ray_works.MEASURE, job("h0", **{"raise": "no such device"}))
 
 
-def test_a_node_that_goes_takes_nothing_with_it(cluster, crew, trials, job):
-    node = cluster.made.add_node(num_cpus=1)
+def test_a_node_that_goes_takes_nothing_with_it(cluster, crew, trials, job, tmp_path):
+    trials.news()
+    node, news = cluster.made.add_node(num_cpus=1), []
     wait_for(lambda: crew.workers == 3)
     for number in range(3):
-        trials.submit(job(f"i{number}", sleep=6, alone=True))
-    time.sleep(4)
+        trials.submit(job(f"i{number}", mark=True, sleep=8, alone=True))
+    wait_for(lambda: len(list(tmp_path.glob("i*-begun"))) == 3)
     cluster.made.remove_node(node, allow_graceful=False)
     found = collect_all(trials)
     assert {reason for _, reason in found.values()} == {None} and len(found) == 3
     assert sum(lost(trials).values()) == 1
     wait_for(lambda: crew.workers == 2)
+    wait_for(lambda: news.extend(trials.news()) or [n["state"] for n in news] == ["joined", "lost"])
 
 
 def test_the_list_of_nodes_is_kept(cluster, crew):
