@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.catalogue import find, read_yaml
@@ -43,8 +45,74 @@ class SpaceSpec(Spec):
     start: tuple[dict[str, Any], ...] = ()
 
 
+class FitError(Spec):
+    """How far predictions of files that were left out of the fit were off, as fractions of the time.
+
+    `median` and `worst` without sign; `low` and `high` are quartiles of (predicted - measured) / measured.
+    """
+
+    median: float
+    low: float
+    high: float
+    worst: float
+
+
+class LatencyTable(Spec):
+    """Times of random files on a device, and what a unit of each kind of work costs there by them.
+
+    Attributes:
+        work: what is counted of a run (`autocomp/devices/work.py`).
+        costs_ms: of a unit of each.
+        files: the random files in words.
+        rows: `[file, tokens, ms, spread_ms, *work]` of each file at each length; file is a place in `files`.
+    """
+
+    work: tuple[str, ...] = Field(min_length=1)
+    costs_ms: tuple[float, ...]
+    error: FitError
+    files: tuple[str, ...] = ()
+    rows: tuple[tuple[float, ...], ...] = ()
+
+    @field_validator("costs_ms")
+    @classmethod
+    def _fit_the_work(cls, costs: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        work = info.data.get("work", ())
+        if len(costs) != len(work) or min(costs, default=0) < 0:
+            raise ValueError(f"must be {len(work)} numbers of at least 0, one for each of `work`")
+        return costs
+
+
+class Recorded(Spec):
+    """What `autocomp device probe` found on the machine that it ran on.
+
+    Attributes:
+        at: the day, `2026-05-01`.
+        autocomp, versions: of autocomp, and of Python and the runtimes by name.
+        cpu, instruction_sets: as `autocomp.artifact.machine.processor` gives them: how the machine is known again.
+        memory_gb: 10^9 bytes; None where the system does not say.
+        int8_macs_per_ms, fp32_macs_per_ms: multiply-adds of one thread.
+        noise_spread: interquartile range over median of one small file's times.
+        noise_between_sessions: difference of two sessions of that file, over their mean.
+        latency: the recorded table, with the profile's threads.
+    """
+
+    at: str
+    autocomp: str
+    cpu: str
+    instruction_sets: tuple[str, ...] = ()
+    cores: int = Field(ge=1)
+    memory_gb: float | None = None
+    system: str = ""
+    versions: dict[str, str] = {}
+    int8_macs_per_ms: float = Field(gt=0)
+    fp32_macs_per_ms: float = Field(gt=0)
+    noise_spread: float = Field(ge=0)
+    noise_between_sessions: float = Field(ge=0)
+    latency: LatencyTable
+
+
 class DeviceProfile(Spec):
-    """Where a latency holds: engine, threads and how it is timed."""
+    """Where a latency holds: engine, threads, how it is timed, and what was recorded of the machine, if anything."""
 
     name: str
     summary: str = ""
@@ -52,6 +120,7 @@ class DeviceProfile(Spec):
     threads: int = Field(default=1, ge=1, le=256)
     warmup: int = Field(default=5, ge=0)
     rounds: int = Field(default=60, ge=3)
+    recorded: Recorded | None = None
 
 
 class StudySpec(Spec):
@@ -173,3 +242,29 @@ def read_device(name: str, include: Sequence[str] = ()) -> DeviceProfile:
     """A device profile by name or YAML file."""
     file = find("devices", name, [Path(p) for p in include])
     return build(DeviceProfile, {"name": file.stem, **read_yaml(file)}, str(file))
+
+
+def write_device(profile: DeviceProfile, file: Path) -> None:
+    """Write a profile as YAML that `read_device` reads; the file is whole or not there, and its folder is made.
+
+    Raises:
+        SpecError: it cannot be written.
+    """
+    data = _short_numbers(profile.model_dump(mode="json", exclude_defaults=True))
+    text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100_000, allow_unicode=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        raise SpecError(str(file), "(whole file)", f"must be writable ({error.strerror})") from error
+
+
+def _short_numbers(data: Any) -> Any:
+    """Whole numbers without `.0`: most of a table's are."""
+    if isinstance(data, dict):
+        return {key: _short_numbers(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_short_numbers(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data

@@ -44,6 +44,20 @@ def node_times(
         running: a graph from `optimized`.
         texts: inputs of the file, by name.
     """
+    return _summed(kernels(running, texts, rounds), len(texts))
+
+
+Kernel = Mapping[str, Any]
+"""One kernel of one run: `name` of its node's first output, `dur` in us, and `args` with operator and sizes."""
+
+
+def kernels(running: onnx.ModelProto, texts: Sequence[Mapping[str, np.ndarray]], rounds: int = 0) -> list[list[Kernel]]:
+    """The kernels of each run: all texts in turn, once to warm up and `rounds` times more; an `If` is its branch.
+
+    Args:
+        running: a graph from `optimized`.
+        texts: inputs of the file, by name.
+    """
     named = onnx.ModelProto()
     named.CopyFrom(running)
     for node, _ in walk(named.graph):
@@ -55,26 +69,26 @@ def node_times(
             for text in texts:
                 session.run(None, dict(text))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return _summed(_by_run(events), len(texts))
+    return _by_run(events)
 
 
-def _by_run(events: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """The kernels of each run; a run's own event comes after those of its nodes."""
-    runs: list[list[Mapping[str, Any]]] = [[]]
+def _by_run(events: Sequence[Kernel]) -> list[list[Kernel]]:
+    """A run's own event comes after those of its nodes."""
+    runs: list[list[Kernel]] = [[]]
     for event in events:
         if event["name"] == "model_run":
             runs.append([])
         elif event["name"].endswith(_KERNEL) and event["args"]["op_name"] != "If":
-            runs[-1].append(event)
+            runs[-1].append({**event, "name": event["name"].removesuffix(_KERNEL)})
     return runs[:-1]
 
 
-def _summed(runs: Sequence[Sequence[Mapping[str, Any]]], texts: int) -> dict[str, NodeTime]:
+def _summed(runs: Sequence[Sequence[Kernel]], texts: int) -> dict[str, NodeTime]:
     taken: dict[tuple[str, int], list[float]] = defaultdict(list)
     seen: dict[tuple[str, int], tuple[str, int]] = {}
     for number, run in enumerate(runs[texts:]):  # the first round warms up
         for event in run:
-            key = (event["name"].removesuffix(_KERNEL), number % texts)
+            key = (event["name"], number % texts)
             taken[key].append(float(event["dur"]))
             seen[key] = event["args"]["op_name"], _rows(event["args"].get("output_type_shape", []))
     found: dict[str, NodeTime] = {}

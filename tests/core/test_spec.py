@@ -20,6 +20,26 @@ def study(tmp_path):
     return write
 
 
+RECORDED = (
+    "recorded: {at: '2026-05-01', autocomp: 0.1.0, cpu: a CPU, cores: 4, int8_macs_per_ms: 2, fp32_macs_per_ms: 1, "
+    "noise_spread: 0, noise_between_sessions: 0, latency: {work: [runs, kernels], costs_ms: COSTS, "
+    "error: {median: 0, low: 0, high: 0, worst: 0}}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("costs", "said"),
+    [("[1.5]", "must be 2 numbers"), ("[1, -1]", "must be 2 numbers"), ("[1, 2]", None)],
+)
+def test_a_recorded_table_has_a_cost_for_each_kind_of_work(study, costs, said):
+    file = study("summary: mine\n" + RECORDED.replace("COSTS", costs))
+    if said is None:
+        assert read_device(file).recorded.latency.costs_ms == (1, 2) and read_device(file).name == "mine"
+        return
+    with pytest.raises(SpecError, match=f"recorded.latency.costs_ms: {said}"):
+        read_device(file)
+
+
 @pytest.mark.parametrize(
     ("kind", "read"),
     [

@@ -1,0 +1,127 @@
+"""Small random files of many shapes, the same on every device: what a device is timed on to know its speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from autocomp.artifact.format import WeightFormat
+from autocomp.artifact.writer import write_model
+from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+
+VOCABULARY, POSITIONS = 2000, 256
+NEVER = 1.1
+"""A threshold that no probability reaches."""
+LENGTHS = (4, 8, 16, 25, 40, 64, 96, 128, 192, 256)
+LENGTHS_EACH = 5
+MOST_WEIGHTS = 12e6
+"""Of one file, so that a device with 2 GB can hold all of them at once."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One file and the text lengths at which it is timed.
+
+    Attributes:
+        shape: of its encoder.
+        int8: whether its linears run in int8; else in FP32.
+        exit_threshold: of the probability at its exits; None leaves the exits out.
+        lengths: tokens of a text.
+    """
+
+    shape: EncoderShape
+    int8: bool
+    exit_threshold: float | None
+    lengths: tuple[int, ...]
+
+    def __str__(self) -> str:
+        block = self.shape.blocks[0]
+        kind = "int8" if self.int8 else "fp32"
+        return (
+            f"{self.shape.depth} layers, hidden {self.shape.hidden}, {block.heads} heads of {block.head_size}, "
+            f"feed-forward {block.feed_forward}, {kind}{'' if self.exit_threshold is None else ', exit'}"
+        )
+
+    def write(self) -> onnx.ModelProto:
+        """The file, its weights random."""
+        weights = random_weights(self.shape, np.random.default_rng(0))
+        names = [n for n, w in weights.items() if w.ndim == 2 and not n.startswith(("head.classifier", "exits."))]
+        formats = dict.fromkeys(names, WeightFormat(8)) if self.int8 else {}
+        return write_model(self.shape, weights, formats, pairs=False, exit_threshold=self.exit_threshold)
+
+
+def bert_shape(
+    layers: int, hidden: int, heads: int, head_size: int, feed_forward: int, exits: bool = False
+) -> EncoderShape:
+    """A BERT for single texts with equal layers and two labels; with `exits` a head after the first."""
+    return EncoderShape(
+        vocabulary=VOCABULARY,
+        positions=POSITIONS,
+        token_types=0,
+        embedding_size=hidden,
+        hidden=hidden,
+        blocks=(BlockShape(heads, head_size, feed_forward),) * layers,
+        order=tuple(range(layers)),
+        head=HeadShape(2, hidden),
+        exits=(1,) if exits else (),
+    )
+
+
+SMALL = Sample(bert_shape(3, 384, 12, 32, 768), int8=True, exit_threshold=None, lengths=(25,))
+"""A student of ordinary size, to time against itself."""
+
+
+def samples(count: int, seed: int = 0) -> list[Sample]:
+    """As many different files; two thirds of them in int8, a fifth of them with an exit."""
+    rng = np.random.default_rng(seed)
+    drawn = _drawn(rng)
+    return [next(drawn) for _ in range(count)]
+
+
+def _drawn(rng: np.random.Generator) -> Iterator[Sample]:
+    number = 0
+    while True:
+        layers, hidden = int(rng.integers(1, 7)), int(rng.choice([64, 128, 192, 256, 384, 512, 768]))
+        head_size = int(rng.choice([32, 64]))
+        heads = max(1, int(rng.integers(hidden // head_size // 2, hidden // head_size + 1)))
+        feed_forward = int(round(hidden * rng.choice([0.5, 1, 2, 3, 4]) / 32) * 32)
+        lengths = tuple(sorted(int(n) for n in rng.choice(LENGTHS, LENGTHS_EACH, replace=False)))
+        if layers * hidden * (4 * heads * head_size + 2 * feed_forward) > MOST_WEIGHTS:
+            continue
+        exits = number % 4 == 3 and layers > 1
+        shape = bert_shape(layers, hidden, heads, head_size, feed_forward, exits)
+        yield Sample(shape, number % 2 == 0 or number % 3 == 0, NEVER if exits else None, lengths)
+        number += 1
+
+
+def text(tokens: int) -> dict[str, np.ndarray]:
+    """Inputs of one random text."""
+    ids = np.random.default_rng(tokens).integers(1, VOCABULARY, (1, tokens))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+def random_weights(shape: EncoderShape, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Weights of a shape without token types, by the encoder's parameter names; no two arrays are equal."""
+    sizes: dict[str, tuple[int, int]] = {
+        "embeddings.word": (shape.vocabulary, shape.embedding_size),
+        "embeddings.position": (shape.positions, shape.embedding_size),
+        "head.dense": (shape.head.size or 0, shape.hidden),
+        "head.classifier": (shape.head.labels, shape.head.size or shape.hidden),
+        **{f"exits.{depth}": (shape.head.labels, shape.hidden) for depth in shape.exits},
+    }
+    norms = ["embeddings.norm"]
+    for i, block in enumerate(shape.blocks):
+        inner, name = block.heads * block.head_size, f"blocks.{i}"
+        sizes |= {f"{name}.attention.{part}": (inner, shape.hidden) for part in ("query", "key", "value")}
+        sizes[f"{name}.attention.output"] = (shape.hidden, inner)
+        sizes[f"{name}.feed_forward.input"] = (block.feed_forward, shape.hidden)
+        sizes[f"{name}.feed_forward.output"] = (shape.hidden, block.feed_forward)
+        norms += [f"{name}.attention_norm", f"{name}.feed_forward_norm"]
+    made = {f"{name}.weight": 0.02 * rng.standard_normal(size, np.float32) for name, size in sizes.items()}
+    linears = [name for name in sizes if not name.startswith("embeddings.")]
+    made |= {f"{name}.bias": 0.02 * rng.standard_normal(sizes[name][0], np.float32) for name in linears}
+    made |= {f"{name}.weight": 1 + 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
+    return made | {f"{name}.bias": 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
