@@ -1,7 +1,9 @@
 """The `autocomp` command: one verb a file, found by its name.
 
 A verb module has SUMMARY, EXAMPLES, `add_arguments(parser)` and `run(args) -> int`; modules that start with `_` are
-not verbs. Exit status: 0 success, 1 failure, 2 wrong input, 130 interrupted; all that is not a result goes to stderr.
+not verbs. A package is a verb of verbs, as in `autocomp device probe`: its modules are verbs by the same rules, and it
+has only SUMMARY and EXAMPLES. Exit status: 0 success, 1 failure, 2 wrong input, 130 interrupted; all that is not a
+result goes to stderr.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from typing import Any
 from autocomp.errors import AutocompError, InputError
 
 
-def verbs() -> dict[str, ModuleType]:
-    """The verb modules by name, in alphabetical order."""
-    names = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
-    return {name.rstrip("_"): importlib.import_module(f"{__name__}.{name}") for name in sorted(names)}
+def verbs(package: ModuleType | None = None) -> dict[str, ModuleType]:
+    """The verb modules by name, in alphabetical order; of a verb of verbs, its own."""
+    package = package or sys.modules[__name__]
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    return {name.rstrip("_"): importlib.import_module(f"{package.__name__}.{name}") for name in sorted(names)}
 
 
 class _Version(argparse.Action):
@@ -71,6 +74,11 @@ def _add_verb(subparsers: argparse._SubParsersAction[_Verb], name: str, module: 
         epilog="examples:\n" + "\n".join(f"  {line}" for line in module.EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if hasattr(module, "__path__"):
+        deeper = verb.add_subparsers(dest=f"{name}_verb", metavar="VERB", required=True, parser_class=_Verb)
+        for inner, inner_module in verbs(module).items():
+            _add_verb(deeper, inner, inner_module)
+        return
     verb.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     module.add_arguments(verb)
     verb.set_defaults(run=module.run)

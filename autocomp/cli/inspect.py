@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autocomp.spec import DeviceProfile
 
 SUMMARY = (
     "show what is in an exported model: every layer's format, bytes and share of time, and how near its floor it runs"
@@ -14,6 +17,7 @@ EXAMPLES = (
     "autocomp inspect guard",
     "autocomp inspect guard --tokens 128",
     "autocomp inspect runs/demo/plain_int8 --texts texts.txt --json",
+    "autocomp inspect guard --device pi4.yaml",
 )
 HEAD = ["layer", "shape", "numbers", "bits", "zeros", "bytes", "runs as", "MMACs", "time"]
 
@@ -26,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--tokens", type=int, default=32, metavar="N", help="one made-up text of N tokens (default 32)")
     parser.add_argument("--pairs", action="store_true", help="every line of FILE is TEXT<tab>PAIR")
     parser.add_argument("--rounds", type=int, default=20, help="timed rounds (default 20)")
+    parser.add_argument(
+        "--device",
+        metavar="NAME|FILE",
+        help="also predict the latency on this device, from the table that `autocomp device probe` recorded there",
+    )
+    parser.add_argument("--include", action="append", default=[], metavar="DIR", help="a folder with your own YAML")
     parser.add_argument("--json", action="store_true", help="one object (keys: docs/command-line.md)")
 
 
@@ -39,14 +49,50 @@ def run(args: argparse.Namespace) -> int:
     for name in ("tokens", "rounds"):
         if getattr(args, name) < 1:
             raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    device = _device(args)
     args.threads, args.exit_threshold = 1, None
     opened = prepare(args.folder, "onnxruntime", args)
     found = contents(args.folder, opened.predictor, opened.inputs, opened.load_ms, args.rounds)
+    if device:
+        found["predicted"] = _predicted(args.folder, opened.inputs, device)
     if args.json:
         print_json(found)
     else:
         print(describe(found))
     return 0
+
+
+def _device(args: argparse.Namespace) -> DeviceProfile | None:
+    """The device to predict for.
+
+    Raises:
+        InputError: there is none of that name, or it has no table.
+    """
+    from autocomp.devices.predicting import table_of
+    from autocomp.spec import read_device
+
+    if args.device is None:
+        return None
+    device = read_device(args.device, args.include)
+    table_of(device)
+    return device
+
+
+def _predicted(folder: Path, inputs: Sequence[Any], device: DeviceProfile) -> dict[str, Any]:
+    from autocomp.artifact.files import MODEL
+    from autocomp.devices.predicting import predicted_latency, table_of
+
+    found = predicted_latency(folder / MODEL, inputs, device)
+    return {
+        "device": device.name,
+        "threads": device.threads,
+        "latency_ms": found.value,
+        "latency_p50_ms": found.details["p50"],
+        "latency_p95_ms": found.details["p95"],
+        "latency_spread_ms": found.spread,
+        "latency_predicted": found.predicted,
+        "median_error": table_of(device).error.median,
+    }
 
 
 def describe(found: dict[str, Any]) -> str:
@@ -77,7 +123,19 @@ def _whole(found: dict[str, Any]) -> list[str]:
         f"loads in {millis(found['load_ms'])}{memory}",
         f"{millis(found['latency_ms'])} for {found['tokens']:.0f} tokens, one thread: "
         f"{found['latency_over_floor']:.2f} times the floor of {millis(found['floor_ms'])} ({work})",
+        *_elsewhere(found),
     ]
+
+
+def _elsewhere(found: dict[str, Any]) -> list[str]:
+    from autocomp.cli._say import millis
+
+    seen = found.get("predicted")
+    if not seen:
+        return []
+    threads = "one thread" if seen["threads"] == 1 else f"{seen['threads']} threads"
+    error = f"such predictions are off by {seen['median_error']:.0%}, median of files left out"
+    return [f"{millis(seen['latency_ms'], predicted=True)} on {seen['device']}, {threads} ({error})"]
 
 
 def _rows(found: dict[str, Any]) -> list[list[str]]:

@@ -8,6 +8,8 @@ import pytest
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.writer import write_model
+from autocomp.spec import write_device
+from autocomp.testing.devices import recorded_device
 from autocomp.testing.models import random_student, tiny_shape
 
 LABELS = ["no", "yes"]
@@ -70,6 +72,24 @@ def test_table(autocomp, guard, tmp_path):
     row = next(line for line in out.splitlines() if line.startswith("blocks.0.feed_forward.input"))
     assert re.search(r"64×32 +integer, sparse +3 +\d\d\.\d % +[\d,]+ +DynamicQuantizeMatMul +0\.0 +\d+\.\d %", row)
     assert re.search(r"^5 norms +float32 +32 ", out, re.M) and re.search(r"^Attention +\d+\.\d %", out, re.M)
+
+
+@pytest.fixture
+def pi4(tmp_path):
+    """A device of which a run costs 1.5 ms, whatever it does."""
+    write_device(recorded_device("pi4", threads=2), tmp_path / "pi4.yaml")
+    return tmp_path / "pi4.yaml"
+
+
+def test_a_latency_on_a_device_that_is_away_is_predicted_and_says_so(autocomp, guard, pi4):
+    out = autocomp("inspect", guard, "--tokens", "8", "--rounds", "1", "--device", pi4)[1]
+    assert "~1.50 ms predicted on pi4, 2 threads (such predictions are off by 5%, median" in out
+    found = json.loads(autocomp("inspect", guard, "--rounds", "1", "--tokens", "8", "--device", pi4, "--json")[1])
+    assert found["predicted"]["latency_predicted"] is True and found["predicted"]["device"] == "pi4"
+    assert found["predicted"]["latency_ms"] == 1.5 and found["predicted"]["latency_spread_ms"] == pytest.approx(0.15)
+    assert found["latency_ms"] != 1.5, "what was measured here stays beside it"
+    status, out, err = autocomp("inspect", guard, "--device", "cpu_1_thread")
+    assert (status, out) == (2, "") and "it has none; run `autocomp device probe" in err
 
 
 def test_wrong_input(autocomp, guard, tmp_path):

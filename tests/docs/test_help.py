@@ -12,7 +12,15 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-EXAMPLES = [line for module in cli.verbs().values() for line in module.EXAMPLES]
+def all_verbs(verbs=None):
+    """Every verb module, those of a verb of verbs too."""
+    for module in (cli.verbs() if verbs is None else verbs).values():
+        yield module
+        if hasattr(module, "__path__"):
+            yield from all_verbs(cli.verbs(module))
+
+
+EXAMPLES = [line for module in all_verbs() for line in module.EXAMPLES]
 SHOWN = sorted({
     line.removeprefix("$ ").split(" | ")[0].split(" > ")[0].split("  #")[0]
     for page in PAGES if page.is_file()
@@ -33,7 +41,8 @@ def test_every_verb_gives_examples():
     parser = cli.build_parser()
     known = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
     assert {shlex.split(line)[1] for line in EXAMPLES} == set(known)
-    assert all(module.EXAMPLES for module in cli.verbs().values())
+    assert all(module.EXAMPLES and module.SUMMARY for module in all_verbs())
+    assert "autocomp device probe" in EXAMPLES, "examples of a verb of verbs are collected"
 
 
 def test_a_wrong_command_is_refused():
