@@ -22,8 +22,8 @@ from autocomp.report.summary import summary
 
 RESULTS = Path(__file__).parent / "results"
 KEPT = (
-    "id describe bytes gzip_bytes latency_ms latency_p95_ms latency_spread_ms score score_se score_difference "
-    "score_difference_se search_score agreement held_out_agreement times_smaller times_faster load_ms "
+    "id describe bytes gzip_bytes latency_ms latency_p95_ms latency_spread_ms latency_predicted score score_se "
+    "score_difference score_difference_se search_score agreement held_out_agreement times_smaller times_faster load_ms "
     "parameters survey_size_pct survey_size_without_embeddings_pct resident_mb "
     "dominates_plain_int8"
 ).split()

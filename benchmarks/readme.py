@@ -79,7 +79,8 @@ def spread(members: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
 def _row(words: str, m: dict[str, Any]) -> str:
     smaller, faster = m.get("times_smaller") or 1.0, m.get("times_faster") or 1.0
     size = f"{m['bytes'] / 1e6:.2f} MB (÷{smaller:.3g})"
-    return f"| {words} | {size} | {m['latency_ms']:.3g} ms (÷{faster:.3g}) | {m['score']:.4f} ± {m['score_se']:.4f} |"
+    latency = f"{'~' if m.get('latency_predicted') else ''}{m['latency_ms']:.3g} ms (÷{faster:.3g})"
+    return f"| {words} | {size} | {latency} | {m['score']:.4f} ± {m['score_se']:.4f} |"
 
 
 def main() -> int:

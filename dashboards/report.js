@@ -4,6 +4,7 @@ const run = JSON.parse(document.getElementById("run-data").textContent);
 const { summary, trials } = run;
 const metric = summary.metric;
 const split = summary.final ? "held-out" : "search";
+const predicted = summary.members.some((m) => m.latency_predicted);
 const byId = (id) => document.getElementById(id);
 
 function add(parent, tag, text, className) {
@@ -16,8 +17,11 @@ function add(parent, tag, text, className) {
 const known = (value) => value !== null && value !== undefined;
 const three = (value) => (value >= 99.95 ? value.toFixed(0) : value.toPrecision(3));
 const size = (b) => (!known(b) ? "–" : b < 999500 ? `${(b / 1e3).toFixed(0)} kB` : `${three(b / 1e6)} MB`);
-const millis = (ms) => (known(ms) ? `${three(ms)} ms` : "–");
+const millis = (ms, predicted) => (known(ms) ? (predicted ? `~${three(ms)} ms predicted` : `${three(ms)} ms`) : "–");
 const times = (x) => (known(x) ? `×${three(x)}` : "–");
+// Of a device on which nothing ran: every figure that follows from its latency says so.
+const latency = (m) => millis(m.latency_ms, m.latency_predicted);
+const faster = (m) => (m.latency_predicted && known(m.times_faster) ? "~" : "") + times(m.times_faster);
 const fraction = (x) => (known(x) ? x.toFixed(4) : "–");
 const scoreOf = (m) => (known(m.score) ? m.score : m.search_score);
 const agreement = (m) => (known(m.held_out_agreement) ? m.held_out_agreement : m.agreement);
@@ -39,7 +43,7 @@ const duration = (s) => {
 function heading() {
   byId("title").textContent = `${summary.task}: ${summary.members.length} models to choose from`;
   byId("status").textContent = `· ${summary.status}${summary.reason ? ` (${summary.reason})` : ""}`;
-  const device = run.spec.device ? ` · timed on ${run.spec.device}` : "";
+  const device = run.spec.device ? ` · ${predicted ? "latency predicted for" : "timed on"} ${run.spec.device}` : "";
   byId("subtitle").textContent = `${summary.model} · ${metric} on the ${split} split${device}`;
   if (!summary.final)
     byId("front-hint").textContent = "Not final: scores are of the search split, and members have not been measured again. ";
@@ -55,7 +59,7 @@ function headline() {
   const top = best(summary.members, (m) => -scoreOf(m));
   const beat = summary.members.filter((m) => m.dominates_plain_int8).length;
   card(smallest && times(smallest.times_smaller), `smaller, within a point of the teacher (${smallest && smallest.id}, ${size(smallest && smallest.bytes)})`, smallest);
-  card(fastest && times(fastest.times_faster), `faster, within a point of the teacher (${fastest && fastest.id}, ${millis(fastest && fastest.latency_ms)})`, fastest);
+  card(fastest && faster(fastest), `faster, within a point of the teacher (${fastest && fastest.id}, ${fastest && latency(fastest)})`, fastest);
   card(fraction(scoreOf(top)), `best ${metric} (${top.id}); the teacher has ${fraction(scoreOf(teacher))}`, top);
   card(`${beat} of ${summary.members.length}`, "members dominate the teacher's plain int8 export", summary.plain_int8);
 }
@@ -78,7 +82,7 @@ function wrapped(text, width = 60) {
   return lines.map((line) => safe(line.trim())).join("<br>");
 }
 function hover(m, name) {
-  const facts = [`${size(m.bytes)} (${times(m.times_smaller)})`, `${millis(m.latency_ms)} (${times(m.times_faster)})`];
+  const facts = [`${size(m.bytes)} (${times(m.times_smaller)})`, `${latency(m)} (${faster(m)})`];
   return `<b>${safe(name)}</b><br>${wrapped(m.describe)}<br>${facts.join(" · ")}<br>${safe(metric)} ${scoreText(m)}`;
 }
 function trace(key, list, name, marker, extra = {}) {
@@ -131,16 +135,16 @@ function window_() {
 }
 function charts() {
   chart("chart-bytes", "bytes", "size, MB (log scale)");
-  chart("chart-latency", "latency_ms", "mean latency at batch 1, ms (log scale)");
+  chart("chart-latency", "latency_ms", `mean latency at batch 1, ms${predicted ? ", predicted where ~ says so" : ""} (log scale)`);
 }
 
 const COLUMNS = [
   ["", (m) => m.label || m.id, (m) => m.label || m.id, "words"],
   ["size", (m) => m.bytes, (m) => size(m.bytes)],
   ["smaller", (m) => m.times_smaller, (m) => times(m.times_smaller)],
-  ["latency", (m) => m.latency_ms, (m) => millis(m.latency_ms)],
-  ["p95", (m) => m.latency_p95_ms, (m) => millis(m.latency_p95_ms)],
-  ["faster", (m) => m.times_faster, (m) => times(m.times_faster)],
+  ["latency", (m) => m.latency_ms, latency],
+  ["p95", (m) => m.latency_p95_ms, (m) => millis(m.latency_p95_ms, m.latency_predicted)],
+  ["faster", (m) => m.times_faster, faster],
   [metric, scoreOf, scoreText],
   ["points to teacher", (m) => m.score_difference, points],
   ["agreement", agreement, (m) => fraction(agreement(m))],

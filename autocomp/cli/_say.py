@@ -50,14 +50,16 @@ def size(count: float | None) -> str:
     return f"{count / 1e3:.0f} kB" if count < 999_500 else f"{_three(count / 1e6)} MB"
 
 
-def millis(value: float | None) -> str:
-    """Milliseconds with three digits."""
-    return "–" if value is None else f"{_three(value)} ms"
+def millis(value: float | None, predicted: bool = False) -> str:
+    """Milliseconds with three digits, `1.92 ms`; of a device on which nothing ran, `~1.92 ms predicted`."""
+    if value is None:
+        return "–"
+    return f"~{_three(value)} ms predicted" if predicted else f"{_three(value)} ms"
 
 
-def times(value: float | None) -> str:
-    """A multiple of the teacher, `×12.4`."""
-    return "–" if value is None else f"×{_three(value)}"
+def times(value: float | None, predicted: bool = False) -> str:
+    """A multiple of the teacher, `×12.4`; of predicted times `~×12.4`."""
+    return "–" if value is None else f"{'~' if predicted else ''}×{_three(value)}"
 
 
 def _three(value: float) -> str:

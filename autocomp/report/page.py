@@ -117,6 +117,7 @@ def _trial(record: Mapping[str, Any], state: RunState) -> dict[str, Any] | None:
         "plan": plan_words(record["plan"]),
         "bytes": numbers["artifact_size"],
         "latency_ms": numbers["latency"],
+        "latency_predicted": bool(record["measurements"]["latency"].get("predicted")),
         "score": numbers["task_score"],
     }
 

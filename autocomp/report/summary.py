@@ -77,6 +77,11 @@ def score_of(member: Member) -> float | None:
     return member.get("score") if member.get("score") is not None else member.get("search_score")
 
 
+def is_predicted(member: Member) -> bool:
+    """Whether its latency was predicted from what was recorded of the device, on which it never ran."""
+    return bool(member.get("latency_predicted"))
+
+
 def losses(member: Member) -> tuple[float, float, float] | None:
     """`(bytes, latency_ms, -score)`, or None while one of them is not measured."""
     score = score_of(member)

@@ -57,7 +57,8 @@ def card(member: Mapping[str, Any], student: Student, irregular: str | None) -> 
 def _measured(member: Mapping[str, Any]) -> list[str]:
     if member.get("score") is None:
         return []
-    size, latency = f"{member['bytes']:,} bytes", f"{member['latency_ms']:.3g} ms a text"
+    how = " (predicted)" if member.get("latency_predicted") else ""
+    size, latency = f"{member['bytes']:,} bytes", f"{member['latency_ms']:.3g} ms a text{how}"
     return [f"* Measured of the file, not of this checkpoint: score {member['score']:.4f}, {latency}, {size}."]
 
 

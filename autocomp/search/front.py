@@ -15,12 +15,12 @@ from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.artifact.session_check import check_session
 from autocomp.errors import ExportMismatch
 from autocomp.executors import Work
-from autocomp.measures.latency import latency, times_faster
+from autocomp.measures.latency import times_faster
 from autocomp.measures.resident_memory import resident_mb
 from autocomp.search.freight import artifact_needs, keys_of
 from autocomp.search.judging import Judge, member
 from autocomp.search.landmarks import held_out_logits
-from autocomp.search.measuring import TIMING, folders_of, times_of
+from autocomp.search.measuring import HERE, TIMING, folders_of, latency_of, place, times_of
 from autocomp.search.plans import describe
 from autocomp.search.scoring import run_over
 from autocomp.search.trainable import keep
@@ -36,11 +36,12 @@ TIMING_S = 15.0
 
 @dataclass(frozen=True)
 class Seen:
-    """One file on the held-out split: `logits` `[n, C]`, `times` `[rounds, texts]` in ms."""
+    """One file on the held-out split: `logits` `[n, C]`, `times` `[rounds, texts]` in ms, and where these come from."""
 
     folder: Path
     logits: np.ndarray
     times: np.ndarray
+    where: str = HERE
 
 
 def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,10 +81,11 @@ def see(
         logits = dict(_scored(run, artifacts, executor))
     artifacts = {name: key for name, key in artifacts.items() if name in logits}
     job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
-    times = times_of(crew.at_device(TIMING, job))
+    where = place(context.device, crew)
+    times = times_of(crew.at_device(TIMING, {**job, "measured": where}))
     logits |= held_out_logits(context)
     folders = folders_of(context, artifacts)
-    return {name: Seen(folders[name], logits[name], times[name]) for name in folders}
+    return {name: Seen(folders[name], logits[name], times[name], where) for name in folders}
 
 
 def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iterator[tuple[str, np.ndarray]]:
@@ -117,7 +119,7 @@ def members(
 
 def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> TrialRecord:
     """The record with the latency of the common timing."""
-    return replace(record, measurements={**record.measurements, "latency": latency(seen.times, context.machine)})
+    return replace(record, measurements={**record.measurements, "latency": latency_of(context, seen.times, seen.where)})
 
 
 def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
@@ -127,7 +129,8 @@ def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str)
     ours, theirs = (seen[n].logits.argmax(-1) for n in (name, "teacher"))
     score, error = score_with_error(metric, labels, ours, classes)
     difference, difference_error = paired_difference(metric, labels, ours, theirs, classes)
-    timed, faster = latency(seen[name].times, context.machine), times_faster(seen["teacher"].times, seen[name].times)
+    timed = latency_of(context, seen[name].times, seen[name].where)
+    faster = times_faster(seen["teacher"].times, seen[name].times)
     return {
         "score": score,
         "score_se": error,
@@ -138,6 +141,7 @@ def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str)
         "latency_p50_ms": timed.details["p50"],
         "latency_p95_ms": timed.details["p95"],
         "latency_spread_ms": timed.spread,
+        "latency_predicted": timed.predicted,
         "times_faster": faster.value,
         "times_faster_spread": faster.spread,
     }
@@ -161,12 +165,14 @@ def write_out(
             shutil.rmtree(folder)
             continue
         figures = {k: one[k] for k in ("score", "score_se", "latency_ms", "latency_p95_ms", "times_faster")}
+        figures |= {"latency_predicted": True} if one["latency_predicted"] else {}
         measured = {**figures, "device": context.device.name, "machine": context.machine}
         manifest = update_manifest(folder, measurements=measured)
         size = artifact_bytes(folder)
         student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
         one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
-        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, "resident_mb": resident_mb(folder)}
+        memory = None if one["latency_predicted"] else resident_mb(folder)
+        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, "resident_mb": memory}
         done.append({**one, "path": f"front/{one['id']}"})
     return done
 

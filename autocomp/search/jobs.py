@@ -18,7 +18,7 @@ from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.search.context import StudyContext, open_context
 from autocomp.search.freight import trial_made, trial_needs
-from autocomp.search.measuring import HERE, THEN_MEASURE, measured_by, teacher_clock
+from autocomp.search.measuring import HERE, PREDICTED, THEN_MEASURE, measured_by, predict_artifact, teacher_clock
 from autocomp.space import Knob, SearchSpace
 
 if TYPE_CHECKING:
@@ -161,7 +161,9 @@ def _measured(
     artifact = artifact_stage(context, student, key, plan)
     clock = teacher_clock(Path(job.run)) if job.measured == HERE else None
     names = measured_by(job.measures, job.measured)
-    found = measure_artifact(context, artifact.folder / "artifact", clock, names)
+    folder = artifact.folder / "artifact"
+    found = measure_artifact(context, folder, clock, names)
+    found |= predict_artifact(context, folder) if job.measured == PREDICTED else {}
     point = _point(job, plan)
     return TrialRecord(
         name, plan, point, job.fidelity, measurements=found, artifact=artifact.key, source=job.source, seed=context.seed

@@ -94,7 +94,7 @@ def member(record: TrialRecord, describe: str) -> dict[str, Any]:
 
 def figures(measured: Mapping[str, Measurement]) -> dict[str, Any]:
     """Measurements on the search split under the names that reports use."""
-    latency, score = measured["latency"], measured["task_score"]
+    latency, score, loading = measured["latency"], measured["task_score"], measured.get("load_time")
     return {
         "bytes": int(measured["artifact_size"].value),
         "gzip_bytes": int(measured["compressed_size"].value),
@@ -102,10 +102,11 @@ def figures(measured: Mapping[str, Measurement]) -> dict[str, Any]:
         "latency_p50_ms": latency.details["p50"],
         "latency_p95_ms": latency.details["p95"],
         "latency_spread_ms": latency.spread,
+        "latency_predicted": latency.predicted,
         "search_score": score.value,
         "search_score_se": score.spread,
         "agreement": measured["agreement"].value,
-        "load_ms": measured["load_time"].value,
+        "load_ms": loading.value if loading else None,
         **_sizes(measured),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,13 @@ TIMING_S = 3.0
 def landmark_measurements(
     context: StudyContext, names: tuple[str, ...], crew: Crew
 ) -> dict[str, dict[str, Measurement]]:
-    """Measures of both landmarks on the search split, timed together now, where the device is."""
-    from autocomp.search.measuring import TIMING, times_of
+    """Measures of both landmarks on the search split, timed together now, where the device is; else predicted."""
+    from autocomp.search.measuring import PREDICTED, TIMING, latency_of, measured_by, place, times_of
 
+    where = place(context.device, crew)
     folders = {name: context.teacher_artifact.parent / name for name in NAMES}
     job = {"id": "landmarks", "run": str(context.run), "artifacts": {}, "split": "search", "seconds": TIMING_S}
-    timed = crew.at_device(TIMING, job)
+    timed = crew.at_device(TIMING, {**job, "measured": where})
     times, logits = times_of(timed), search_logits(context)
     found = {}
     for name, folder in folders.items():
@@ -45,10 +47,14 @@ def landmark_measurements(
             teacher=context.knowledge.search_logits,
             times_ms=times[name],
             depths=np.full(len(logits[name]), context.teacher.encoder.shape.depth),
-            load_ms=timed["load_ms"][name],
+            load_ms=timed["load_ms"].get(name, math.nan),
             device=context.machine,
         )
-        found[name] = {m: measures[m](subject) for m in names} | _memory(folder)
+        if where == PREDICTED:
+            taken = {m: measures[m](subject) for m in measured_by(names, where)}
+            found[name] = taken | {"latency": latency_of(context, times[name], where)}
+        else:
+            found[name] = {m: measures[m](subject) for m in names} | _memory(folder)
     return found
 
 

@@ -10,18 +10,71 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autocomp.artifact.files import MODEL
+from autocomp.devices.predicting import as_latency, is_here, predicted_ms, table_of
+from autocomp.errors import InputError
 from autocomp.executors import Data, Then, Work
 from autocomp.measures import on_device
+from autocomp.measures.latency import latency
 from autocomp.search.context import open_context
 from autocomp.search.freight import artifact_needs
 from autocomp.search.landmarks import NAMES
 
 if TYPE_CHECKING:
+    from autocomp.executors import Crew
+    from autocomp.measurement import Measurement
     from autocomp.search.context import StudyContext
     from autocomp.search.scoring import TeacherClock
+    from autocomp.spec import DeviceProfile
+    from autocomp.tasks import Example
 
 HERE, AT_DEVICE, PREDICTED = "here", "at device", "predicted"
 """Where a job's figures that depend on the device come from."""
+
+
+def place(device: DeviceProfile, crew: Crew) -> str:
+    """Where that is in a study: predicted if neither a node of the crew nor this machine is the device."""
+    if crew.has_device:
+        return AT_DEVICE
+    return HERE if is_here(device) else PREDICTED
+
+
+def check_place(device: DeviceProfile, wanted: Sequence[str], crew: Crew) -> None:
+    """Refuse what nobody can measure, before anything starts.
+
+    Args:
+        wanted: measures that objectives name.
+
+    Raises:
+        InputError: the device is away, and has no usable table or an objective is not on latency.
+    """
+    if place(device, crew) != PREDICTED:
+        return
+    table_of(device)
+    for name in wanted:
+        if on_device(name) and name != "latency":
+            rule = f"{name} is measured on the device, and neither this machine nor a node that works for it is"
+            way_out = "leave that objective out, or run `autocomp device join` on the device"
+            raise InputError(f"{rule} {device.name}; only latency can be predicted: {way_out}")
+
+
+def latency_of(context: StudyContext, times: np.ndarray, where: str) -> Measurement:
+    """The latency that times `[rounds, texts]` say, marked if they were predicted."""
+    if where != PREDICTED:
+        return latency(times, context.machine)
+    return as_latency(times[0], table_of(context.device), context.device.name)
+
+
+def predict_artifact(context: StudyContext, folder: Path) -> dict[str, Measurement]:
+    """What can be predicted of an artifact on the search split: its latency."""
+    return {"latency": latency_of(context, _predicted_times(context, folder, context.data.search), PREDICTED)}
+
+
+def _predicted_times(context: StudyContext, folder: Path, examples: Sequence[Example]) -> np.ndarray:
+    from autocomp.search.scoring import opened, texts_of
+
+    inputs = opened(folder, context.device.threads)[0].batches(texts_of(examples))
+    return predicted_ms(folder / MODEL, inputs, table_of(context.device))[None]
 
 
 def measured_by(names: Sequence[str], where: str) -> tuple[str, ...]:
@@ -84,15 +137,21 @@ def teacher_clock(run: Path) -> TeacherClock:
 def time_artifacts(job: Data) -> dict[str, Any]:
     """Time artifacts and both landmarks in turns over texts of a split, `seconds` long; with nothing beside it.
 
+    Where the device is away (`measured` of the job) their times are predicted instead, over all texts.
+
     Returns:
-        `times`: milliseconds `[rounds, texts]` by name; `load_ms` by name.
+        `times`: milliseconds `[rounds, texts]` by name; `load_ms` by name, of what was loaded at the device.
     """
     from autocomp.search.scoring import opened
     from autocomp.search.timing import time_folders
 
     context = open_context(Path(job["run"]))
     folders, threads = folders_of(context, job["artifacts"]), context.device.threads
-    times = time_folders(folders, getattr(context.data, job["split"]), threads, job["seconds"])
+    examples = getattr(context.data, job["split"])
+    if job["measured"] == PREDICTED:
+        predicted = {name: _predicted_times(context, folder, examples) for name, folder in folders.items()}
+        return {"times": {name: t.tolist() for name, t in predicted.items()}, "load_ms": {}}
+    times = time_folders(folders, examples, threads, job["seconds"])
     return {
         "times": {name: t.tolist() for name, t in times.items()},
         "load_ms": {name: opened(folder, threads)[1] for name, folder in folders.items()},

@@ -25,7 +25,7 @@ from autocomp.search.jobs import TRIALS, Job, teller
 from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
-from autocomp.search.measuring import AT_DEVICE, HERE
+from autocomp.search.measuring import check_place, place
 from autocomp.search.searchers import Searcher
 from autocomp.search.setup import (
     Checked,
@@ -87,8 +87,19 @@ def open_crew(checked: Checked, ray: str | None) -> Crew:
     """Who works for a study.
 
     Raises:
-        InputError: no such cluster, or one on which this study cannot run.
+        InputError: no such cluster, or one on which this study cannot run; or a device that is away, and of which
+            nothing is recorded that could replace it.
     """
+    crew = _crew(checked, ray)
+    try:
+        check_place(checked.device, [o.measure for o in checked.objectives], crew)
+    except BaseException:
+        crew.close()
+        raise
+    return crew
+
+
+def _crew(checked: Checked, ray: str | None) -> Crew:
     if ray is None:
         return LocalCrew(*share_of_cores(checked.spec.workers))
     from autocomp.executors.ray import RayCrew
@@ -133,8 +144,7 @@ def _go_on(
     context = _prepare_teacher(checked, run, purse, listen, crew)
     landmarks = _measure_landmarks(context, checked, run, journal, purse, crew)
     with crew.executor(TRIALS) as executor:
-        loop = _loop(checked, context, run, journal, purse, executor, landmarks, listen)
-        loop.measured = AT_DEVICE if crew.has_device else HERE
+        loop = _loop(checked, context, run, journal, purse, executor, place(checked.device, crew), landmarks, listen)
         _replay(loop, journal)
         reason = loop.go()
     _finish(loop, checked, context, run, journal, landmarks, crew)
@@ -206,6 +216,7 @@ def _loop(
     journal: Journal,
     purse: Purse,
     executor: Executor,
+    measured: str,
     landmarks: Landmarks,
     listen: Listener | None,
 ) -> Loop:
@@ -229,6 +240,7 @@ def _loop(
         reserve_s=reserve,
         members=checked.spec.members,
         listen=listen,
+        measured=measured,
         queue=[],
     ).starting_with(checked.space_spec.start)
 

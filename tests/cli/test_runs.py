@@ -24,6 +24,25 @@ def test_show(autocomp, finished):
     assert [line.split()[0] for line in out.splitlines() if " * " in line] == ["m07", "m08", "m09"]
 
 
+@pytest.fixture
+def predicted(tmp_path):
+    """A run for a device that is away: members' latencies are predicted, the landmarks' are not."""
+    events = journal()
+    front = next(e for e in events if e["event"] == "front")
+    front["members"] = [{**m, "latency_predicted": True} for m in front["members"]]
+    return write_run(tmp_path / "predicted", events)
+
+
+def test_predicted_latencies_say_so_wherever_they_are_shown(autocomp, predicted, finished, tmp_path):
+    lines = autocomp("show", predicted)[1].splitlines()
+    members = [line for line in lines if re.match(r"m\d\d", line)]
+    assert len(members) == 9 and all(re.search(r"~[\d.]+ ms predicted +~×", line) for line in members)
+    assert next(line for line in lines if line.startswith("teacher")).count("~") == 0
+    assert "~ predicted from what was recorded of the device" in "\n".join(lines)
+    assert re.search(r"~[\d.]+ ms predicted", autocomp("export", predicted, "--out", tmp_path / "guard")[1])
+    assert "ms predicted" not in autocomp("show", finished)[1]
+
+
 def test_show_json(autocomp, finished):
     status, out, err = autocomp("show", finished, "--json")
     found = json.loads(out)

@@ -56,6 +56,18 @@ def test_the_data_holds_what_the_page_shows(tmp_path):
     assert data["data"]["notes"] and data["seconds"] > 0
 
 
+def test_predicted_latencies_are_marked(tmp_path):
+    events = journal()
+    record = next(e["record"] for e in events if e["event"] == "record")
+    record["measurements"]["latency"]["predicted"] = True
+    first, *rest = page_data(write_run(tmp_path / "run", events))["trials"]
+    assert first["latency_predicted"] is True and not any(t["latency_predicted"] for t in rest)
+    script = (shipped("dashboards") / "report.js").read_text(encoding="utf-8")
+    shown = re.findall(r"millis\(m\.latency\w*([^)]*)\)", script)
+    assert len(shown) >= 2 and set(shown) == {", m.latency_predicted"}, "each shown latency says that it is predicted"
+    assert len(re.findall(r"times\(\w+\.times_faster\)", script)) == 1, "only `faster` shows it, with its mark"
+
+
 def test_texts_stay_texts(tmp_path):
     events = journal(task=EVIL)
     events[0]["data"]["labels"] = [EVIL, "b"]

@@ -1,6 +1,7 @@
 """Losses relative to the teacher, limits, the front of the records."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,14 @@ def test_a_member_says_what_was_measured(records):
         2.0,
         0.8,
     )
+    assert one["latency_predicted"] is False
+
+
+def test_a_member_says_what_was_predicted(records):
+    record = records("t0001-0", nbytes=1234, ms=2.0, score=0.8)
+    predicted = replace(record.measurements["latency"], predicted=True)
+    record = replace(record, measurements={**record.measurements, "latency": predicted})
+    assert member(record, "words")["latency_predicted"] is True
 
 
 def test_rank_agreement():
