@@ -28,6 +28,13 @@ def test_search_json_is_the_summary(autocomp, study, tmp_path):
     assert json.loads(out) == json.loads(autocomp("show", tmp_path / "run", "--json")[1])
 
 
+def test_a_cluster_is_asked_for_by_name(autocomp, study, tmp_path):
+    autocomp("search", *GIVEN, "--out", tmp_path / "here", "--quiet")
+    autocomp("search", *GIVEN, "--out", tmp_path / "there", "--quiet", "--ray", "10.0.0.1:6379")
+    autocomp("resume", tmp_path / "there", "--quiet", "--ray", "auto")
+    assert study.rays == [None, "10.0.0.1:6379", "auto"]
+
+
 def test_every_key_of_a_study_has_a_flag(autocomp, study, tmp_path):
     words = {
         "summary": ("--summary", "x"),

@@ -36,6 +36,8 @@ def refused(autocomp, tiny, tmp_path):
         (["--metric", "accuracyy"], ["accuracyy", "did you mean 'accuracy'"]),
         (["--workers", "1000"], ["workers", "256"]),
         (["--recovery-steps", "a,b"], ["--recovery-steps"]),
+        (["--ray", "nowhere"], ["HOST:PORT", "nowhere"]),
+        (["--ray", "127.0.0.1:9"], ["no Ray cluster answers at 127.0.0.1:9", "ray start --head"]),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(refused, monkeypatch, flags, words):
