@@ -34,6 +34,9 @@ from autocomp.record import read_events
 from autocomp.testing.studies import write_study
 
 RESULTS = Path(__file__).parent / "results" / "ray.json"
+WAIT_S = 2.0, 9.0
+CUT_S = 45.0
+"""Longer than Ray waits for a node that does not answer."""
 BY_CLOCK = {"latency", "load_time", "resident_memory"}
 SPACE: dict[str, Any] = {
     "techniques": {
@@ -180,15 +183,20 @@ def same(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 class Chaos:
     """Kills at random moments until it has had enough."""
 
-    def __init__(self, nodes: Nodes, run: Path, kills: int, seed: int, wait_s: tuple[float, float]) -> None:
-        self.nodes, self.run, self.left = nodes, run, kills
-        self.rng, self.wait_s = np.random.default_rng(seed), wait_s
+    def __init__(self, nodes: Nodes, run: Path, args: argparse.Namespace) -> None:
+        self.nodes, self.run, self.left, self.kinds = nodes, run, args.kills, args.kinds
+        self.rng = np.random.default_rng(args.seed)
         self.did: list[str] = []
 
     def strike(self, process: subprocess.Popen[str]) -> bool:
         """One kill; whether it was the driver's."""
-        kind = str(self.rng.choice(["worker", "worker", "node", "driver"]))
-        done = {"worker": self._worker, "node": self._node, "driver": lambda: self._driver(process)}[kind]()
+        kind = str(self.rng.choice(self.kinds))
+        done = {
+            "worker": self._worker,
+            "node": self._node,
+            "cut": self._cut,
+            "driver": lambda: self._driver(process),
+        }[kind]()
         if done:
             self.did.append(kind)
             self.left -= 1
@@ -203,6 +211,16 @@ class Chaos:
     def _node(self) -> bool:
         which = int(self.rng.integers(len(self.nodes.others)))
         self.nodes.cluster.remove_node(self.nodes.others[which], allow_graceful=False)
+        self.nodes.others[which] = self.nodes.add(1)
+        return True
+
+    def _cut(self) -> bool:
+        """A node that no longer answers, as behind a cut wire; it is there again when nobody waits for it any more."""
+        which = int(self.rng.integers(len(self.nodes.others)))
+        [raylet] = self.nodes.others[which].all_processes["raylet"]
+        os.kill(raylet.process.pid, signal.SIGSTOP)
+        time.sleep(CUT_S)
+        os.kill(raylet.process.pid, signal.SIGCONT)
         self.nodes.others[which] = self.nodes.add(1)
         return True
 
@@ -229,7 +247,7 @@ def chaos(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     file = study(folder / "study", budget=f"{args.trials}trials", recovery_steps=[60], workers=3)
     finish(start(["search", file, "--out", folder / "calm"], folder / "calm-cache"))
     nodes, run, began = Nodes(folder, [1, 1, 1]), folder / "chaos", time.time()
-    hand = Chaos(nodes, run, args.kills, args.seed, (2.0, 9.0))
+    hand = Chaos(nodes, run, args)
     try:
         process = start(["search", file, "--out", run, "--ray", nodes.address], folder / "driver")
         while process.poll() is None or process.returncode == -signal.SIGKILL:
@@ -237,7 +255,7 @@ def chaos(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
                 process = start(["resume", run, "--ray", nodes.address], folder / "driver")
             if not hand.left:
                 break
-            time.sleep(hand.rng.uniform(*hand.wait_s))
+            time.sleep(hand.rng.uniform(*WAIT_S))
             if any_event(run, "started") and not any_event(run, "finished"):
                 hand.strike(process)
                 print(hand.did[-1:], len(hand.did), flush=True)
@@ -366,6 +384,7 @@ def main() -> int:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kinds", nargs="+", default=["worker", "worker", "node", "driver"], help="also: cut")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", action="store_true", help="keep the folder of the runs")
     args = parser.parse_args()
