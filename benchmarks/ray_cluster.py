@@ -203,7 +203,7 @@ class Chaos:
         return done and kind == "driver"
 
     def _worker(self) -> bool:
-        workers = running("ray::Recovery")
+        workers = running("ray::ResourceTrainable", self.nodes.folder)
         if workers:
             os.kill(int(self.rng.choice(workers)), signal.SIGKILL)
         return bool(workers)
@@ -230,12 +230,13 @@ class Chaos:
         return True
 
 
-def running(title: str) -> list[int]:
-    """Processes that are doing this now: Ray sets the title of a worker to what it does."""
+def running(title: str, folder: Path) -> list[int]:
+    """Processes of these nodes that are doing this now: Ray sets the title of a worker to what it does."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if file.read_bytes().startswith(title.encode()):
+            is_it = file.read_bytes().startswith(title.encode())
+            if is_it and str(folder).encode() in (file.parent / "environ").read_bytes():
                 found.append(int(file.parent.name))
         except OSError:
             continue
