@@ -139,6 +139,10 @@ class Crew(Protocol):
         """Held while the study runs."""
 
     @property
+    def machines(self) -> list[str]:
+        """Hosts on which jobs run."""
+
+    @property
     def has_device(self) -> bool:
         """Whether the device is a place of its own, where measuring is done."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import threading
 import time
 from collections.abc import Callable
@@ -41,6 +42,11 @@ class LocalCrew:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def machines(self) -> list[str]:
+        """This one."""
+        return [platform.node()]
 
     @property
     def cores(self) -> int:

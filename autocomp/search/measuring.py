@@ -46,8 +46,15 @@ def check_place(device: DeviceProfile, wanted: Sequence[str], crew: Crew) -> Non
         wanted: measures that objectives name.
 
     Raises:
-        InputError: the device is away, and has no usable table or an objective is not on latency.
+        InputError: trials would be timed on several machines; or the device is away, and has no usable table or an
+            objective is not on latency.
     """
+    if place(device, crew) == HERE and len(crew.machines) > 1:
+        rule = (
+            f"the workers are on several machines ({', '.join(crew.machines)}), and none of their nodes is the device"
+        )
+        way_out = "run `autocomp device join` on the device, or name a profile that `autocomp device probe` wrote there"
+        raise InputError(f"{rule} {device.name}: latencies would not be of one machine; {way_out}")
     if place(device, crew) != PREDICTED:
         return
     table_of(device)

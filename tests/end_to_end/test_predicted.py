@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from autocomp.artifact.loader import load
+from autocomp.errors import InputError
 from autocomp.record import read_events, read_records
-from autocomp.search.measuring import AT_DEVICE, HERE, PREDICTED, place
-from autocomp.spec import write_device
+from autocomp.search.measuring import AT_DEVICE, HERE, PREDICTED, check_place, place
+from autocomp.spec import DeviceProfile, write_device
 from autocomp.testing.devices import AWAY, recorded_device
 
 #: A device on which a run costs 2 ms and each value of a layer norm 10 us.
@@ -66,3 +67,11 @@ def test_what_nobody_can_measure_is_refused(autocomp, tiny, tmp_path, device, fl
 )
 def test_what_can_be_measured_is_not_predicted(cpu, has_device, where):
     assert place(recorded_device(cpu=cpu), SimpleNamespace(has_device=has_device)) == where
+
+
+def test_trials_are_not_timed_on_several_machines():
+    crew = SimpleNamespace(has_device=False, machines=["a", "b"])
+    with pytest.raises(InputError, match=r"several machines \(a, b\).*autocomp device join"):
+        check_place(DeviceProfile(name="cpu_1_thread"), ["latency"], crew)
+    check_place(DeviceProfile(name="cpu_1_thread"), ["latency"], SimpleNamespace(has_device=True, machines=["a", "b"]))
+    check_place(DeviceProfile(name="cpu_1_thread"), ["latency"], SimpleNamespace(has_device=False, machines=["a"]))

@@ -77,6 +77,12 @@ class RayCrew:
         return self.workers * self.threads
 
     @property
+    def machines(self) -> list[str]:
+        """Hosts of the living nodes, but for those that only wait, each once; several nodes may share one."""
+        alive = {n["address"]: n["host"] for n in cluster.nodes() if n["alive"] and n["resources"].get("CPU")}
+        return sorted(alive.values())
+
+    @property
     def has_device(self) -> bool:
         """Whether a living node is the device."""
         return any(n["alive"] and n["resources"].get(self._place) for n in cluster.nodes())
