@@ -52,7 +52,13 @@ def status_of(state: RunState, run: Path, now: float) -> dict[str, Any]:
     is_running = found["status"] == "running"
     jobs = [] if found["status"] == "finished" else list(_jobs(state, run, now, is_running))
     cluster = _cluster(run, state.held_at) if is_running else None
-    nodes = list(cluster["nodes"]) if cluster else [_this_machine(state, jobs)] if is_running else []
+    nodes = (
+        [_present(node, state) for node in cluster["nodes"]]
+        if cluster
+        else [_this_machine(state, jobs)]
+        if is_running
+        else []
+    )
     failed = [r for r in state.records if r["status"] == "failed"]
     return {
         **found,
@@ -121,6 +127,11 @@ def _cluster(run: Path, since: float) -> dict[str, Any] | None:
     """The nodes as the executor last wrote them; None without a cluster, or when an earlier process wrote them."""
     found = _read(run / "work" / NODES)
     return found if found and found["at"] >= since else None
+
+
+def _present(node: Mapping[str, Any], state: RunState) -> dict[str, Any]:
+    """A node without the jobs that the journal, which is newer, knows to have ended."""
+    return {**node, "jobs": [job for job in node["jobs"] if job in state.jobs or job not in state.started]}
 
 
 def _read(file: Path) -> dict[str, Any] | None:

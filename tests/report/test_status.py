@@ -35,7 +35,7 @@ def write_nodes(run, at=2e9):
     node = {"alive": True, "resources": {"CPU": 4.0, "GPU": 1.0}, "device": None}
     nodes = [
         {**node, "node": "aa", "host": "one", "used": {"CPU": 1.0}, "jobs": []},
-        {**node, "node": "bb", "host": "two", "used": {"CPU": 2.0, "GPU": 0.5}, "jobs": ["t0008"]},
+        {**node, "node": "bb", "host": "two", "used": {"CPU": 2.0, "GPU": 0.5}, "jobs": ["t0007", "t0008"]},
         {**node, "node": "cc", "host": "three", "alive": False, "used": {"CPU": 4.0}, "jobs": []},
     ]
     (run / "work").mkdir(exist_ok=True)
@@ -84,6 +84,7 @@ def test_a_cluster(run):
     found = run_status(run)
     assert [n["host"] for n in found["nodes"]] == ["one", "two", "three"]
     assert found["held"] == {"CPU": 3.0, "GPU": 0.5}, "a node that is not alive holds nothing"
+    assert found["nodes"][1]["jobs"] == ["t0008"], "t0007 has ended since"
     assert (found["jobs"][0]["node"], found["address"]) == ("bb", "10.0.0.1:6379")
 
 
