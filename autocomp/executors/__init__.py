@@ -125,10 +125,12 @@ class Crew(Protocol):
     Attributes:
         threads: of each worker.
         gpus: held while the study runs.
+        has_device: whether the device is a place of its own, where measuring is done.
     """
 
     threads: int
     gpus: int
+    has_device: bool
 
     @property
     def workers(self) -> int:
@@ -141,10 +143,6 @@ class Crew(Protocol):
     @property
     def machines(self) -> list[str]:
         """Hosts on which jobs run."""
-
-    @property
-    def has_device(self) -> bool:
-        """Whether the device is a place of its own, where measuring is done."""
 
     def serve(self, run: Path, store: Path) -> None:
         """Work for this run directory from now on, with its stages in this folder."""

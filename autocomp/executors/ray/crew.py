@@ -33,6 +33,7 @@ class RayCrew:
         device: name of the device profile; a node that has its resource is where measuring is done.
 
     Attributes:
+        has_device: a node is the device.
         mirrors: names of the functions that mirror a run on a node, and that tell what a mirror is made of.
 
     Raises:
@@ -47,6 +48,8 @@ class RayCrew:
             self.hosts = cluster.check_nodes()
             self._wanted, self.threads, self.gpus = workers, 1, 0
             self._place = device_resource(device)
+            # Settled now: if that node dies, measurements wait for it, and are never taken elsewhere instead.
+            self.has_device = any(n["alive"] and n["resources"].get(self._place) for n in cluster.nodes())
             if cluster.slots(self.threads) < 1:
                 raise ClusterError(f"no node at {self.address} has a core for training; start one with --num-cpus")
         except BaseException:
@@ -81,11 +84,6 @@ class RayCrew:
         """Hosts of the living nodes, but for those that only wait, each once; several nodes may share one."""
         alive = {n["address"]: n["host"] for n in cluster.nodes() if n["alive"] and n["resources"].get("CPU")}
         return sorted(alive.values())
-
-    @property
-    def has_device(self) -> bool:
-        """Whether a living node is the device."""
-        return any(n["alive"] and n["resources"].get(self._place) for n in cluster.nodes())
 
     def facts(self) -> dict[str, Any]:
         """Address, nodes and workers."""
