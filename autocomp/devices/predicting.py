@@ -1,6 +1,6 @@
 """How long would a file take on a device that is away? By the work it does and what work was seen to cost there.
 
-How far off it is: `benchmarks/prediction.py`.
+How far off it is: `benchmarks/results/prediction.json`, a median of 6 to 8 %.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from autocomp.version import __version__
 
 Tell = Callable[[str, float], None]
 Run = Callable[[int], object]
+Clock = Callable[[], float]
 FILES, LEAST_FILES, LEAST_ROUNDS, REPEATS = 30, 6, 5, 3
 NOISE_TOKENS, NOISE_ROUNDS, NOISE_REPEATS = 25, 40, 10
 
@@ -125,8 +126,14 @@ def latency_table(chosen: Sequence[Sample], found: Sequence[Timed]) -> LatencyTa
     )
 
 
-def timed(chosen: Sequence[Sample], threads: int, seconds: float, tell: Tell) -> list[Timed]:
-    """Times of each file at each of its lengths, in turns, and the work that it does."""
+def timed(
+    chosen: Sequence[Sample], threads: int, seconds: float, tell: Tell, clock: Clock = time.perf_counter
+) -> list[Timed]:
+    """Times of each file at each of its lengths, in turns, and the work that it does.
+
+    Args:
+        clock: seconds; another one than the wall's is for comparisons on a machine that others use too.
+    """
     runs: dict[tuple[int, int], Run] = {}
     counted: dict[tuple[int, int], np.ndarray] = {}
     for place, sample in enumerate(chosen):
@@ -135,7 +142,7 @@ def timed(chosen: Sequence[Sample], threads: int, seconds: float, tell: Tell) ->
         session = open_session(model.SerializeToString(), threads)
         for tokens, given, done in zip(sample.lengths, texts, work(model, texts), strict=True):
             runs[place, tokens], counted[place, tokens] = _runner(session, given), done
-    taken = _rounds({f"{place} {tokens}": run for (place, tokens), run in runs.items()}, seconds, tell)
+    taken = _rounds({f"{place} {tokens}": run for (place, tokens), run in runs.items()}, seconds, tell, clock)
     low, middle, high = np.percentile(taken, [25, 50, 75], axis=0)
     spreads = (high - low).tolist()
     return [
@@ -143,7 +150,7 @@ def timed(chosen: Sequence[Sample], threads: int, seconds: float, tell: Tell) ->
     ]
 
 
-def _rounds(runs: Mapping[str, Run], seconds: float, tell: Tell) -> np.ndarray:
+def _rounds(runs: Mapping[str, Run], seconds: float, tell: Tell, clock: Clock) -> np.ndarray:
     """Milliseconds `[rounds, runs]`, in another order each round: what runs before another leaves the caches warm."""
     rng, names, started = np.random.default_rng(0), list(runs), time.perf_counter()
     rounds: list[list[float]] = []
@@ -151,7 +158,8 @@ def _rounds(runs: Mapping[str, Run], seconds: float, tell: Tell) -> np.ndarray:
         part = max(min(1.0, (time.perf_counter() - started) / max(seconds, 1e-9)), 0.0)
         tell(f"timing them, round {len(rounds) + 1}", 0.3 + 0.7 * min(part, (len(rounds) + 1) / LEAST_ROUNDS))
         order = [names[i] for i in rng.permutation(len(names))]
-        times = time_interleaved({name: runs[name] for name in order}, rounds=1, warmup=0, inputs=REPEATS)
+        turn = {name: runs[name] for name in order}
+        times = time_interleaved(turn, rounds=1, warmup=0, inputs=REPEATS, clock=clock)
         rounds.append([float(np.median(times[name])) for name in names])
     return np.array(rounds)
 

@@ -1,6 +1,8 @@
 """The README's figures are those of the committed results."""
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +19,14 @@ def test_the_readme_shows_the_committed_results():
     readme = load("readme")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.block() in text, "run: python benchmarks/readme.py"
+
+
+def test_errors_of_predictions_are_those_of_the_committed_results():
+    text = (ROOT / "docs" / "devices.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .*? \| (\d+) % \| (\d+) % \| (\d+) % \|$", text, re.M)
+    results = [ROOT / "benchmarks" / "results" / f"prediction{kind}.json" for kind in ("", "-vnni")]
+    errors = [found for file in results for found in json.loads(file.read_text(encoding="utf-8"))["errors"].values()]
+    assert rows == [tuple(f"{100 * one[key]:.0f}" for key in ("median", "p90", "worst")) for one in errors]
 
 
 def test_members_shown_are_spread_over_all():
