@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A study on a Slurm cluster: Ray's head and the search on the job's first node, Ray's workers on the others.
+# A study on a Slurm cluster: Ray's head and the search on the job's first node, Ray's workers on the others; latency is
+# measured on the last one, which runs no trials.
 #
 #   sbatch deploy/slurm.sh demo --budget 20cpu-hours
 #
@@ -8,7 +9,7 @@
 # run directory works from the login node meanwhile. Variables, all optional:
 #   AUTOCOMP_RUN      the run directory, which all of the job's attempts see (default: runs/slurm-JOB)
 #   AUTOCOMP_ENV      virtual environment with autocomp and ray, which all nodes see (default: .venv)
-#   AUTOCOMP_DEVICE   a device profile: the last node becomes the measuring node and runs no trials
+#   AUTOCOMP_DEVICE   the study's device profile, which the last node is (default: cpu_1_thread)
 #SBATCH --job-name=autocomp
 #SBATCH --nodes=3
 #SBATCH --ntasks-per-node=1
@@ -73,8 +74,8 @@ until ray health-check --address "$address" 2>/dev/null; do
     kill -0 "${steps[0]}" || { echo "autocomp: Ray's head did not start on $head" >&2; exit 1; }
     sleep 1
 done
-if [ -n "${AUTOCOMP_DEVICE:-}" ]; then
-    on "${hosts[-1]}" autocomp device join "$address" --device "$AUTOCOMP_DEVICE"
+if [ "${#workers[@]}" -gt 0 ]; then
+    on "${hosts[-1]}" autocomp device join "$address" --device "${AUTOCOMP_DEVICE:-cpu_1_thread}"
     workers=("${workers[@]:0:${#workers[@]}-1}")
 fi
 for host in "${workers[@]}"; do

@@ -19,7 +19,7 @@ KNOWN = {
     "$RAY_HEAD_IP": "10.0.0.1",
     '"$address"': "10.0.0.1:6379",
     '"$(cat ~/.autocomp-device)"': "cpu_1_thread",
-    '"$AUTOCOMP_DEVICE"': "cpu_1_thread",
+    '"${AUTOCOMP_DEVICE:-cpu_1_thread}"': "cpu_1_thread",
     '"$@"': "demo --budget 1h",
     '"$cores"': "8",
     '"$port"': "6379",

@@ -37,7 +37,6 @@ def submit(tmp_path):
         "PYTHONPATH": str(ROOT),
         "SLURM_JOB_ID": number,
         "SLURM_JOB_NODELIST": "localhost,127.0.0.1,127.0.0.1",
-        "AUTOCOMP_DEVICE": "cpu_1_thread",
         "SLURM_CPUS_PER_TASK": "1",
         "AUTOCOMP_ENV": str(Path(sys.executable).parents[1]),
         "AUTOCOMP_RUN": str(tmp_path / "run"),
