@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -31,7 +31,7 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and strings; `predicted` only where it is true, as in journals that do not know it."""
-        data = asdict(self)
+        data = {**vars(self), "details": dict(self.details)}
         return data if data.pop("predicted") is False else {**data, "predicted": True}
 
     @classmethod

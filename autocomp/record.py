@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,8 @@ from autocomp.measurement import Measurement
 from autocomp.plan import CompressionPlan
 
 Status = Literal["complete", "failed"]
+EVENT = b'{"event": '
+"""How a line starts that a journal wrote; what follows is its kind."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class TrialRecord:
 class Journal:
     """`RUN/journal.jsonl`: one event a line, `{"event": kind, "at": seconds since 1970, …}`.
 
-    Every line is on disk before `append` returns. A last line cut off by a crash is dropped at the next opening.
+    Every line is on disk before `append` or `extend` returns. A last line cut off by a crash is dropped at the next
+    opening.
     """
 
     def __init__(self, file: Path, listen: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -82,14 +85,18 @@ class Journal:
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write one event and hand it to the listener."""
-        line = {"event": event, "at": round(time.time(), 3), **fields}
+        return self.extend(event, [fields])[0]
+
+    def extend(self, event: str, several: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Write events of one kind, the disk asked once, and hand them to the listener."""
+        lines = [{"event": event, "at": round(time.time(), 3), **fields} for fields in several]
         with self.file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line, ensure_ascii=False, default=list) + "\n")
+            out.write("".join(json.dumps(line, ensure_ascii=False, default=list) + "\n" for line in lines))
             out.flush()
             os.fsync(out.fileno())
-        if self._listen:
-            self._listen(line)
-        return line
+        for line in lines if self._listen else ():
+            self._listen(line)  # type: ignore[misc]
+        return lines
 
     def events(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
         """Events in order, or those of one kind."""
@@ -97,9 +104,12 @@ class Journal:
 
 
 def _drop_torn_line(file: Path) -> None:
-    if file.exists() and (data := file.read_bytes()) and not data.endswith(b"\n"):
-        with file.open("r+b") as out:
-            out.truncate(data.rfind(b"\n") + 1)
+    if not file.exists() or not file.stat().st_size:
+        return
+    with file.open("r+b") as out:
+        out.seek(-1, os.SEEK_END)
+        if out.read() != b"\n":
+            out.truncate(file.read_bytes().rfind(b"\n") + 1)
 
 
 class JournalReader:
@@ -109,41 +119,49 @@ class JournalReader:
         self.file = file
         self._bytes = self._lines = 0
 
-    def new(self) -> Iterator[dict[str, Any]]:
-        """Events that were not read yet, in order; a last line that is not whole is left for the next call.
+    def new(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
+        """Events that were not read yet, or those of one kind, in order, one in memory at a time.
+
+        A last line that is not whole is left for the next call. Lines that say that they are of another kind are not
+        looked at any further.
 
         Raises:
             RunFolderError: no journal there, or a damaged line before the last.
         """
         try:
-            with self.file.open("rb") as opened:
-                opened.seek(self._bytes)
-                # Bytes: a crash may have cut the last line inside a character.
-                *lines, _torn = opened.read().split(b"\n")
+            opened = self.file.open("rb")  # bytes: a crash may have cut the last line inside a character
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunFolderError(f"{self.file.parent}: is not a run directory: it has no {self.file.name}") from error
-        first, self._lines = self._lines + 1, self._lines + len(lines)
-        self._bytes += sum(len(line) + 1 for line in lines)
-        for number, line in enumerate(lines, first):
-            try:
-                event = json.loads(line)
-                event["event"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunFolderError(
-                    f"{self.file}: line {number} is damaged ({error}); delete that line to go on"
-                ) from error
-            yield event
+        wanted = EVENT + json.dumps(kind).encode() if kind else EVENT
+        with opened:
+            opened.seek(self._bytes)
+            for line in opened:
+                if not line.endswith(b"\n"):
+                    return
+                self._lines, self._bytes = self._lines + 1, self._bytes + len(line)
+                if line.startswith(wanted) or not line.startswith(EVENT):
+                    event = self._event(line)
+                    if kind is None or event["event"] == kind:
+                        yield event
+
+    def _event(self, line: bytes) -> dict[str, Any]:
+        try:
+            event: dict[str, Any] = json.loads(line)
+            event["event"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(
+                f"{self.file}: line {self._lines} is damaged ({error}); delete that line to go on"
+            ) from error
+        return event
 
 
 def read_events(file: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
-    """Events of a journal file; a torn last line is passed over.
+    """Events of a journal file, or those of one kind; a torn last line is passed over.
 
     Raises:
         RunFolderError: no journal there, or a damaged line before the last.
     """
-    for event in JournalReader(file).new():
-        if kind is None or event["event"] == kind:
-            yield event
+    yield from JournalReader(file).new(kind)
 
 
 def read_records(file: Path) -> list[TrialRecord]:

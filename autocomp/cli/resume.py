@@ -26,5 +26,5 @@ def run(args: argparse.Namespace) -> int:
     from autocomp.search.study import resume_study
 
     out = args.run_folder
-    before = list(read_events(out / "journal.jsonl"))
+    before = read_events(out / "journal.jsonl")
     return follow(args, out, lambda listen: resume_study(out, listen, args.ray), before)

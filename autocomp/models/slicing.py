@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autocomp.artifact.factors import is_smaller
 from autocomp.errors import InfeasiblePlan
-from autocomp.models.encoder import Encoder, encoder_from, plain_weights
+from autocomp.models.encoder import Encoder, Outline, encoder_from, plain_weights
 from autocomp.models.shape import BlockShape, EncoderShape
 
 T = TypeVar("T")
@@ -311,6 +311,8 @@ def _rebuilt(
 ) -> Encoder:
     ranks = dict(shape.ranks) if ranks is None else ranks
     fitting = tuple((name, min(ranks[name], *weights[name].shape)) for name in sorted(ranks))
+    if isinstance(encoder, Outline):
+        return Outline(shape.with_(ranks=fitting), weights)
     device = encoder.embeddings.word.weight.device
     return encoder_from(shape.with_(ranks=fitting), weights, encoder.dropout).to(device).train(encoder.training)
 

@@ -7,12 +7,14 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from autocomp.catalogue import folders
 from autocomp.errors import InputError, SpecError, UnknownName
+from autocomp.record import read_events
 from autocomp.report.state import RunState
 from autocomp.report.summary import read_state, summarise
 
@@ -87,8 +89,8 @@ def page_data(run: Path) -> dict[str, Any]:
     state = read_state(run)
     return {
         "summary": summarise(state, run),
-        "trials": _thinned([t for record in state.records if (t := _trial(record, state))]),
-        "failures": [{"id": r["id"], "error": r["error"]} for r in state.records if r["status"] == "failed"],
+        "trials": list(_trials(run, state)),
+        "failures": state.failures,
         "retried": [{k: r[k] for k in ("job", "attempt", "error", "lost_s")} for r in state.retried],
         "spec": state.spec,
         "data": state.data,
@@ -99,9 +101,10 @@ def page_data(run: Path) -> dict[str, Any]:
     }
 
 
-def _thinned(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    # A browser draws some thousands of points as SVG without stuttering.
-    return trials[:: -(-len(trials) // MOST_TRIALS) or 1]
+def _trials(run: Path, state: RunState) -> Iterator[dict[str, Any]]:
+    """Measured candidates, evenly thinned: a browser draws some thousands of points as SVG without stuttering."""
+    drawn = (t for e in read_events(run / "journal.jsonl", "record") if (t := _trial(e["record"], state)))
+    return islice(drawn, None, None, -(-state.count("complete") // MOST_TRIALS) or 1)
 
 
 def _trial(record: Mapping[str, Any], state: RunState) -> dict[str, Any] | None:

@@ -43,7 +43,9 @@ class RunState:
     Attributes:
         members: the final front, else the current candidates (`final` says which).
         jobs: what runs now, by id.
-        started: every job ever started: `{"job", "kind", "describe", …}` by id.
+        counts: records by status; the records themselves stay in the journal.
+        failures: every failed record: `{"id", "error"}`.
+        started: every job ever started: `{"job", "kind", "describe", "expected_s"}` by id.
         charges: the ledger by purpose, `{"teacher": Ledger, …}`.
         charged_at: when the clock was last charged, seconds since 1970.
         held_at: when the process that is at work on it began, seconds since 1970.
@@ -60,7 +62,8 @@ class RunState:
     members: list[Member] = field(default_factory=list)
     final: bool = False
     front: dict[str, Any] = field(default_factory=dict)
-    records: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: list[dict[str, Any]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     started: dict[str, dict[str, Any]] = field(default_factory=dict)
     rungs: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +84,7 @@ class RunState:
 
     def count(self, status: str) -> int:
         """Records of one status."""
-        return sum(r["status"] == status for r in self.records)
+        return self.counts.get(status, 0)
 
     def left(self, now: float | None = None) -> dict[str, float]:
         """What is left of each limited kind; with `now`, the clock's uncharged seconds are taken off too."""
@@ -112,7 +115,7 @@ class RunState:
 
     def _on_started(self, event: Mapping[str, Any], at: float) -> None:
         job = event["job"]
-        self.started[job] = {k: v for k, v in event.items() if k not in ("event", "at")}
+        self.started[job] = {k: event.get(k) for k in ("job", "kind", "describe", "expected_s")}
         self.jobs[job] = Job(job, event["kind"], event.get("describe") or "", at, event.get("expected_s"))
 
     def _on_progress(self, event: Mapping[str, Any], at: float) -> None:
@@ -122,7 +125,10 @@ class RunState:
         running.left_s = event.get("left_s")
 
     def _on_record(self, event: Mapping[str, Any], at: float) -> None:
-        self.records.append(event["record"])
+        record = event["record"]
+        self.counts[record["status"]] = self.count(record["status"]) + 1
+        if record["status"] == "failed":
+            self.failures.append({"id": record["id"], "error": record["error"]})
 
     def _on_charge(self, event: Mapping[str, Any], at: float) -> None:
         charge = Charge(**event["charge"])

@@ -59,7 +59,6 @@ def status_of(state: RunState, run: Path, now: float) -> dict[str, Any]:
         if is_running
         else []
     )
-    failed = [r for r in state.records if r["status"] == "failed"]
     return {
         **found,
         "budget": {**found["budget"], "left": state.left(now if is_running else None)},
@@ -72,7 +71,7 @@ def status_of(state: RunState, run: Path, now: float) -> dict[str, Any]:
         "jobs": [{**job, "node": _node_of(job["job"], nodes)} for job in jobs],
         "retried": state.retried,
         "lost_s": round(sum(r["lost_s"] or 0.0 for r in state.retried), 3),
-        "failures": [{"id": r["id"], "error": r["error"]} for r in failed[-FAILURES:]],
+        "failures": state.failures[-FAILURES:],
     }
 
 

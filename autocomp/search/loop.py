@@ -7,31 +7,28 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocomp.budget import Fidelity
-from autocomp.plan import CompressionPlan, canonical
+from autocomp.plan import CompressionPlan
 from autocomp.record import Journal, TrialRecord
-from autocomp.search.context import StudyContext, open_context
+from autocomp.search.context import StudyContext
 from autocomp.search.estimate import Clock, block_weights
 from autocomp.search.found import Found
 from autocomp.search.jobs import Job, progress_file
 from autocomp.search.judging import Judge, member
 from autocomp.search.measuring import HERE
-from autocomp.search.plans import describe, plan_of, prepare, recovery_options, structural
-from autocomp.search.recovered import technique_context
+from autocomp.search.plans import describe, plan_of, recovery_options, structural
 from autocomp.search.rungs import Finished, Promotions
 from autocomp.search.searchers import Searcher
+from autocomp.search.sizing import prepared
 from autocomp.search.spending import Purse
-from autocomp.search.teacher import as_student
 from autocomp.space import SearchSpace
 from autocomp.techniques import Stage, techniques
 
 if TYPE_CHECKING:
     from autocomp.executors import Executor, Lost
-    from autocomp.models.shape import EncoderShape
 
 POLL_S = 0.5
 SWEEP = 8
@@ -73,6 +70,7 @@ class Loop:
     exhausted: bool = False
     _start: list[Job] = field(default_factory=list)
     _shown: tuple[int, int] = (0, 0)
+    _told_at: float = -math.inf
 
     def __post_init__(self) -> None:
         self.found = Found(self.judge)
@@ -237,8 +235,8 @@ class Loop:
         result = result or _died(job, error or "unknown")
         known = {r.id for r in self.unfinished.get(job.id, ())}
         new = [TrialRecord.from_json(r) for r in result["records"] if r["id"] not in known]
+        self.journal.extend("record", [{"record": record.to_json()} for record in new])
         for record in new:
-            self.journal.append("record", record=record.to_json())
             self.keep(record)
         held = result["seconds"] * self.executor.threads
         self.purse.charge(job.kind, job=job.id, held_s=held, trials=1)
@@ -283,8 +281,11 @@ class Loop:
         return [{k: v for k, v in member(r, describe(r.plan, shape)).items() if k != "plan"} for r in front]
 
     def _show_progress(self) -> None:
-        for event in self._progress() if self.listen else ():
-            self.listen(event)  # type: ignore[misc]
+        if not self.listen or time.monotonic() - self._told_at < POLL_S:
+            return  # a large crew ends jobs all the time, and each of its workers has a file to be read
+        self._told_at = time.monotonic()
+        for event in self._progress():
+            self.listen(event)
 
     def _progress(self) -> Iterator[dict[str, Any]]:
         for job in self.executor.running:
@@ -299,21 +300,6 @@ class Loop:
 def identity(plan: CompressionPlan) -> str:
     """What makes two plans one student: their structural part."""
     return structural(plan).fingerprint
-
-
-def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, CompressionPlan]:
-    """Shape and settled plan of a plan's student."""
-    return _prepared(run, canonical(plan.to_json()))
-
-
-@lru_cache(maxsize=512)
-def _prepared(run: Path, text: str) -> tuple[EncoderShape, CompressionPlan]:
-    context, plan = open_context(run), CompressionPlan.from_json(json.loads(text))
-    try:
-        student, settled = prepare(as_student(context.teacher), plan, technique_context(context))
-    except Exception:  # the worker will meet the same, and record it: only a guess at the time is wanted here
-        return context.teacher.encoder.shape, plan
-    return student.encoder.shape, settled
 
 
 def _died(job: Job, error: str) -> dict[str, Any]:

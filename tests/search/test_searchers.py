@@ -1,11 +1,12 @@
 """All searchers: distinct students, known points first, and a state that the journal can rebuild."""
 
+import numpy as np
 import pytest
 
 from autocomp.errors import UnknownName
 from autocomp.search.loop import identity
 from autocomp.search.plans import plan_of
-from autocomp.search.searchers import Searcher, searchers
+from autocomp.search.searchers import Searcher, _study, searchers
 from autocomp.space import Knob, SearchSpace
 
 NAMES = ("gp", "nsga2", "random", "tpe")
@@ -114,3 +115,68 @@ def test_points_from_before_the_space_was_edited_are_passed_over():
     searcher.tell({"depth.layers": 6}, [1.0, 1.0])
     searcher.tell({"hidden_size.kept": 0.5}, [1.0, 1.0])
     assert searcher.ask(plan_of)[0]["depth.layers"] in (1, 2)
+
+
+def known(searcher):
+    return searcher._study.get_trials(deepcopy=False)
+
+
+def in_study(count, rng, name="tpe", workers=8):
+    """A searcher after so many jobs, of which the last `workers` are at work; each brought nine points."""
+    searcher, asked, sizes = new(name, 3, LARGE), [], []
+    for number in range(count):
+        asked.append(ask(searcher, 1)[0][0])
+        if number >= workers:
+            done = asked[number - workers]
+            for _ in range(9):
+                searcher.tell(done, rng.random(2).tolist())
+            searcher.seen(identity(plan_of(done)))
+        sizes.append(len(known(searcher)))
+    return searcher, asked, sizes
+
+
+LARGE = SearchSpace(
+    {**SPACE.knobs, "attention_heads.kept": Knob((0.25, 0.34, 0.5, 0.67, 1.0)), "hidden_size.kept": Knob((0.5, 1.0))},
+    ("depth", "attention_heads", "feed_forward", "hidden_size", "linear_bits"),
+)
+
+
+def test_a_sampler_knows_no_more_points_however_many_are_told(rng):
+    """All samplers look at every point they know for each proposal: a large study would slow down without an end."""
+    _, asked, sizes = in_study(150, rng)
+    assert max(sizes) <= 2 * _study.KNOWN + 2 * 8 + 9
+    assert len({identity(plan_of(point)) for point in asked}) == 150
+
+
+def test_the_best_points_are_not_forgotten(rng):
+    searcher = new("random", space=LARGE)
+    ideal, least = LARGE.sample(rng), [[0.0, 0.1], [0.1, 0.0]]
+    for losses in least:
+        searcher.tell(ideal, losses)
+    for _ in range(5 * _study.KNOWN):
+        searcher.tell(LARGE.sample(rng), rng.uniform(0.2, 1, 2).tolist())
+    values = [list(trial.values) for trial in known(searcher)]
+    assert all(losses in values for losses in least) and len(values) < 2 * _study.KNOWN
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_searcher_goes_on_with_less(name, rng, monkeypatch):
+    monkeypatch.setattr(_study, "KNOWN", 8)
+    monkeypatch.setattr(_study, "BEST", 2)
+    (_, first, sizes), (_, second, _) = (in_study(9, np.random.default_rng(1), name, workers=2) for _ in range(2))
+    assert first == second and len({identity(plan_of(point)) for point in first}) == 9
+    assert max(sizes) < 32
+
+
+def test_what_is_at_work_is_awaited_until_it_is_known(rng):
+    searcher, asked, _ = in_study(150, rng, workers=8)
+    awaited = [trial.params for trial in known(searcher) if not trial.state.is_finished()]
+    assert awaited == asked[-8:]
+
+
+def test_around_a_student_that_exists_another_one_is_found(rng):
+    searcher = new("tpe", space=LARGE)
+    for _ in range(60):  # the one good student is proposed again and again
+        searcher.tell({name: knob.values[0] for name, knob in LARGE.knobs.items()}, [0.0, 0.0])
+        searcher.tell(LARGE.sample(rng), [1.0, 1.0])
+    assert len({identity(plan_of(point)) for point, _ in ask(searcher, 60)}) == 60
