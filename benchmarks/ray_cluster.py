@@ -57,7 +57,7 @@ class Nodes:
     def __init__(self, folder: Path, cores: list[int]) -> None:
         from ray.cluster_utils import Cluster
 
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"}
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         self.folder, self._made = folder, 0
         head = {"num_cpus": cores[0], "include_dashboard": False, "env_vars": self._env("driver")}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)

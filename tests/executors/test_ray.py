@@ -33,7 +33,7 @@ def cluster(tmp_path_factory):
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_raylet_start_wait_time_s", "120")  # the machine may be busy
+
         patch.setenv("AUTOCOMP_CACHE", str(folder / "driver"))
         patch.setenv("PYTHONPATH", path)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

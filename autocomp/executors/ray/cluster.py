@@ -16,6 +16,7 @@ from autocomp.errors import ClusterError
 from autocomp.executors.ray.worker import NAMESPACE, about_node
 
 RULE = "--ray is auto (the cluster that runs here, or else a new one), local (a new one on this machine) or HOST:PORT"
+TOKEN = "; if the cluster wants a token, set RAY_AUTH_MODE=token and bring its ~/.ray/auth_token"
 REACH_S = 5.0
 GOING_S = 20.0
 
@@ -40,7 +41,8 @@ def connect(address: str, threads: int = 1) -> str:
     try:
         return _joined(address, options)
     except Exception as error:
-        raise ClusterError(f"{RULE}; {address!r}: {_first_line(error)}") from error
+        hint = TOKEN if "token" in str(error).lower() else ""
+        raise ClusterError(f"{RULE}; {address!r}: {_first_line(error)}{hint}") from error
 
 
 def _joined(address: str, options: Mapping[str, Any]) -> str:
