@@ -4,7 +4,6 @@
     python benchmarks/ray_cluster.py chaos --kills 20    # workers, nodes and drivers killed at random moments
     python benchmarks/ray_cluster.py overhead            # what a trial costs beside its own work
     python benchmarks/ray_cluster.py tune                # a trial of Ray Tune and a Ray task, empty
-    python benchmarks/ray_cluster.py crowd               # 64 workers, 5,000 trials that sleep
 
 Each writes its part of `results/ray.json`. The studies are of a tiny BERT with three layers: what is measured is the
 work around a trial, not the trial. All runs take real nodes: a GCS and a raylet each, with stages of their own.
@@ -348,32 +347,8 @@ def tune(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def crowd(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """64 workers on one node that says it has 64 cores: what the driver does, by the trials done."""
-    import resource
-
-    rows, workers, every = [], 64, 500
-    with crew_of(folder, [workers]) as crew, crew.executor(_ray_works.TRIALS) as executor:
-        jobs, last, cpu = sleeping(folder, args.trials, 2.0), 0.0, time.process_time()
-        for done, now in enumerate(drive(executor, jobs, workers), 1):
-            if done % every == 0:
-                used, cpu = time.process_time() - cpu, time.process_time()
-                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-                rows.append(
-                    {
-                        "trials": done,
-                        "trials_a_second": round(every / (now - last), 2),
-                        "driver_cpu_ms_a_trial": round(used / every * 1e3, 2),
-                        "driver_peak_mb": round(memory),
-                    }
-                )
-                last = now
-                print(rows[-1], flush=True)
-    return {"workers": workers, "sleep_s": 2.0, "rows": rows}
-
-
 PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
-    part.__name__: part for part in (same, chaos, overhead, tune, crowd)
+    part.__name__: part for part in (same, chaos, overhead, tune)
 }
 
 
