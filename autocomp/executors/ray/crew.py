@@ -61,6 +61,7 @@ class RayCrew:
         self._where: dict[str, str] = {}
         self._news: deque[dict[str, Any]] = deque()
         self._over = threading.Event()
+        self._list_keeper = threading.Thread(target=self._keep_list, daemon=True, name="nodes")
 
     def __enter__(self) -> RayCrew:
         return self
@@ -102,7 +103,7 @@ class RayCrew:
             name=self._home, namespace=NAMESPACE, scheduling_strategy=cluster.pinned(here), **options
         ).remote(str(run), str(store), "autocomp.search.freight:mirror", "autocomp.search.freight:card")
         ray.get(self._actor.about.remote())
-        threading.Thread(target=self._keep_list, daemon=True, name="nodes").start()
+        self._list_keeper.start()
 
     def executor(self, work: Work, most: int | None = None) -> Executor:
         """Trials of Ray Tune for work that trains, Ray tasks for the rest."""
@@ -143,6 +144,8 @@ class RayCrew:
     def close(self) -> None:
         """Leave the cluster; what still runs for this study ends with it."""
         self._over.set()
+        if self._list_keeper.is_alive():
+            self._list_keeper.join(timeout=SEEN_EVERY_S + 5)
         for executor in self._executors:
             executor.close()
         if ray.is_initialized():
@@ -152,7 +155,8 @@ class RayCrew:
         while not self._over.wait(SEEN_EVERY_S):
             try:
                 write_atomically(self._run / "work" / "nodes.json", self._list())
-            except Exception:  # the cluster is going, or the folder was removed: the study itself will say so
+            # The cluster is going (Ray then raises SystemExit here), or the folder was removed: the study will say so.
+            except BaseException:
                 return
 
     def _list(self) -> dict[str, Any]:
