@@ -138,7 +138,9 @@ def test_on_a_terminal_it_is_drawn_again_until_ctrl_c(run):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "autocomp", "status", str(run), "--watch", "0.2"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100", "LINES": "60"}
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    heeds = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, **heeds)
     os.close(theirs)
     try:
         text = ""
