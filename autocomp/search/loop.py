@@ -234,10 +234,10 @@ class Loop:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
         result = result or _died(job, error or "unknown")
         known = {r.id for r in self.unfinished.get(job.id, ())}
-        new = [TrialRecord.from_json(r) for r in result["records"] if r["id"] not in known]
-        self.journal.extend("record", [{"record": record.to_json()} for record in new])
+        new = [r for r in result["records"] if r["id"] not in known]
+        self.journal.extend("record", [{"record": record} for record in new])
         for record in new:
-            self.keep(record)
+            self.keep(TrialRecord.from_json(record))
         held = result["seconds"] * self.executor.threads
         self.purse.charge(job.kind, job=job.id, held_s=held, trials=1)
         if not result["facts"].get("was_cached") and result["error"] is None:

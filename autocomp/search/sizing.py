@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
 
 Made = tuple["Student", tuple[Step, ...]]
+SHARED_STEPS = 3
+"""Many plans share their first steps, and cutting the vocabulary is one: what later ones make must not push it out."""
 
 
 def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, CompressionPlan]:
@@ -37,7 +39,7 @@ def _prepared(run: Path, text: str) -> tuple[EncoderShape, CompressionPlan]:
     steps = tuple(canonical(s.to_json()) for s in structural(plan).steps)
     try:
         for count in range(len(steps) + 1):  # from the first on, so that what many plans share is forgotten last
-            student, settled = _made(run, steps[:count])
+            student, settled = _made_so_far(run, steps[:count])
     except TrialError:  # the worker will meet the same, and record it: only a guess at the time is wanted here
         return context.teacher.encoder.shape, plan
     except Exception:  # a technique that looks at the weights' values
@@ -45,17 +47,23 @@ def _prepared(run: Path, text: str) -> tuple[EncoderShape, CompressionPlan]:
     return student.encoder.shape, plan.replacing(settled)
 
 
-@lru_cache(maxsize=128)
-def _made(run: Path, steps: tuple[str, ...]) -> Made:
+def _made_so_far(run: Path, steps: tuple[str, ...]) -> Made:
     """Outline of the student after these steps, and the steps settled."""
+    return (_early if len(steps) < SHARED_STEPS else _late)(run, steps)
+
+
+def _made(run: Path, steps: tuple[str, ...]) -> Made:
     context = open_context(run)
     if not steps:
         return as_student(_outline(context.teacher)), ()
-    student, settled = _made(run, steps[:-1])
+    student, settled = _made_so_far(run, steps[:-1])
     step = json.loads(steps[-1])
     last = CompressionPlan((Step(step["technique"], step["options"]),))
     student, plan = prepare(student, last, technique_context(context))
     return student, (*settled, *plan.steps)
+
+
+_early, _late = lru_cache(maxsize=128)(_made), lru_cache(maxsize=64)(_made)
 
 
 def _outline(teacher: Student) -> Student:

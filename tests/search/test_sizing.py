@@ -16,7 +16,8 @@ from autocomp.techniques import techniques
 @pytest.fixture(autouse=True)
 def forget():
     sizing._prepared.cache_clear()
-    sizing._made.cache_clear()
+    sizing._early.cache_clear()
+    sizing._late.cache_clear()
 
 
 def drawn(context, names, count, seed=0):
