@@ -81,7 +81,7 @@ class Run:
         """Write the run as one HTML page that needs no network."""
         from autocomp.report.page import write_report
 
-        return write_report(self.path, Path(file))
+        return write_report([self.path], Path(file))
 
 
 def search(
@@ -139,7 +139,7 @@ def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any])
                 listen(event)
 
         work(heard)
-        write_report(out, out / "report.html")
+        write_report([out], out / "report.html")
     return Run(out)
 
 

@@ -113,10 +113,15 @@ def _drop_torn_line(file: Path) -> None:
 
 
 class JournalReader:
-    """Reads a journal that may still grow: every call of `new` gives the events that came since the last one."""
+    """Reads a journal that may still grow: every call of `new` gives the events that came since the last one.
+
+    Attributes:
+        place: byte at which the line of the last event begins, for `event_at`.
+    """
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.place = 0
         self._bytes = self._lines = 0
 
     def new(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
@@ -138,11 +143,18 @@ class JournalReader:
             for line in opened:
                 if not line.endswith(b"\n"):
                     return
-                self._lines, self._bytes = self._lines + 1, self._bytes + len(line)
+                self.place, self._bytes = self._bytes, self._bytes + len(line)
+                self._lines += 1
                 if line.startswith(wanted) or not line.startswith(EVENT):
                     event = self._event(line)
                     if kind is None or event["event"] == kind:
                         yield event
+
+    def event_at(self, place: int) -> dict[str, Any]:
+        """The event whose line begins at that byte."""
+        with self.file.open("rb") as opened:
+            opened.seek(place)
+            return self._event(opened.readline())
 
     def _event(self, line: bytes) -> dict[str, Any]:
         try:

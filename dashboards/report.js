@@ -1,7 +1,13 @@
 "use strict";
 // Every text of the run reaches the page through textContent, or escaped where plotly reads markup.
-const run = JSON.parse(document.getElementById("run-data").textContent);
-const { summary, trials } = run;
+const run = JSON.parse(document.getElementById("run-data").textContent).runs[0];
+const { summary } = run;
+const trials = run.trials.id.map((id, i) => {
+  const figures = Object.fromEntries(Object.entries(run.trials.values).map(([key, column]) => [key, column[i]]));
+  const job = run.trials.jobs[run.trials.job[i]];
+  const knobs = Object.entries(run.trials.knobs).filter(([, k]) => k.codes[i] >= 0).map(([name, k]) => `${name}=${k.values[k.codes[i]]}`);
+  return { ...figures, id, kind: job.kind, describe: job.describe, plan: knobs.join(" · "), latency_predicted: Boolean(run.trials.predicted?.[i]) };
+});
 const metric = summary.metric;
 const split = summary.final ? "held-out" : "search";
 const predicted = summary.members.some((m) => m.latency_predicted);

@@ -26,5 +26,5 @@ def run(args: argparse.Namespace) -> int:
     """Write the page."""
     from autocomp.report.page import write_report
 
-    print(write_report(args.run_folder, args.out or args.run_folder / "report.html", args.include, args.page))
+    print(write_report([args.run_folder], args.out or args.run_folder / "report.html", args.include, args.page))
     return 0

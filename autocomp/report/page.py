@@ -1,4 +1,4 @@
-"""The run as one HTML page: the template of `dashboards/`, with data, style, script and plotly inside it."""
+"""Runs as one HTML page: the template of `dashboards/`, with data, style, script and plotly inside it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autocomp.catalogue import folders
 from autocomp.errors import InputError, SpecError, UnknownName
-from autocomp.record import read_events
-from autocomp.report.state import RunState
-from autocomp.report.summary import read_state, summarise
+from autocomp.report.follow import Followed
 
-MOST_TRIALS = 3000
+VERSION = 2
+"""Of the data that scripts read."""
 _PART = re.compile(r"\{\{(\w+)(?::([\w.-]+))?\}\}")
 
 
@@ -37,21 +35,26 @@ def pages(include: Iterable[Path] = ()) -> dict[str, Path]:
     return found
 
 
-def write_report(run: Path, file: Path, include: Iterable[Path] = (), page: str = "report") -> Path:
-    """Write the page of a run; it is whole or not there, and replaces an earlier page. Returns `file`.
+def write_report(
+    runs: Sequence[Path], file: Path, include: Iterable[Path] = (), page: str = "report", texts: bool = True
+) -> Path:
+    """Write the page of one or more runs; it is whole or not there, and replaces an earlier page. Returns `file`.
 
-    A template's parts: `{{title}}`, `{{data}}` (JSON for a script element), `{{plotly}}`, and `{{file:NAME}}` for a
-    file beside the template.
+    A template's parts: `{{title}}`, `{{data}}` (JSON for a script element), `{{plotly}}`, `{{nonce}}` (empty in a
+    file), and `{{file:NAME}}` for a file beside the template.
+
+    Args:
+        texts: whether it may show texts of the data set.
 
     Raises:
-        RunFolderError: `run` is not a run.
+        RunFolderError: one of `runs` is not a run.
         UnknownName: no such template.
         InputError: `file` cannot be written.
     """
     known = pages(include)
     if page not in known:
         raise UnknownName("page", page, known)
-    text = fill(known[page], page_data(Path(run)))
+    text = fill(known[page], page_data(runs, texts=texts))
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
@@ -61,10 +64,16 @@ def write_report(run: Path, file: Path, include: Iterable[Path] = (), page: str 
     return file
 
 
-def fill(template: Path, data: Mapping[str, Any]) -> str:
-    """A template with its parts put in, in one pass: what the data says is never taken for a part."""
+def fill(template: Path, data: Mapping[str, Any], nonce: str | None = None) -> str:
+    """A template with its parts put in, in one pass: what the data says is never taken for a part.
+
+    Args:
+        data: of `page_data`.
+        nonce: of the content security policy under which the page is served.
+    """
     parts: dict[str, Callable[[str], str]] = {
-        "title": lambda _: html.escape(f"{data['summary']['task']}: a front of compressed models"),
+        "title": lambda _: html.escape(_title(data)),
+        "nonce": lambda _: html.escape(nonce or ""),
         "data": lambda _: embedded_json(data),
         "plotly": lambda _: _plotly(),
         "file": lambda name: (template.parent / name).read_text(encoding="utf-8"),
@@ -78,65 +87,56 @@ def fill(template: Path, data: Mapping[str, Any]) -> str:
     return _PART.sub(part, template.read_text(encoding="utf-8"))
 
 
+def _title(data: Mapping[str, Any]) -> str:
+    tasks = dict.fromkeys(str(run["summary"]["task"]) for run in data["runs"])
+    return f"{', '.join(tasks)}: a front of compressed models"
+
+
 def embedded_json(data: Any) -> str:
     """JSON that cannot end the script element it stands in, whatever the texts in it say."""
-    text = json.dumps(data, ensure_ascii=False, default=str)
+    text = json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def page_data(run: Path) -> dict[str, Any]:
-    """All that a page shows: the summary, measured candidates, the data and the machine; no text of the data set."""
-    state = read_state(run)
-    return {
-        "summary": summarise(state, run),
-        "trials": list(_trials(run, state)),
-        "failures": state.failures,
-        "retried": [{k: r[k] for k in ("job", "attempt", "error", "lost_s")} for r in state.retried],
-        "spec": state.spec,
-        "data": state.data,
-        "machine": state.machine,
-        "versions": state.versions,
-        "rungs": state.rungs,
-        "seconds": None if state.began_at is None or state.ended_at is None else state.ended_at - state.began_at,
-    }
+def page_data(
+    runs: Sequence[Path], *, live: Mapping[str, Any] | None = None, cards: bool = True, texts: bool = True
+) -> dict[str, Any]:
+    """All that a page shows; its keys are described in docs/command-line.md.
+
+    Args:
+        live: what only a page that is served needs; None in a file.
+        cards: whether cards and importance are in it; a live page asks for them.
+        texts: whether cards show texts of the data set.
+
+    Raises:
+        RunFolderError: one of them is not a run directory.
+    """
+    return page_of([Followed(Path(run)) for run in runs], live=live, cards=cards, texts=texts)
 
 
-def _trials(run: Path, state: RunState) -> Iterator[dict[str, Any]]:
-    """Measured candidates, evenly thinned: a browser draws some thousands of points as SVG without stuttering."""
-    drawn = (t for e in read_events(run / "journal.jsonl", "record") if (t := _trial(e["record"], state)))
-    return islice(drawn, None, None, -(-state.count("complete") // MOST_TRIALS) or 1)
+def page_of(
+    followed: Sequence[Followed], *, live: Mapping[str, Any] | None = None, cards: bool = True, texts: bool = True
+) -> dict[str, Any]:
+    """As `page_data`, of runs that are open already."""
+    names = _names([one.run for one in followed])
+    runs = [
+        {"key": f"r{i}", **one.run_data(), "name": name, **(_heavy(one, texts) if cards else {})}
+        for i, (one, name) in enumerate(zip(followed, names, strict=True))
+    ]
+    return {"version": VERSION, "runs": runs, "live": live}
 
 
-def _trial(record: Mapping[str, Any], state: RunState) -> dict[str, Any] | None:
-    numbers = {name: m["value"] for name, m in record["measurements"].items()}
-    wanted = ("artifact_size", "latency", "task_score")
-    if record["status"] != "complete" or not all(name in numbers for name in wanted):
-        return None
-    job = state.started.get(str(record["id"]).rpartition("-")[0], {})
-    return {
-        "id": record["id"],
-        "kind": job.get("kind") or "",
-        "describe": job.get("describe") or "",
-        "plan": plan_words(record["plan"]),
-        "bytes": numbers["artifact_size"],
-        "latency_ms": numbers["latency"],
-        "latency_predicted": bool(record["measurements"]["latency"].get("predicted")),
-        "score": numbers["task_score"],
-    }
+def _heavy(one: Followed, texts: bool) -> dict[str, Any]:
+    return {}
 
 
-def plan_words(plan: Mapping[str, Any]) -> str:
-    """A plan's options in one line; long lists are cut, for the journal has them whole."""
-    return " · ".join(f"{step['technique']} {_options(step['options'])}".strip() for step in plan["steps"])
-
-
-def _options(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_short(value)}" for name, value in options.items())
-
-
-def _short(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 40 else text[:39] + "…"
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Folder names, with as many folders before them as tell them apart."""
+    for parts in range(1, max((len(run.parts) for run in runs), default=0) + 1):
+        names = ["/".join(run.parts[-parts:]) for run in runs]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{run.name} ({i})" for i, run in enumerate(runs, 1)]
 
 
 def _plotly() -> str:

@@ -50,6 +50,7 @@ class RunState:
         charged_at: when the clock was last charged, seconds since 1970.
         held_at: when the process that is at work on it began, seconds since 1970.
         retried: every attempt that died and was started again: `{"job", "attempt", "error", "lost_s", "node", "at"}`.
+        objectives: in full, `{"name", "measure", "direction", …}`; empty in runs that are older than this.
         nodes: of a cluster, what was last heard of each: `{"node", "host", "state", "at"}` by id.
     """
 
@@ -57,6 +58,7 @@ class RunState:
     data: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
+    objectives: list[dict[str, Any]] = field(default_factory=list)
     teacher: Member | None = None
     plain_int8: Member | None = None
     members: list[Member] = field(default_factory=list)
@@ -104,6 +106,7 @@ class RunState:
     def _on_study(self, event: Mapping[str, Any], at: float) -> None:
         self.spec, self.data = event["spec"], event.get("data") or {}
         self.machine, self.versions = event.get("machine") or {}, event.get("versions") or {}
+        self.objectives = event.get("objectives") or []
         self.began_at = self.charged_at = self.held_at = at
 
     def _on_teacher(self, event: Mapping[str, Any], at: float) -> None:

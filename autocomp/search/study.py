@@ -71,6 +71,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
             "study",
             spec=spec.model_dump(mode="json"),
             data=data_facts(checked.data),
+            objectives=[o.model_dump(mode="json") for o in checked.objectives],
             machine=machine_facts(),
             versions=versions(),
             out=str(run),

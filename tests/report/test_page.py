@@ -41,18 +41,18 @@ def read(file):
 
 
 def test_one_file_without_network(tmp_path):
-    page = read(write_report(write_run(tmp_path / "run"), tmp_path / "page.html"))
+    page = read(write_report([write_run(tmp_path / "run")], tmp_path / "page.html"))
     assert page.addresses == [] and "link" not in page.tags
     data, plotly, script = page.scripts
     assert len(plotly) > 1_000_000 and "Plotly.react" in script
-    assert json.loads(data) == json.loads(json.dumps(page_data(tmp_path / "run")))
+    assert json.loads(data) == json.loads(json.dumps(page_data([tmp_path / "run"])))
     assert not re.search(r"\{\{\w+", script)
 
 
 def test_the_data_holds_what_the_page_shows(tmp_path):
-    data = page_data(write_run(tmp_path / "run"))
-    assert (len(data["trials"]), len(data["failures"]), len(data["summary"]["members"])) == (39, 1, 9)
-    assert data["trials"][0]["plan"] == "depth layers=2"
+    data = page_data([write_run(tmp_path / "run")])["runs"][0]
+    assert (data["trials"]["count"], len(data["failures"]), len(data["summary"]["members"])) == (39, 1, 9)
+    assert data["trials"]["knobs"]["depth.layers"]["values"][data["trials"]["knobs"]["depth.layers"]["codes"][0]] == 2
     assert data["data"]["notes"] and data["seconds"] > 0
 
 
@@ -60,8 +60,8 @@ def test_predicted_latencies_are_marked(tmp_path):
     events = journal()
     record = next(e["record"] for e in events if e["event"] == "record")
     record["measurements"]["latency"]["predicted"] = True
-    first, *rest = page_data(write_run(tmp_path / "run", events))["trials"]
-    assert first["latency_predicted"] is True and not any(t["latency_predicted"] for t in rest)
+    first, *rest = page_data([write_run(tmp_path / "run", events)])["runs"][0]["trials"]["predicted"]
+    assert first == 1 and not any(rest)
     script = (shipped("dashboards") / "report.js").read_text(encoding="utf-8")
     shown = re.findall(r"millis\(m\.latency\w*([^)]*)\)", script)
     assert len(shown) >= 2 and set(shown) == {", m.latency_predicted"}, "each shown latency says that it is predicted"
@@ -72,23 +72,23 @@ def test_texts_stay_texts(tmp_path):
     events = journal(task=EVIL)
     events[0]["data"]["labels"] = [EVIL, "b"]
     events[-3]["members"][0]["describe"] = EVIL
-    clean = read(write_report(write_run(tmp_path / "clean"), tmp_path / "clean.html"))
-    evil = read(write_report(write_run(tmp_path / "evil", events), tmp_path / "evil.html"))
+    clean = read(write_report([write_run(tmp_path / "clean")], tmp_path / "clean.html"))
+    evil = read(write_report([write_run(tmp_path / "evil", events)], tmp_path / "evil.html"))
     assert evil.tags == clean.tags
-    data = json.loads(evil.scripts[0])
+    data = json.loads(evil.scripts[0])["runs"][0]
     assert data["data"]["labels"][0] == data["summary"]["task"] == data["summary"]["members"][0]["describe"] == EVIL
 
 
 def test_an_unfinished_run_has_a_page(tmp_path):
     for name, events in {"half": journal(finished=False), "first": journal()[:1]}.items():
-        page = read(write_report(write_run(tmp_path / name, events), tmp_path / f"{name}.html"))
-        assert json.loads(page.scripts[0])["summary"]["final"] is False
+        page = read(write_report([write_run(tmp_path / name, events)], tmp_path / f"{name}.html"))
+        assert json.loads(page.scripts[0])["runs"][0]["summary"]["final"] is False
 
 
 def test_a_failed_write_leaves_the_old_page(tmp_path):
     run = write_run(tmp_path / "run")
     with pytest.raises(InputError, match="cannot be written"):
-        write_report(run, tmp_path / "missing" / "page.html")
+        write_report([run], tmp_path / "missing" / "page.html")
 
 
 def test_own_templates(tmp_path):
@@ -96,19 +96,19 @@ def test_own_templates(tmp_path):
     own.mkdir(parents=True)
     (own / "mine.html").write_text("<p>{{title}}</p>{{file:note.txt}}")
     (own / "note.txt").write_text("{{data}} is left as it is")
-    file = write_report(run, tmp_path / "page.html", [own.parent], "mine")
+    file = write_report([run], tmp_path / "page.html", [own.parent], "mine")
     assert file.read_text() == "<p>prompt_injection: a front of compressed models</p>{{data}} is left as it is"
     with pytest.raises(UnknownName, match="mine"):
-        write_report(run, tmp_path / "page.html", page="mine")
+        write_report([run], tmp_path / "page.html", page="mine")
     (own / "report.html").write_text("")
     with pytest.raises(SpecError, match="defined already"):
-        write_report(run, tmp_path / "page.html", [own.parent])
+        write_report([run], tmp_path / "page.html", [own.parent])
 
 
 def test_a_wrong_part_is_named(tmp_path):
     (tmp_path / "x.html").write_text("{{datta}}")
-    with pytest.raises(SpecError, match="must be one of data, file, plotly, title"):
-        fill(tmp_path / "x.html", page_data(write_run(tmp_path / "run")))
+    with pytest.raises(SpecError, match="must be one of data, file, nonce, plotly, title"):
+        fill(tmp_path / "x.html", page_data([write_run(tmp_path / "run")]))
 
 
 def test_the_script_writes_no_markup():

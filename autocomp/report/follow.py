@@ -1,0 +1,166 @@
+"""One run as a page shows it: read once, then only what its journal gained."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from autocomp.errors import UnknownName
+from autocomp.objective import Objective
+from autocomp.record import JournalReader
+from autocomp.report.columns import Columns
+from autocomp.report.objectives import described, objectives_of
+from autocomp.report.pick import pick
+from autocomp.report.state import Member, RunState
+from autocomp.report.status import status_of
+from autocomp.report.summary import losses, summarise
+
+CLOCK_S = 5.0
+"""What changes only because time passes is told again this often."""
+CLOCKS = ("running_s", "left_s", "seconds", "nodes_age_s", "left")
+Heard = Callable[[int, int], None]
+
+
+class Followed:
+    """A run that a page shows; not for two threads at once.
+
+    What `run_data` gives and what `new` gives fit together: `run_data` is the run as `new` last left it.
+
+    Args:
+        run: its directory.
+        heard: called while a long journal is read, with the records so far and the bytes so far.
+
+    Raises:
+        RunFolderError: `run` is not a run directory, or its journal is damaged.
+    """
+
+    def __init__(self, run: Path, heard: Heard | None = None) -> None:
+        self.run, self.state, self.columns = Path(run).resolve(), RunState(), Columns()
+        self._journal = JournalReader(self.run / "journal.jsonl")
+        self._objectives: tuple[Objective, ...] = ()
+        self._places: dict[str, int] = {}
+        self._told: dict[str, tuple[str, str]] = {}
+        self._clock_at = 0.0
+        self._read(heard)
+        self._changed()
+        self._rows = len(self.columns)
+
+    def run_data(self) -> dict[str, Any]:
+        """Everything of the run but its cards and importance, as docs/command-line.md describes it."""
+        fixed = {k: getattr(self.state, k) for k in ("spec", "data", "machine", "versions", "began_at")}
+        return {
+            "name": self.run.name,
+            "path": str(self.run),
+            **self._parts(),
+            "objectives": [described(objective) for objective in self._objectives],
+            "trials": self.columns.to_json(self.state.started, self._member()),
+            **fixed,
+            "importance": None,
+            "cards": None,
+        }
+
+    def new(self) -> dict[str, Any] | None:
+        """What came since the last call (or since the run was opened); None when nothing did.
+
+        `rows` are new candidates, `run` the parts of `run_data` that are others now, `member` the ids of members by
+        the ids of their records.
+
+        Raises:
+            RunFolderError: the journal is gone, or damaged.
+        """
+        self._read()
+        changed = self._changed()
+        if not changed and self._rows == len(self.columns):
+            return None
+        update = self.since(self._rows, changed)
+        self._rows = len(self.columns)
+        return update
+
+    def since(self, rows: int, parts: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The update for a page that has the first `rows` candidates, with all parts unless some are given."""
+        member, started = self._member(), self.state.started
+        return {
+            "rows": [self.columns.row(row, started, member) for row in range(rows, len(self.columns))],
+            "run": self._parts() if parts is None else parts,
+            "member": member,
+        }
+
+    def trial(self, name: str) -> dict[str, Any]:
+        """A record as the journal has it.
+
+        Raises:
+            UnknownName: no record of that id.
+        """
+        if name not in self._places:
+            raise UnknownName("trial", name, list(self._places)[:10])
+        record: dict[str, Any] = self._journal.event_at(self._places[name])["record"]
+        return record
+
+    def members(self) -> dict[str, Member]:
+        """Members and landmarks by id, as the summary has them."""
+        found = summarise(self.state, self.run)
+        marks = {name: found[name] for name in ("teacher", "plain_int8") if found[name]}
+        return {**{m["id"]: m for m in found["members"]}, **marks}
+
+    def _read(self, heard: Heard | None = None) -> None:
+        for event in self._journal.new():
+            self.state.add(event)
+            if event["event"] == "study":
+                self._objectives = objectives_of(self.state)
+            elif event["event"] == "record":
+                self._take(event)
+                if heard:
+                    heard(len(self.columns), self._journal.place)
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        record = event["record"]
+        self._places[record["id"]] = self._journal.place
+        if record["status"] == "complete":
+            self.columns.add(record, float(event.get("at", 0.0)) - (self.state.began_at or 0.0), self._objectives)
+
+    def _member(self) -> dict[str, str]:
+        return {m["record"]: m["id"] for m in self.state.members if m.get("record")}
+
+    def _parts(self) -> dict[str, Any]:
+        """What may change while a study goes on."""
+        found, now = summarise(self.state, self.run), status_of(self.state, self.run, time.time())
+        return {
+            "summary": found,
+            "knee": knee_of(found),
+            "now": now["jobs"],
+            "nodes": now["nodes"],
+            "failures": self.state.failures,
+            "retried": [{k: r[k] for k in ("job", "attempt", "error", "lost_s")} for r in self.state.retried],
+            "rungs": self.state.rungs,
+            "seconds": now["seconds"],
+            "progress": {"at_s": [], "hypervolume": [], "records": [], "spent": [], "unit": "wall_s", "given": None},
+            "proxies": [],
+        }
+
+    def _changed(self) -> dict[str, Any]:
+        """Parts that are others than at the last call; passing time alone counts now and then."""
+        parts, at = self._parts(), time.monotonic()
+        is_due = at - self._clock_at >= CLOCK_S
+        self._clock_at = at if is_due else self._clock_at
+        return {name: part for name, part in parts.items() if self._is_news(name, part, is_due)}
+
+    def _is_news(self, name: str, part: Any, is_due: bool) -> bool:
+        text = json.dumps(_without_clocks({name: part}), default=str)
+        clocks = json.dumps(part, default=str) if is_due or name not in self._told else self._told[name][1]
+        is_news = self._told.get(name) != (text, clocks)
+        self._told[name] = (text, clocks)
+        return is_news
+
+
+def knee_of(summary: Mapping[str, Any]) -> str | None:
+    """The id of the member at the knee; None while there is none."""
+    return pick(dict(summary), "knee")["id"] if any(losses(m) for m in summary["members"]) else None
+
+
+def _without_clocks(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {k: _without_clocks(v) for k, v in data.items() if k not in CLOCKS}
+    return [_without_clocks(v) for v in data] if isinstance(data, list) else data
