@@ -19,7 +19,7 @@ TITLES = {
 def block() -> str:
     """The part of the README between the two marks."""
     parts = [_section(name, json.loads(file.read_text(encoding="utf-8"))) for name, file in _files()]
-    file = ROOT / "benchmarks" / "results" / "artifact-minilm.json"
+    file = ROOT / "benchmarks" / "results" / "artifact.json"
     parts += [artifact_section(json.loads(file.read_text(encoding="utf-8")))] if file.is_file() else []
     return "\n\n".join([START, *parts, END])
 
@@ -32,13 +32,12 @@ def artifact_section(result: dict[str, Any]) -> str:
     head = " | ".join(["| ", "file", "load", *(f"{n} tokens" for n in lengths)]) + " |"
     rows = [
         _form(name, files.get(name, files["8 bits, exit"]), [timed[n][name]["mean"] for n in lengths])
-        for name in timed[lengths[0]]
+        for name in sorted(timed[lengths[0]], key=[*files, *timed[lengths[0]]].index)
     ]
     title = "**The file itself: MiniLM-L6's shape, 30,522 pieces, random weights, one thread**"
     foot = (
         f"{result['machine']['cpu']}, ONNX Runtime {result['versions']['onnxruntime']}, batch 1, interleaved; "
-        "two threads and 95th percentiles are in the [data](benchmarks/results/artifact-minilm.json), BERT-base "
-        "[beside it](benchmarks/results/artifact.json)."
+        "two threads, 95th percentiles and BERT-base are in the [data](benchmarks/results/artifact.json)."
     )
     return "\n".join([title, "", head, "| --- " * (3 + len(lengths)) + "|", *rows, "", foot])
 
