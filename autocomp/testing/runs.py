@@ -92,13 +92,16 @@ def records(job: str, count: int, base: int, rung: int) -> Iterator[Event]:
 
 def journal(finished: bool = True, task: str = "prompt_injection") -> list[Event]:
     """The events of a study: 40 records of 8 jobs, one of them failed; ends with a front when `finished`."""
-    events = [_study(task), {"event": "teacher", "name": "teacher", "members": landmarks()}]
-    events += [_charge("teacher", 95.0), {"event": "fidelities", "rungs": [{"rung": 0, "steps": 200, "batch": 32}]}]
+    events = [study_event(task), {"event": "teacher", "name": "teacher", "members": landmarks()}]
+    events += [
+        charge_event("teacher", 95.0),
+        {"event": "fidelities", "rungs": [{"rung": 0, "steps": 200, "batch": 32}]},
+    ]
     for number in range(8):
         events += _job(f"t{number + 1:04d}", number)
     if finished:
         numbers = {"hypervolume": 0.871, "agreement": {"search_to_held_out": 0.93}}
-        events += [{"event": "front", "members": front(), **landmarks(), **numbers}, _charge("front", 40.0)]
+        events += [{"event": "front", "members": front(), **landmarks(), **numbers}, charge_event("front", 40.0)]
         events += [{"event": "finished", "reason": "budget spent"}]
     return [{"at": 1_760_000_000.0 + 10 * i, **event} for i, event in enumerate(events)]
 
@@ -117,7 +120,25 @@ def write_run(folder: Path, events: Sequence[Event] | None = None) -> Path:
     return folder
 
 
-def _study(task: str) -> Event:
+def write_large_run(folder: Path, records: int = 20_000, seed: int = 0, finished: bool = True) -> Path:
+    """A run directory of a made-up study with so many records, about 3 kB each, in jobs of nine and with promotions.
+
+    Knobs act as they do in real studies (sizes and times by their products, scores by what is lost), with noise.
+    """
+    from autocomp.testing.large_runs import large_study
+
+    folder.mkdir(parents=True)
+    first = study_event("prompt_injection")
+    first["spec"] |= {"objectives": ["artifact_size", "latency", "task_score", "agreement"], "budget": "13h"}
+    (folder / "study.json").write_text(json.dumps(first["spec"]), encoding="utf-8")
+    with (folder / "journal.jsonl").open("w", encoding="utf-8") as out:
+        for event in large_study(first, records, seed, finished):
+            out.write(json.dumps(event, ensure_ascii=False) + "\n")
+    return folder
+
+
+def study_event(task: str) -> Event:
+    """How a journal begins."""
     data = {
         "name": task,
         "labels": ["benign", "injection"],
@@ -161,11 +182,12 @@ def _job(job: str, number: int) -> Iterator[Event]:
     else:
         for record in records(job, 6 if number < 4 else 5, number, number // 3 - 1):
             yield {"event": "record", "record": record}
-    yield {**_charge("trial", 45.0), "job": job}
+    yield {**charge_event("trial", 45.0), "job": job}
     yield {"event": "candidates", "members": [{**m, "score": None, "path": None} for m in front(2 + number)]}
 
 
-def _charge(what: str, seconds: float) -> Event:
+def charge_event(what: str, seconds: float) -> Event:
+    """Seconds of two cores that were spent."""
     return {
         "event": "charge",
         "charge": {"what": what, "wall_s": seconds, "cpu_s": seconds * 2, "gpu_s": 0.0, "trials": int(what == "trial")},
