@@ -205,6 +205,10 @@ class SimulatedExecutor:
         self._take_off(began)
         return [self._at_work.pop(name)]
 
+    def news(self) -> list[dict[str, Any]]:
+        """No nodes, no news."""
+        return []
+
     def lost(self) -> list[Any]:
         """No attempts: a simulated job that dies is not tried again."""
         return []

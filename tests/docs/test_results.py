@@ -1,9 +1,12 @@
 """The README's figures are those of the committed results."""
 
+import ast
 import importlib.util
 import json
 import re
 from pathlib import Path
+
+from autocomp.executors import Executor
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,3 +37,10 @@ def test_members_shown_are_spread_over_all():
     shown = load("readme").spread(members, 8)
     assert len(shown) == 8 and shown[0] == members[0] and shown[-1] == members[-1]
     assert load("readme").spread(members[:3], 8) == members[:3]
+
+
+def test_the_simulated_crowd_has_what_the_loop_asks_of_an_executor():
+    tree = ast.parse((ROOT / "benchmarks" / "_replay.py").read_text(encoding="utf-8"))
+    [crowd] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "SimulatedExecutor"]
+    has = {node.name for node in crowd.body if isinstance(node, ast.FunctionDef)}
+    assert {name for name in vars(Executor) if not name.startswith("_")} - has == {"workers", "close"}
