@@ -4,6 +4,7 @@
     python benchmarks/ray_cluster.py chaos --kills 20    # workers, nodes and drivers killed at random moments
     python benchmarks/ray_cluster.py overhead            # what a trial costs beside its own work
     python benchmarks/ray_cluster.py tune                # a trial of Ray Tune and a Ray task, empty
+    python benchmarks/ray_cluster.py scarce              # full object stores; a trial that eats all memory
 
 Each writes its part of `results/ray.json`. The studies are of a tiny BERT with three layers: what is measured is the
 work around a trial, not the trial. All runs take real nodes: a GCS and a raylet each, with stages of their own.
@@ -53,12 +54,12 @@ SPACE: dict[str, Any] = {
 class Nodes:
     """A cluster of real nodes on loopback; the head is the driver's, every other node has stages of its own."""
 
-    def __init__(self, folder: Path, cores: list[int]) -> None:
+    def __init__(self, folder: Path, cores: list[int], **more: Any) -> None:
         from ray.cluster_utils import Cluster
 
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        self.folder, self._made = folder, 0
-        head = {"num_cpus": cores[0], "include_dashboard": False, "env_vars": self._env("driver")}
+        self.folder, self._made, self._more = folder, 0, more
+        head = {"num_cpus": cores[0], "include_dashboard": False, "env_vars": self._env("driver"), **more}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.others = [self.add(n) for n in cores[1:]]
 
@@ -68,7 +69,8 @@ class Nodes:
     def add(self, cores: int) -> Any:
         """One more node."""
         self._made += 1
-        return self.cluster.add_node(num_cpus=cores, env_vars=self._env(f"node{self._made}"))
+        more = {k: v for k, v in self._more.items() if k != "_system_config"}
+        return self.cluster.add_node(num_cpus=cores, env_vars=self._env(f"node{self._made}"), **more)
 
     @property
     def address(self) -> str:
@@ -296,11 +298,11 @@ def drive(executor: Any, jobs: list[dict[str, Any]], most: int) -> Iterator[floa
 
 
 @contextmanager
-def crew_of(folder: Path, cores: list[int]) -> Iterator[Any]:
+def crew_of(folder: Path, cores: list[int], **more: Any) -> Iterator[Any]:
     """A crew on nodes of its own."""
     from autocomp.executors.ray import RayCrew
 
-    nodes = Nodes(folder, cores)
+    nodes = Nodes(folder, cores, **more)
     os.environ["AUTOCOMP_CACHE"] = str(folder / "driver")
     try:
         with RayCrew(nodes.address, 0, "nothing") as crew:
@@ -347,8 +349,54 @@ def tune(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def scarce(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Object stores of 80 MB that may not spill, 12 stages of 30 MB to send; a trial beyond the memory limit."""
+    small = {"object_store_memory": 80 * 2**20, "_system_config": {"automatic_object_spilling_enabled": False}}
+    with crew_of(folder, [0, 1], **small) as crew:
+        keys = [large_stage(folder / "driver" / "stages", number, 30 * 2**20) for number in range(12)]
+        jobs = [{"id": key, "run": str(folder / "run"), "reads": [key]} for key in keys]
+        with crew.executor(_ray_works.READING, 1) as executor:
+            ended, lost = list(drive(executor, jobs, 1)), executor.lost()
+        sent = {"stages": len(ended), "attempts_lost": len(lost), "seconds": round(ended[-1], 2)}
+    (folder / "memory").mkdir()
+    # Ray reads its settings in this spelling only.
+    os.environ |= {"RAY_memory_usage_threshold": f"{memory_used() + 0.08:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
+    with crew_of(folder / "memory", [1, 1]) as crew:
+        return {"80 MB stores, 360 MB of stages": sent, "a trial that takes too much memory": greedy(crew, folder)}
+
+
+def greedy(crew: Any, folder: Path) -> dict[str, Any]:
+    """A job that is killed for memory each time, beside one that is not; what became of both."""
+    run = str(folder / "memory" / "run")
+    with crew.executor(_ray_works.EATING_TRIALS) as executor:
+        executor.submit({"id": "greedy", "run": run, "eat_mb": 12_000, "sleep": 0.0})
+        executor.submit({"id": "modest", "run": run, "eat_mb": 50, "sleep": 1.0})
+        ended: dict[str, Any] = {}
+        while executor.running:
+            ended |= {job["id"]: (result is not None, error) for job, result, error in executor.collect(1.0)}
+        attempts = [(one.attempt, one.error, one.again) for one in executor.lost() if one.job["id"] == "greedy"]
+    return {"ended": ended, "attempts_lost": attempts}
+
+
+def large_stage(store: Path, number: int, size: int) -> str:
+    """Key of a stage of so many random bytes."""
+    from autocomp.search.stages import StageStore
+
+    def build(made: Path) -> None:
+        (made / "weights").write_bytes(np.random.default_rng(number).bytes(size))
+
+    return StageStore(store).make("data", {"number": number}, build).key
+
+
+def memory_used() -> float:
+    """Fraction of this machine's memory that is in use."""
+    lines = (line.split() for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
+    found = {line[0]: int(line[1]) for line in lines}
+    return 1 - found["MemAvailable:"] / found["MemTotal:"]
+
+
 PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
-    part.__name__: part for part in (same, chaos, overhead, tune)
+    part.__name__: part for part in (same, chaos, overhead, tune, scarce)
 }
 
 

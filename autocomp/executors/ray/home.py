@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import ray
 from autocomp.executors.ray.parcels import packed, unpack
 
 STORE_ID = ".store-id"
+KEPT_BYTES = 256 * 2**20
+"""Of parcels that stay in the object store for the next node that asks; older ones are packed again if one does."""
 
 
 class Home:
@@ -31,7 +34,7 @@ class Home:
 
     def __init__(self, run: str, store: str, settle: str, card: str) -> None:
         self._run, self._store, self._settle, self._card = Path(run), Path(store), settle, card
-        self._parcels: dict[str, Any] = {}
+        self._parcels: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._where: dict[str, str] = {}
         self._sent = 0
         self._received = 0
@@ -58,9 +61,20 @@ class Home:
             folder = self._store / key
             if not (folder / "stage.json").is_file():
                 raise FileNotFoundError(f"stage {key} is not in {self._store}")
-            self._parcels[key] = ray.put(packed(folder))
+            self._keep(key, packed(folder))
             self._sent += 1
-        return [self._parcels[key]]
+        self._parcels.move_to_end(key)
+        return [self._parcels[key][0]]
+
+    def _keep(self, key: str, parcel: bytes) -> None:
+        """Put a parcel into the object store, which must not fill up: one nobody reads goes when we let go of it."""
+        while self._parcels and sum(size for _, size in self._parcels.values()) + len(parcel) > KEPT_BYTES:
+            self._parcels.popitem(last=False)
+        try:
+            self._parcels[key] = ray.put(parcel), len(parcel)
+        except ray.exceptions.ObjectStoreFullError:
+            self._parcels.clear()
+            self._parcels[key] = ray.put(parcel), len(parcel)
 
     def has(self, keys: list[str]) -> list[bool]:
         """Which stages are here already."""

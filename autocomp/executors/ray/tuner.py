@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ray import tune
+from ray import exceptions, tune
+from ray.air.execution._internal import actor_manager
+from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from autocomp.errors import ClusterError
@@ -34,6 +36,9 @@ for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
 logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the journal tells what died, once
 END_S = 20.0
+DEATHS = exceptions.RayActorError, exceptions.OutOfMemoryError, exceptions.WorkerCrashedError, exceptions.NodeDiedError
+# Ray 2.60's Tune takes the first of them only for a death: killed for memory, one trial would end Tune and all others.
+actor_manager.RayActorError = tune_controller.RayActorError = DEATHS
 
 
 class Recovery(tune.Trainable):  # type: ignore[misc]
@@ -155,8 +160,18 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
 
 def _reason(trial: Any) -> str:
-    error = trial.get_pickled_error()
-    return reason_of(error) if isinstance(error, BaseException) else "its worker died"
+    """What the last attempt died of: Tune keeps the exception of most deaths, and the text of all."""
+    error, told = trial.get_pickled_error(), _last_failure(Path(trial.error_file)) if trial.error_file else ""
+    if isinstance(error, BaseException) and str(error).strip().startswith(told):
+        return reason_of(error)
+    return told[:400] or "its worker died"
+
+
+def _last_failure(file: Path) -> str:
+    """First line of the last one in a trial's file of errors."""
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    lines = [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:]]
+    return next(filter(None, lines), "")
 
 
 class TuneExecutor:
