@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,20 @@ class Measurement:
     def from_json(cls, data: dict[str, Any]) -> Measurement:
         """Inverse of `to_json`."""
         return cls(**data)
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Spearman's, -1..1: how well one number orders as the other does.
+
+    None below three pairs, or where one of the two is the same everywhere.
+    """
+    if len(a) < 3 or not (np.ptp(a) and np.ptp(b)):
+        return None
+    return float(np.corrcoef(_ranks(np.asarray(a, float)), _ranks(np.asarray(b, float)))[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0, ties sharing their mean."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    first = np.cumsum(count) - count
+    return np.asarray((first + (count - 1) / 2)[place], float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,3 +55,18 @@ class Objective(BaseModel):
     def is_feasible(self, value: float) -> bool:
         """Whether the limit, if any, holds."""
         return self.limit is None or self.to_loss(value) <= self.to_loss(self.limit)
+
+    def relative_loss(self, value: float, teacher: float) -> float:
+        """The value beside the teacher's, minimised: what counts in hypervolumes, and what searchers are told.
+
+        Sizes and times count by the logarithm of their ratio to the teacher's, scores by the difference to it: ten
+        times smaller is as much again after the first ten times, one point less is one point less.
+        """
+        if self.direction == "minimize":
+            return math.log(max(value, 1e-12) / max(teacher, 1e-12))
+        return self.to_loss(value - teacher)
+
+    def worst_loss(self, teacher: float) -> float:
+        """Coordinate of the hypervolume's reference point, as a `relative_loss`."""
+        worst = self.worst_times_teacher
+        return math.log(worst) if self.direction == "minimize" else abs(teacher) * (worst - 1)

@@ -89,6 +89,29 @@ def added(losses: Losses, others: Losses, reference: Losses) -> float:
     return alone if alone > ROUNDING * hypervolume(inside, reference) else 0.0
 
 
+class Growing:
+    """The hypervolume of rows that come one by one, exactly.
+
+    Only what lies beside a new row is computed: of the others' worse corners with it, few are not dominated.
+
+    Args:
+        reference: `[m]`; rows that are not better everywhere count nothing.
+    """
+
+    def __init__(self, reference: Losses) -> None:
+        self._reference = np.asarray(reference, float)
+        self.front = np.empty((0, len(self._reference)))
+        self.volume = 0.0
+
+    def add(self, row: Losses) -> None:
+        """Take in one row, `[m]`."""
+        if not (row < self._reference).all() or (self.front <= row).all(axis=1).any():
+            return
+        covered = hypervolume(np.maximum(self.front, row), self._reference) if len(self.front) else 0.0
+        self.volume += float(np.prod(self._reference - row)) - covered
+        self.front = np.concatenate([self.front[~np.all(row <= self.front, axis=1)], row[None]])
+
+
 def _slice(front: Losses, reference: Losses) -> float:
     if front.shape[1] <= 3:
         return _volume(front, reference)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from autocomp.objective import Objective
@@ -11,6 +11,7 @@ from autocomp.report.objectives import figures_of
 
 Record = Mapping[str, Any]
 DIGITS = 5
+PLAIN = {str, int, float}
 UNSET = -1
 """Code of a knob that a candidate does not have."""
 
@@ -25,6 +26,7 @@ class Columns:
         self.values: dict[str, list[float | None]] = {}
         self.predicted: list[int] = []
         self._knobs: dict[str, _Knob] = {}
+        self._places: dict[str, int] = {}
         self._jobs: list[int] = []
         self._job_numbers: dict[str, int] = {}
 
@@ -35,6 +37,7 @@ class Columns:
         """Take in a complete record, journaled `at_s` seconds after the run began; its unrounded figures by key."""
         row, measured = len(self), record["measurements"]
         self.ids.append(record["id"])
+        self._places[record["id"]] = row
         self.at_s.append(round(at_s, 1))
         self.rungs.append(record["fidelity"]["rung"])
         self.predicted.append(int(bool(measured.get("latency", {}).get("predicted"))))
@@ -43,18 +46,30 @@ class Columns:
         for key, value in figures.items():
             self._put(key, row, value)
         for name, value in record["point"].items():
-            self._knobs.setdefault(name, _Knob()).put(row, value)
+            knob = self._knobs.get(name)
+            if knob is None:
+                knob = self._knobs[name] = _Knob()
+            knob.put(row, value)
         return figures
 
     def _put(self, key: str, row: int, value: float) -> None:
-        column = self.values.setdefault(key, [])
-        column.extend([None] * (row - len(column)))
+        column = self.values.get(key)
+        if column is None:
+            column = self.values[key] = []
+        if len(column) < row:
+            column.extend([None] * (row - len(column)))
         column.append(rounded(value))
 
-    def _padded(self, key: str) -> list[float | None]:
-        column = self.values[key]
+    def column(self, key: str) -> list[float | None]:
+        """A figure of all rows."""
+        column = self.values.get(key, [])
         column.extend([None] * (len(self) - len(column)))
         return column
+
+    def by_id(self, key: str, names: Iterable[str]) -> dict[str, float | None]:
+        """A figure of some rows by their ids; ids of no row are left out."""
+        column = self.column(key)
+        return {name: column[self._places[name]] for name in names if name in self._places}
 
     def knob(self, name: str) -> tuple[list[Any], list[int]]:
         """A knob's distinct values, sorted, and for each row the index of its value or -1."""
@@ -75,13 +90,13 @@ class Columns:
         coded = {name: self.knob(name) for name in self._knobs}
         return {
             "count": len(self),
-            "id": self.ids,
-            "at_s": self.at_s,
-            "rung": self.rungs,
-            "job": self._jobs,
+            "id": list(self.ids),
+            "at_s": list(self.at_s),
+            "rung": list(self.rungs),
+            "job": list(self._jobs),
             "jobs": [_job(name, started) for name in self._job_numbers],
-            "values": {key: self._padded(key) for key in self.values},
-            "predicted": self.predicted if any(self.predicted) else None,
+            "values": {key: list(self.column(key)) for key in self.values},
+            "predicted": list(self.predicted) if any(self.predicted) else None,
             "knobs": {name: {"values": values, "codes": codes} for name, (values, codes) in coded.items()},
             "member": dict(member),
         }
@@ -94,7 +109,7 @@ class Columns:
             "at_s": self.at_s[row],
             "rung": self.rungs[row],
             "job": _job(job_of(name), started),
-            "values": {key: self._padded(key)[row] for key in self.values},
+            "values": {key: self.column(key)[row] for key in self.values},
             "predicted": self.predicted[row],
             "knobs": {k: v for k, knob in self._knobs.items() if (v := knob.value(row)) is not None},
             "member": member.get(name),
@@ -105,17 +120,19 @@ class _Knob:
     """One knob's value in each row, by number of first appearance."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[Hashable, int] = {}
         self._values: list[Any] = []
         self._codes: list[int] = []
 
     def put(self, row: int, value: Any) -> None:
         """Set the value of a row; rows are given in order."""
-        text = value if isinstance(value, str) else json.dumps(value)
-        number = self._numbers.setdefault(text, len(self._values))
-        if number == len(self._values):
+        known: Hashable = value if type(value) in PLAIN else (type(value).__name__, json.dumps(value))
+        number = self._numbers.get(known)
+        if number is None:
+            number = self._numbers[known] = len(self._values)
             self._values.append(value)
-        self._codes.extend([UNSET] * (row - len(self._codes)))
+        if len(self._codes) < row:
+            self._codes.extend([UNSET] * (row - len(self._codes)))
         self._codes.append(number)
 
     def value(self, row: int) -> Any:
@@ -152,8 +169,3 @@ def rounded(value: float | None) -> float | None:
         return None
     short = float(f"{value:.{DIGITS}g}")
     return int(short) if short.is_integer() else short
-
-
-def all_rounded(values: Sequence[float | None]) -> list[float | None]:
-    """Each of them `rounded`."""
-    return [rounded(value) for value in values]

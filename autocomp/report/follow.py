@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from autocomp.errors import UnknownName
 from autocomp.objective import Objective
 from autocomp.record import JournalReader
 from autocomp.report.columns import Columns
-from autocomp.report.objectives import described, objectives_of
+from autocomp.report.importance import importance
+from autocomp.report.objectives import described, key_of, objectives_of
 from autocomp.report.pick import pick
+from autocomp.report.progress import Progress
+from autocomp.report.proxies import Students, proxies
 from autocomp.report.state import Member, RunState
 from autocomp.report.status import status_of
 from autocomp.report.summary import losses, summarise
@@ -41,7 +45,9 @@ class Followed:
         self.run, self.state, self.columns = Path(run).resolve(), RunState(), Columns()
         self._journal = JournalReader(self.run / "journal.jsonl")
         self._objectives: tuple[Objective, ...] = ()
+        self._progress, self._students = Progress(), Students()
         self._places: dict[str, int] = {}
+        self._lines: dict[str, Any] = {}
         self._told: dict[str, tuple[str, str]] = {}
         self._clock_at = 0.0
         self._read(heard)
@@ -105,21 +111,47 @@ class Followed:
         marks = {name: found[name] for name in ("teacher", "plain_int8") if found[name]}
         return {**{m["id"]: m for m in found["members"]}, **marks}
 
+    def importance(self) -> dict[str, Any] | None:
+        """Which knob matters for which objective; takes seconds where there are thousands of records."""
+        ratios = {key_of(objective): objective.direction == "minimize" for objective in self._objectives}
+        return importance(self.columns, ratios, self._students)
+
     def _read(self, heard: Heard | None = None) -> None:
         for event in self._journal.new():
             self.state.add(event)
-            if event["event"] == "study":
-                self._objectives = objectives_of(self.state)
-            elif event["event"] == "record":
-                self._take(event)
-                if heard:
-                    heard(len(self.columns), self._journal.place)
+            self._lines = {}
+            handler = getattr(self, f"_on_{event['event']}", None)
+            if handler:
+                handler(event, float(event.get("at", 0.0)) - (self.state.began_at or 0.0))
+            if heard:
+                heard(len(self.columns), self._journal.place)
 
-    def _take(self, event: Mapping[str, Any]) -> None:
+    def _on_study(self, event: Mapping[str, Any], at_s: float) -> None:
+        self._objectives = objectives_of(self.state)
+
+    def _on_teacher(self, event: Mapping[str, Any], at_s: float) -> None:
+        known = len(self.state.objectives or self.state.spec.get("objectives") or ())
+        self._progress.judged_by(self._objectives, self.state.teacher, known)
+
+    def _on_started(self, event: Mapping[str, Any], at_s: float) -> None:
+        self._students.started(event)
+
+    def _on_charge(self, event: Mapping[str, Any], at_s: float) -> None:
+        self._progress.charge(at_s, asdict(self.state.ledger))
+
+    def _on_record(self, event: Mapping[str, Any], at_s: float) -> None:
         record = event["record"]
         self._places[record["id"]] = self._journal.place
         if record["status"] == "complete":
-            self.columns.add(record, float(event.get("at", 0.0)) - (self.state.began_at or 0.0), self._objectives)
+            self._progress.record(at_s, self.columns.add(record, at_s, self._objectives))
+
+    def _drawn(self) -> dict[str, Any]:
+        """What is drawn as lines and clouds; made anew only when the journal has grown."""
+        if not self._lines:
+            given = self.state.budget.to_json()
+            found = proxies(self.state, self.columns, self._students)
+            self._lines = {"progress": self._progress.to_json(given), "proxies": found}
+        return self._lines
 
     def _member(self) -> dict[str, str]:
         return {m["record"]: m["id"] for m in self.state.members if m.get("record")}
@@ -136,14 +168,13 @@ class Followed:
             "retried": [{k: r[k] for k in ("job", "attempt", "error", "lost_s")} for r in self.state.retried],
             "rungs": self.state.rungs,
             "seconds": now["seconds"],
-            "progress": {"at_s": [], "hypervolume": [], "records": [], "spent": [], "unit": "wall_s", "given": None},
-            "proxies": [],
+            **self._drawn(),
         }
 
     def _changed(self) -> dict[str, Any]:
         """Parts that are others than at the last call; passing time alone counts now and then."""
-        parts, at = self._parts(), time.monotonic()
-        is_due = at - self._clock_at >= CLOCK_S
+        grown, parts, at = not self._lines, self._parts(), time.monotonic()
+        is_due = grown or at - self._clock_at >= CLOCK_S
         self._clock_at = at if is_due else self._clock_at
         return {name: part for name, part in parts.items() if self._is_news(name, part, is_due)}
 

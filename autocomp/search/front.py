@@ -15,6 +15,7 @@ from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.artifact.session_check import check_session
 from autocomp.errors import ExportMismatch
 from autocomp.executors import Work
+from autocomp.measurement import rank_correlation
 from autocomp.measures.latency import times_faster
 from autocomp.measures.resident_memory import resident_mb
 from autocomp.search.freight import artifact_needs, keys_of
@@ -197,15 +198,5 @@ def runs_as_stored(folder: Path) -> bool:
 
 def rank_agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
     """Spearman's rank correlation between search score and held-out score over the members."""
-    if len(found) < 3:
-        return {"search_vs_held_out": None, "members": len(found)}
-    search, held_out = (_ranks(np.array([m[key] for m in found])) for key in ("search_score", "score"))
-    if not (np.ptp(search) and np.ptp(held_out)):
-        return {"search_vs_held_out": None, "members": len(found)}
-    return {"search_vs_held_out": float(np.corrcoef(search, held_out)[0, 1]), "members": len(found)}
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, ties sharing their mean."""
-    above, equal = (values[:, None] > values).sum(1), (values[:, None] == values).sum(1)
-    return np.asarray(above + (equal - 1) / 2, float)
+    search, held_out = ([m[key] for m in found] for key in ("search_score", "score"))
+    return {"search_vs_held_out": rank_correlation(search, held_out), "members": len(found)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judge:
-    """Losses relative to the teacher, everything minimised.
-
-    Sizes and times count by the logarithm of their ratio to the teacher's, scores by the difference to it: ten times
-    smaller is as much again after the first ten times, one point less is one point less.
+    """Losses relative to the teacher, everything minimised: `Objective.relative_loss`.
 
     Attributes:
         objectives: of the study.
@@ -34,7 +30,7 @@ class Judge:
 
     def losses(self, measurements: dict[str, Measurement]) -> np.ndarray:
         """`[m]`."""
-        return np.array([self._loss(o, o.value(measurements), teacher) for o, teacher in self._pairs])
+        return np.array([o.relative_loss(o.value(measurements), teacher) for o, teacher in self._pairs])
 
     def of(self, records: Sequence[TrialRecord]) -> np.ndarray:
         """`[n, m]` of complete records."""
@@ -43,7 +39,7 @@ class Judge:
     @property
     def reference(self) -> np.ndarray:
         """The hypervolume's reference point, `[m]`."""
-        return np.array([_worst(objective, teacher) for objective, teacher in self._pairs])
+        return np.array([objective.worst_loss(teacher) for objective, teacher in self._pairs])
 
     @property
     def _pairs(self) -> list[tuple[Objective, float]]:
@@ -64,20 +60,6 @@ class Judge:
     def hypervolume(self, records: Sequence[TrialRecord]) -> float:
         """Of the records' losses."""
         return pareto.hypervolume(self.of(records), self.reference) if records else 0.0
-
-    def _loss(self, objective: Objective, value: float, teacher: float) -> float:
-        if _is_ratio(objective):
-            return objective.to_loss(math.log(max(value, 1e-12) / max(teacher, 1e-12)))
-        return objective.to_loss(value - teacher)
-
-
-def _worst(objective: Objective, teacher: float) -> float:
-    worst = objective.worst_times_teacher
-    return math.log(worst) if _is_ratio(objective) else abs(teacher) * (worst - 1)
-
-
-def _is_ratio(objective: Objective) -> bool:
-    return objective.direction == "minimize"
 
 
 def member(record: TrialRecord, describe: str) -> dict[str, Any]:

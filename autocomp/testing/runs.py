@@ -156,6 +156,7 @@ def study_event(task: str) -> Event:
             "task": {"source": task},
             "budget": "9m",
             "device": "cpu_1_thread",
+            "objectives": ["artifact_size", "latency", "task_score"],
         },
         "data": data,
         "machine": {"cores": 2, "cpu": "a CPU", "instruction_sets": ["avx2", "avx512f", "avx512_vnni"]},

@@ -3,7 +3,18 @@ import itertools
 import numpy as np
 import pytest
 
-from autocomp.pareto import added, contributions, crowding, dominates, hypervolume, is_non_dominated, knee, ranks, thin
+from autocomp.pareto import (
+    Growing,
+    added,
+    contributions,
+    crowding,
+    dominates,
+    hypervolume,
+    is_non_dominated,
+    knee,
+    ranks,
+    thin,
+)
 
 
 def cloud(dimensions: int, seed: int, rows: int = 30) -> np.ndarray:
@@ -133,3 +144,15 @@ def test_thin_drops_in_the_order_of_distances_computed_again_each_time(dimension
     keep = set(rng.permutation(25)[: seed // 2].tolist())
     for most in range(1, 25):
         assert thin(losses, most, keep) == thin_as_said(losses, most, keep)
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_a_growing_volume_is_that_of_all_rows_so_far(m):
+    rows = np.random.default_rng(m).normal(size=(60, m)).round(1)
+    reference = np.full(m, 0.9)
+    growing = Growing(reference)
+    for i, row in enumerate(rows):
+        growing.add(row)
+        assert growing.volume == pytest.approx(hypervolume(rows[: i + 1], reference), abs=1e-9)
+    inside = rows[np.all(rows < reference, axis=1)]
+    assert set(map(tuple, growing.front)) == set(map(tuple, inside[is_non_dominated(inside)]))

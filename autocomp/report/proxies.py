@@ -1,0 +1,91 @@
+"""How well did the cheap figures of a search foretell the dear ones?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autocomp.measurement import rank_correlation
+from autocomp.report.columns import Columns, rounded
+from autocomp.report.state import RunState
+
+LEAST = 3
+Pair = tuple[str, float, float]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared with what."""
+
+    name: str
+    x_label: str
+    y_label: str
+
+
+SCORES = Question("search score → held-out score", "score on the search split", "score on the held-out split")
+LATENCIES = Question(
+    "latency during the search → final latency", "latency during the search, ms", "latency of the final timing, ms"
+)
+RUNGS = Question("first rung's score → last rung's", "score after the first rung", "score after the last rung")
+
+
+class Students:
+    """Which jobs trained the same student: a promoted one goes on with the plan that it was asked for."""
+
+    def __init__(self) -> None:
+        self._of_job: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._jobs: list[dict[int, str]] = []
+
+    def started(self, event: Mapping[str, Any]) -> None:
+        """A `started` event."""
+        plan = json.dumps(event.get("plan"), sort_keys=True) if event.get("plan") else event["job"]
+        number = self._numbers.setdefault(plan, len(self._jobs))
+        if number == len(self._jobs):
+            self._jobs.append({})
+        self._of_job[event["job"]] = number
+        rung = (event.get("fidelity") or {}).get("rung", -1)
+        if rung >= 0:
+            self._jobs[number][rung] = event["job"]
+
+    def number(self, job: str) -> int:
+        """The student that a job trained; a job that was never started has one of its own."""
+        return self._of_job.setdefault(job, -1 - len(self._of_job))
+
+    def trained_on(self) -> Iterator[tuple[str, str]]:
+        """Jobs of the first and of the last rung of each student that passed several."""
+        for jobs in self._jobs:
+            if len(jobs) > 1:
+                yield jobs[min(jobs)], jobs[max(jobs)]
+
+
+def proxies(state: RunState, columns: Columns, students: Students) -> list[dict[str, Any]]:
+    """Pairs of figures with their rank correlation; what has fewer than three pairs is left out."""
+    members = [m for m in state.members if m.get("record")] if state.final else []
+    scores = _pairs((m["id"], m.get("search_score"), m.get("score")) for m in members)
+    latency = columns.by_id("latency_ms", [m["record"] for m in members])
+    times = _pairs((m["id"], latency.get(m["record"]), m.get("latency_ms")) for m in members)
+    asked = [(f"{first}-0", f"{last}-0") for first, last in students.trained_on()]
+    score = columns.by_id("score", [name for pair in asked for name in pair])
+    rungs = _pairs((last, score.get(first), score.get(last)) for first, last in asked)
+    told = ((SCORES, scores), (LATENCIES, times), (RUNGS, rungs))
+    return [_answer(question, pairs) for question, pairs in told if len(pairs) >= LEAST]
+
+
+def _pairs(found: Iterable[tuple[str, float | None, float | None]]) -> list[Pair]:
+    return [(name, x, y) for name, x, y in found if x is not None and y is not None]
+
+
+def _answer(question: Question, pairs: Sequence[Pair]) -> dict[str, Any]:
+    ids, x, y = (list(part) for part in zip(*pairs, strict=True))
+    return {
+        "name": question.name,
+        "x": [rounded(v) for v in x],
+        "y": [rounded(v) for v in y],
+        "ids": ids,
+        "rank_correlation": rounded(rank_correlation(x, y)),
+        "x_label": question.x_label,
+        "y_label": question.y_label,
+    }
