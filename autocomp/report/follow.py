@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from autocomp.report.summary import losses, summarise
 CLOCK_S = 5.0
 """What changes only because time passes is told again this often."""
 CLOCKS = ("running_s", "left_s", "seconds", "nodes_age_s", "left")
-Heard = Callable[[int, int], None]
+Heard = Callable[[int], None]
 
 
 class Followed:
@@ -35,7 +36,7 @@ class Followed:
 
     Args:
         run: its directory.
-        heard: called while a long journal is read, with the records so far and the bytes so far.
+        heard: called while a long journal is read, with the number of candidates so far.
 
     Raises:
         RunFolderError: `run` is not a run directory, or its journal is damaged.
@@ -111,6 +112,20 @@ class Followed:
         marks = {name: found[name] for name in ("teacher", "plain_int8") if found[name]}
         return {**{m["id"]: m for m in found["members"]}, **marks}
 
+    def card(self, name: str, texts: bool = True) -> dict[str, Any]:
+        """Everything about one member, by the rules of docs/command-line.md.
+
+        Args:
+            texts: whether it may show texts of the data set.
+
+        Raises:
+            UnknownName: neither a member nor a landmark.
+        """
+        known = self.members()
+        if name not in known:
+            raise UnknownName("member", name, list(known))
+        return card_of(self.run, known[name], self.state, texts)
+
     def importance(self) -> dict[str, Any] | None:
         """Which knob matters for which objective; takes seconds where there are thousands of records."""
         ratios = {key_of(objective): objective.direction == "minimize" for objective in self._objectives}
@@ -124,7 +139,7 @@ class Followed:
             if handler:
                 handler(event, float(event.get("at", 0.0)) - (self.state.began_at or 0.0))
             if heard:
-                heard(len(self.columns), self._journal.place)
+                heard(len(self.columns))
 
     def _on_study(self, event: Mapping[str, Any], at_s: float) -> None:
         self._objectives = objectives_of(self.state)
@@ -184,6 +199,15 @@ class Followed:
         is_news = self._told.get(name) != (text, clocks)
         self._told[name] = (text, clocks)
         return is_news
+
+
+def card_of(run: Path, member: Member, state: RunState, texts: bool) -> dict[str, Any]:
+    """The card of a member; only its name where cards are not installed."""
+    if importlib.util.find_spec("autocomp.report.cards") is None:
+        return {"id": member["id"], "describe": member["describe"], "words": [], "plan_yaml": ""}
+    cards = importlib.import_module("autocomp.report.cards")
+    found: dict[str, Any] = cards.card(run, member, cards.evidence_of(run, state), texts)
+    return found
 
 
 def knee_of(summary: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ from autocomp.report.follow import Followed
 
 VERSION = 2
 """Of the data that scripts read."""
+Tell = Callable[[str], None]
 _PART = re.compile(r"\{\{(\w+)(?::([\w.-]+))?\}\}")
 
 
@@ -36,7 +37,12 @@ def pages(include: Iterable[Path] = ()) -> dict[str, Path]:
 
 
 def write_report(
-    runs: Sequence[Path], file: Path, include: Iterable[Path] = (), page: str = "report", texts: bool = True
+    runs: Sequence[Path],
+    file: Path,
+    include: Iterable[Path] = (),
+    page: str = "report",
+    texts: bool = True,
+    tell: Tell | None = None,
 ) -> Path:
     """Write the page of one or more runs; it is whole or not there, and replaces an earlier page. Returns `file`.
 
@@ -44,23 +50,47 @@ def write_report(
     file), and `{{file:NAME}}` for a file beside the template.
 
     Args:
+        page: name of the template.
         texts: whether it may show texts of the data set.
+        tell: called again and again with what is done, in words.
 
     Raises:
         RunFolderError: one of `runs` is not a run.
         UnknownName: no such template.
         InputError: `file` cannot be written.
     """
+    template = template_for(file, page, include)
+    return write_page(file, template, page_data(runs, texts=texts, tell=tell))
+
+
+def template_for(file: Path, page: str, include: Iterable[Path] = ()) -> Path:
+    """The template of a page that is to be written to `file`, before any work is done for it.
+
+    Raises:
+        UnknownName: no such template.
+        InputError: there is no folder for `file`.
+    """
     known = pages(include)
     if page not in known:
         raise UnknownName("page", page, known)
-    text = fill(known[page], page_data(runs, texts=texts))
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"{file} cannot be written: there is no folder {file.absolute().parent}; make it first")
+    return known[page]
+
+
+def write_page(file: Path, template: Path, data: Mapping[str, Any]) -> Path:
+    """Fill a template into `file`, which is whole or as it was. Returns `file`.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(fill(template, data), encoding="utf-8")
         partial.replace(file)
     except OSError as error:
-        raise InputError(f"{file} cannot be written: {error}") from error
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{file} cannot be written: {error}; name another file") from error
     return file
 
 
@@ -99,38 +129,65 @@ def embedded_json(data: Any) -> str:
 
 
 def page_data(
-    runs: Sequence[Path], *, live: Mapping[str, Any] | None = None, cards: bool = True, texts: bool = True
+    runs: Sequence[Path],
+    *,
+    live: Mapping[str, Any] | None = None,
+    cards: bool = True,
+    texts: bool = True,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """All that a page shows; its keys are described in docs/command-line.md.
 
     Args:
         live: what only a page that is served needs; None in a file.
-        cards: whether cards and importance are in it; a live page asks for them.
+        cards: whether cards and importance are in it; a live page asks for them one by one.
         texts: whether cards show texts of the data set.
+        tell: called again and again with what is done, in words.
 
     Raises:
         RunFolderError: one of them is not a run directory.
     """
-    return page_of([Followed(Path(run)) for run in runs], live=live, cards=cards, texts=texts)
+    told = tell or _nobody
+    followed = [Followed(Path(run), _counting(run, told)) for run in runs]
+    return page_of(followed, live=live, cards=cards, texts=texts, tell=told)
 
 
 def page_of(
-    followed: Sequence[Followed], *, live: Mapping[str, Any] | None = None, cards: bool = True, texts: bool = True
+    followed: Sequence[Followed],
+    *,
+    live: Mapping[str, Any] | None = None,
+    cards: bool = True,
+    texts: bool = True,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """As `page_data`, of runs that are open already."""
-    names = _names([one.run for one in followed])
+    names = names_of([one.run for one in followed])
     runs = [
-        {"key": f"r{i}", **one.run_data(), "name": name, **(_heavy(one, texts) if cards else {})}
+        {"key": f"r{i}", **one.run_data(), "name": name, **(_heavy(one, texts, tell or _nobody) if cards else {})}
         for i, (one, name) in enumerate(zip(followed, names, strict=True))
     ]
     return {"version": VERSION, "runs": runs, "live": live}
 
 
-def _heavy(one: Followed, texts: bool) -> dict[str, Any]:
-    return {}
+def _heavy(one: Followed, texts: bool, tell: Tell) -> dict[str, Any]:
+    """What takes seconds."""
+    cards = {}
+    for name in one.members():
+        tell(f"{one.run}: the card of {name}")
+        cards[name] = one.card(name, texts)
+    tell(f"{one.run}: which knobs matter")
+    return {"cards": cards, "importance": one.importance()}
 
 
-def _names(runs: Sequence[Path]) -> list[str]:
+def _counting(run: Path, tell: Tell) -> Callable[[int], None]:
+    return lambda rows: tell(f"{run}: {rows:,} candidates read")
+
+
+def _nobody(words: str) -> None:
+    """Hears what is done, and says nothing."""
+
+
+def names_of(runs: Sequence[Path]) -> list[str]:
     """Folder names, with as many folders before them as tell them apart."""
     for parts in range(1, max((len(run.parts) for run in runs), default=0) + 1):
         names = ["/".join(run.parts[-parts:]) for run in runs]

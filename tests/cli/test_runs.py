@@ -91,6 +91,25 @@ def test_report(autocomp, finished, tmp_path):
     assert autocomp("report", finished)[0] == 0 and (finished / "report.html").exists()
 
 
+def test_a_report_of_several_runs_as_json(autocomp, finished, tmp_path):
+    other, page = write_run(tmp_path / "other", journal(finished=False)), tmp_path / "x.html"
+    status, out, err = autocomp("report", finished, other, "--out", page, "--no-texts", "--json")
+    found = json.loads(out)
+    assert (status, err) == (0, "") and found["report"] == str(page) and found["bytes"] == page.stat().st_size
+    assert found["texts"] is False
+    first, second = found["runs"]
+    assert (first["name"], first["status"], first["members"], first["candidates"]) == ("run", "finished", 9, 39)
+    assert first["knee"] == json.loads(autocomp("export", finished, "--out", tmp_path / "e", "--json")[1])["id"]
+    assert (second["run"], second["status"]) == (str(other), "interrupted")
+
+
+def test_a_report_that_takes_long_says_what_it_does(autocomp, finished, monkeypatch):
+    clock = iter(range(0, 100_000, 2))
+    monkeypatch.setattr("autocomp.cli.report.time.monotonic", lambda: next(clock))
+    status, out, err = autocomp("report", finished)
+    assert status == 0 and "candidates read …" in err and "which knobs matter …" in err and "…" not in out
+
+
 @pytest.mark.parametrize("words", [["show"], ["report"], ["resume"], ["export", "--out", "x"]])
 def test_a_folder_that_is_no_run(autocomp, study, tmp_path, words):
     status, out, err = autocomp(words[0], tmp_path, *words[1:])
