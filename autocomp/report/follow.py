@@ -203,9 +203,10 @@ class Followed:
 
 def card_of(run: Path, member: Member, state: RunState, texts: bool) -> dict[str, Any]:
     """The card of a member; only its name where cards are not installed."""
-    if importlib.util.find_spec("autocomp.report.cards") is None:
+    room = f"{__package__}.cards"
+    if importlib.util.find_spec(room) is None:
         return {"id": member["id"], "describe": member["describe"], "words": [], "plan_yaml": ""}
-    cards = importlib.import_module("autocomp.report.cards")
+    cards = importlib.import_module(room)
     found: dict[str, Any] = cards.card(run, member, cards.evidence_of(run, state), texts)
     return found
 
