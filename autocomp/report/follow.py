@@ -15,7 +15,7 @@ from autocomp.objective import Objective
 from autocomp.record import JournalReader
 from autocomp.report.columns import Columns
 from autocomp.report.importance import importance
-from autocomp.report.objectives import described, key_of, objectives_of
+from autocomp.report.objectives import described, key_of, objectives_of, of_teacher
 from autocomp.report.pick import pick
 from autocomp.report.progress import Progress
 from autocomp.report.proxies import Students, proxies
@@ -146,7 +146,7 @@ class Followed:
 
     def _on_teacher(self, event: Mapping[str, Any], at_s: float) -> None:
         known = len(self.state.objectives or self.state.spec.get("objectives") or ())
-        self._progress.judged_by(self._objectives, self.state.teacher, known)
+        self._progress.judged_by(self._objectives, of_teacher(self.state, self._objectives), known)
 
     def _on_started(self, event: Mapping[str, Any], at_s: float) -> None:
         self._students.started(event)

@@ -8,7 +8,7 @@ from typing import Any
 from autocomp.errors import InputError
 from autocomp.measurement import Measurement
 from autocomp.objective import Objective
-from autocomp.report.state import Member, RunState
+from autocomp.report.state import RunState
 from autocomp.spec import read_objective
 
 KEYS = {
@@ -76,6 +76,9 @@ def _one(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Meas
     return {name: Measurement.from_json(dict(measured[name]))}
 
 
-def of_member(member: Member, key: str) -> float | None:
-    """A figure of a member on the search split; None where it was not measured."""
-    return member.get("search_score" if key == "score" else key)
+def of_teacher(state: RunState, objectives: tuple[Objective, ...]) -> dict[str, float | None]:
+    """The teacher's value by objective: as the journal has it, else (older runs) from its figures."""
+    figures = state.teacher or {}
+    keys = {objective.name: key_of(objective) for objective in objectives}
+    found = {name: figures.get("search_score" if key == "score" else key) for name, key in keys.items()}
+    return {**found, **state.judged_by}

@@ -10,8 +10,7 @@ import numpy as np
 from autocomp.objective import Objective
 from autocomp.pareto import Growing
 from autocomp.report.columns import rounded
-from autocomp.report.objectives import key_of, of_member
-from autocomp.report.state import Member
+from autocomp.report.objectives import key_of
 
 MOST = 200
 """Points of a line."""
@@ -35,13 +34,14 @@ class Progress:
         self._charge_at: list[float] = []
         self._spent: list[dict[str, float]] = []
 
-    def judged_by(self, objectives: Sequence[Objective], teacher: Member | None, known: int) -> None:
+    def judged_by(self, objectives: Sequence[Objective], teacher: Mapping[str, float | None], known: int) -> None:
         """Set what records are judged by; those that came before (of a resumed study) are judged again.
 
         Args:
+            teacher: its value by the objective's name.
             known: how many objectives the study has; with fewer given, nothing can be judged.
         """
-        found = [of_member(teacher or {}, key_of(objective)) for objective in objectives]
+        found = [teacher.get(objective.name) for objective in objectives]
         if not objectives or None in found or known != len(objectives):
             return
         self._objectives, self._teacher = tuple(objectives), [float(v) for v in found if v is not None]

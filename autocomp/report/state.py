@@ -51,6 +51,7 @@ class RunState:
         held_at: when the process that is at work on it began, seconds since 1970.
         retried: every attempt that died and was started again: `{"job", "attempt", "error", "lost_s", "node", "at"}`.
         objectives: in full, `{"name", "measure", "direction", …}`; empty in runs that are older than this.
+        judged_by: the teacher's values by objective, beside which records are judged; empty in older runs.
         nodes: of a cluster, what was last heard of each: `{"node", "host", "state", "at"}` by id.
     """
 
@@ -59,6 +60,7 @@ class RunState:
     machine: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
     objectives: list[dict[str, Any]] = field(default_factory=list)
+    judged_by: dict[str, float] = field(default_factory=dict)
     teacher: Member | None = None
     plain_int8: Member | None = None
     members: list[Member] = field(default_factory=list)
@@ -111,6 +113,7 @@ class RunState:
 
     def _on_teacher(self, event: Mapping[str, Any], at: float) -> None:
         self._landmarks(event.get("members") or {})
+        self.judged_by = event.get("values") or {}
         self.jobs.clear()
 
     def _on_fidelities(self, event: Mapping[str, Any], at: float) -> None:

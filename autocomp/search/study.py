@@ -198,7 +198,8 @@ def _measure_landmarks(
     measured = landmark_measurements(context, checked.measure_names, crew)
     for name in measured:
         front.copy_artifact(context.teacher_artifact.parent / name, run / name)
-    journal.append("teacher", name=checked.spec.model, members=_shown(context, run, measured))
+    values = {o.name: o.value(measured["teacher"]) for o in checked.objectives}
+    journal.append("teacher", name=checked.spec.model, members=_shown(context, run, measured), values=values)
     purse.charge("measuring")
     return measured
 

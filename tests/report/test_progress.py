@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 
@@ -71,3 +72,15 @@ def test_the_unit_is_the_budgets(tmp_path, budget, unit):
     events[0]["spec"]["budget"] = budget
     line = Followed(write_run(tmp_path / "run", events)).run_data()["progress"]
     assert line["unit"] == unit and line["spent"][-1] == (8 if unit == "trials" else 990)
+
+
+def test_an_objective_of_ones_own_is_judged_beside_the_value_in_the_journal(tmp_path):
+    events = journal()
+    own = {"name": "warmth", "measure": "joules", "options": {"statistic": "p95"}}
+    events[0]["objectives"], events[0]["spec"]["objectives"] = [own], ["my/warmth.yaml"]
+    events[1]["values"] = {"warmth": 8.0}
+    for i, record in enumerate(e["record"] for e in events if e["event"] == "record"):
+        record["measurements"]["joules"] = {"value": 9.0, "unit": "J", "details": {"p95": 8.0 / (1 + i)}}
+    data = Followed(write_run(tmp_path / "run", events)).run_data()
+    assert data["progress"]["hypervolume"][-1] == pytest.approx(math.log(1.1 * 40), rel=1e-4)
+    assert data["objectives"][0]["key"] == "joules_p95" and data["trials"]["values"]["joules_p95"][0] == 8
