@@ -26,6 +26,8 @@ HEAVY = {
     "sklearn",
     "scipy",
     "plotly",
+    "starlette",
+    "uvicorn",
 }
 CORE_MAY = {"numpy", "yaml", "pydantic"}
 #: Libraries that stand behind one adapter each: the only places where their name may be imported.
@@ -35,12 +37,15 @@ ADAPTERS = {
     "openvino": "autocomp/artifact/runtimes/openvino.py",
     "ray": "autocomp/executors/ray/",
     "plotly": "autocomp/report/",
+    "starlette": "autocomp/serving/",
+    "uvicorn": "autocomp/serving/",
+    "h11": "autocomp/serving/",
 }
 #: Imports point inwards: a room may be imported by rooms of a higher rank, and by rooms of its own rank.
 RANKS = {
     "models": 1, "artifact": 1, "metrics": 1, "tasks": 1,
     "techniques": 2, "training": 2, "measures": 2, "devices": 2, "report": 2,
-    "search": 3, "executors": 3,
+    "search": 3, "executors": 3, "serving": 3,
     "cli": 4, "testing": 4,
 }  # fmt: skip
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

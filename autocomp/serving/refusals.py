@@ -1,0 +1,53 @@
+"""What the server does not do, and how it says so: a status and one sentence, as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from autocomp.errors import ArtifactError, AutocompError, InputError, MissingExtra, RunFolderError, UnknownName
+
+
+class Refused(Exception):
+    """A request that is not served.
+
+    Args:
+        status: of HTTP.
+        message: for the person at the page: the rule, and the way out.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+def refusal(error: AutocompError) -> Refused:
+    """What an error of autocomp is over HTTP: 404 unknown, 409 the run is not as it must be, 400 all other input."""
+    if isinstance(error, UnknownName):
+        return Refused(404, str(error))
+    if isinstance(error, InputError) and not isinstance(error, ArtifactError | RunFolderError | MissingExtra):
+        return Refused(400, str(error))
+    return Refused(409, str(error))
+
+
+def as_json(data: Any) -> str:
+    """JSON that a browser reads: numbers that JSON has no word for are null."""
+    try:
+        return json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(data), ensure_ascii=False, default=str, separators=(",", ":"))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def as_bytes(data: Any) -> bytes:
+    """`as_json` in UTF-8; half a surrogate pair, which a journal can hold, becomes a question mark."""
+    return as_json(data).encode("utf-8", "replace")
