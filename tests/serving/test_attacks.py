@@ -413,19 +413,20 @@ def test_the_longest_text_is_taken(client):
 @pytest.mark.parametrize(
     "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", ""]
 )
-def test_a_form_of_another_page_is_refused(client, tmp_path, kind):
+def test_a_form_of_another_page_is_refused(client, kind):
     length = ("Content-Length: 13", *([] if kind is None else [f"Content-Type: {kind}"]))
     answer = client.raw(request(client, f"POST {MEMBER}/m01/export HTTP/1.1", *length, body=b'{"name": "x"}'))
-    assert status(answer) == 415 and not (tmp_path / "exports").exists()
-    assert client.post(f"{MEMBER}/m01/export", {"name": "x"}, Content_Type="Application/JSON; charset=utf-8")[0] == 200
+    assert status(answer) == 415 and not (client.folder / "exports").exists()
+    assert client.post(f"{MEMBER}/m01/try", {"text": "x"}, Content_Type="Application/JSON; charset=utf-8")[0] == 200
 
 
 def test_an_encoded_body_is_refused(client):
     assert client.post(f"{MEMBER}/m01/try", b"\x1f\x8b", Content_Encoding="gzip")[0] == 415
 
 
-def test_oversized_bodies_are_refused(client):
+def test_oversized_bodies_are_refused(client, monkeypatch):
     assert client.post(f"{MEMBER}/m01/try", b" " * (gate.MOST_BODY + 1))[0] == 413
+    monkeypatch.setattr(gate, "DISCARD_S", 0.2)
     assert client.post(f"{MEMBER}/m01/try", b" " * 900_000)[0] == 413
     assert client.post(f"{MEMBER}/m01/try", b'{"text": "a"}'.ljust(gate.MOST_BODY))[0] == 200
     for length in ("999999999", "99999999999999999999", "1" * 5000, "-1", "1e3", "+5", "0x10", "1 1"):
@@ -437,7 +438,8 @@ def chunked(client, path=f"{MEMBER}/m01/try"):
     return request(client, f"POST {path} HTTP/1.1", "Content-Type: application/json", "Transfer-Encoding: chunked")
 
 
-def test_a_chunked_body_without_end_stops_at_the_limit(client):
+def test_a_chunked_body_without_end_stops_at_the_limit(client, monkeypatch):
+    monkeypatch.setattr(gate, "DISCARD_S", 0.2)
     chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
     with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
         sock.sendall(chunked(client))
@@ -457,9 +459,10 @@ def test_a_chunked_body_without_end_stops_at_the_limit(client):
 @pytest.mark.parametrize(
     "chunk", [b"zz\r\n", b"-1\r\n", b"ffffffffffffffffffff\r\n", b"5;" + b"x" * 20000 + b"\r\n", b"1\r\nabc\r\n"]
 )
-def test_malformed_chunks_are_refused(client, chunk):
+def test_malformed_chunks_are_refused(client, chunk, monkeypatch):
+    monkeypatch.setattr(gate, "BODY_S", 0.3)
     answer = client.raw(chunked(client) + chunk)
-    assert answer == b"" or status(answer) in (400, 413)
+    assert answer == b"" or status(answer) in (400, 408, 413)
     assert client.get("/api/runs")[0] == 200
 
 
@@ -477,7 +480,7 @@ def test_a_get_with_a_body_is_refused(client):
     assert status(client.raw(endless, then=b"5\r\nhello\r\n")) == 400
 
 
-def test_smuggled_requests_are_not_served(client, tmp_path):
+def test_smuggled_requests_are_not_served(client):
     data = b'{"name": "smuggled"}'
     inner = request(
         client,
@@ -494,7 +497,7 @@ def test_smuggled_requests_are_not_served(client, tmp_path):
         status(client.raw(request(client, f"POST {MEMBER}/m01/try HTTP/1.1", *two, body=b"{}   " + inner), wait=2))
         == 400
     )
-    assert not (tmp_path / "exports").exists()
+    assert not (client.folder / "exports").exists()
 
 
 # Headers and connections
@@ -508,7 +511,7 @@ def test_smuggled_requests_are_not_served(client, tmp_path):
 )  # fmt: skip
 def test_oversized_and_malformed_headers(client, extra):
     answer = client.raw(request(client, "GET /api/runs HTTP/1.1", *extra))
-    assert answer == b"" or status(answer) in (400, 431)
+    assert answer == b"" or status(answer) in (400, 403, 431)
     assert client.get("/api/runs")[0] == 200
 
 
@@ -519,7 +522,7 @@ def test_oversized_and_malformed_headers(client, extra):
 )  # fmt: skip
 def test_what_is_no_http_is_refused(client, data):
     answer = client.raw(data, wait=1)
-    assert answer == b"" or status(answer) in (400, 403)
+    assert answer == b"" or status(answer) in (400, 403, 405)
     assert client.get("/api/runs")[0] == 200
 
 

@@ -29,7 +29,9 @@ def test_the_page_holds_its_data_and_its_scripts_carry_the_nonce(client):
     status, headers, html = client.ask("GET", f"/?token={client.token}", X_Autocomp_Token=None)
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     data = page_json(html)
-    assert [run["path"] for run in data["runs"]] == [str(client.folder / "runs" / "demo")] and data["live"]["exports"].endswith("exports")
+    assert [run["path"] for run in data["runs"]] == [str(client.folder / "runs" / "demo")] and data["live"][
+        "exports"
+    ].endswith("exports")
     policy = headers["content-security-policy"]
     nonce = re.search(r"script-src 'nonce-([\w-]{20,})'", policy)[1]
     assert "'unsafe-eval'" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
