@@ -146,8 +146,8 @@ class Client:
 
 
 @contextmanager
-def serving(runs, exports=Path("exports"), host="127.0.0.1", allowed=()):
-    dashboard = Dashboard(open_runs(runs), template_of("report"), Path(exports))
+def serving(runs, exports=Path("exports"), host="127.0.0.1", allowed=(), template=None):
+    dashboard = Dashboard(open_runs(runs), template or template_of("report"), Path(exports))
     started = Serving(dashboard, bind("127.0.0.1", 0), host, allowed)
     thread = threading.Thread(target=started.run, daemon=True)
     thread.start()

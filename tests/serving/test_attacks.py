@@ -143,9 +143,22 @@ def test_tokens_are_long_and_differ(served, finished):
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", "0.0.0.0:{port}",
-     "127.0.0.1:{port}.evil.example", "127.0.0.1:{port}@evil.example", "", "[::1]", "2130706433:{port}", "192.168.0.7:{port}",
-     "127.0.0.1:{port} ", "127.0.0.2:{port}"],
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "localhost.evil.example:{port}",
+        "0.0.0.0:{port}",
+        "127.0.0.1:{port}.evil.example",
+        "127.0.0.1:{port}@evil.example",
+        "",
+        "[::1]",
+        "2130706433:{port}",
+        "192.168.0.7:{port}",
+        "127.0.0.1:{port} ",
+        "127.0.0.2:{port}",
+    ],
 )
 def test_a_forged_host_is_refused(client, host):
     host = host.format(port=client.port)
@@ -183,8 +196,18 @@ def test_a_further_name_is_taken_when_it_was_allowed(served, finished):
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example", "null", "", "https://127.0.0.1:{port}", "http://127.0.0.1", "http://127.0.0.1:1",
-     "http://localhost:{port}", "http://127.0.0.1:{port}.evil.example", "http://evil.example:{port}", "file://"],
+    [
+        "http://evil.example",
+        "null",
+        "",
+        "https://127.0.0.1:{port}",
+        "http://127.0.0.1",
+        "http://127.0.0.1:1",
+        "http://localhost:{port}",
+        "http://127.0.0.1:{port}.evil.example",
+        "http://evil.example:{port}",
+        "file://",
+    ],
 )
 def test_a_forged_origin_is_refused(client, origin):
     origin = origin.format(port=client.port)
@@ -392,11 +415,36 @@ def test_a_download_s_name_is_plain(served, models, tmp_path):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"null", b"[]", b'"a"', b"1", b"NaN", b"{}", b'{"text": null}', b'{"text": 1}', b'{"text": ["a"]}',
-     b'{"text": {"a": 1}}', b'{"text": "a", "x": 1}', b'{"text": "a", "pair": 1}', b'{"text": "a", "pair": ["b"]}',
-     b'{"Text": "a"}', b'{"text": "\xff"}', b'{"text": "\\ud800"}', b"[" * 60_000, b'{"text":' * 5000, b'{"text": 1' + b"0" * 9000 + b"}",
-     b"\xef\xbb\xbf{}", '{"text": "a"}'.encode("utf-16"), b'{"__proto__": {}, "text": "a"}', b'{"text": "a"} x',
-     b'{"text": "' + b"a" * 20_001 + b'"}', b'{"text": "a", "pair": "' + b"a" * 20_001 + b'"}', b"text=a"],
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"a"',
+        b"1",
+        b"NaN",
+        b"{}",
+        b'{"text": null}',
+        b'{"text": 1}',
+        b'{"text": ["a"]}',
+        b'{"text": {"a": 1}}',
+        b'{"text": "a", "x": 1}',
+        b'{"text": "a", "pair": 1}',
+        b'{"text": "a", "pair": ["b"]}',
+        b'{"Text": "a"}',
+        b'{"text": "\xff"}',
+        b'{"text": "\\ud800"}',
+        b"[" * 60_000,
+        b'{"text":' * 5000,
+        b'{"text": 1' + b"0" * 9000 + b"}",
+        b"\xef\xbb\xbf{}",
+        '{"text": "a"}'.encode("utf-16"),
+        b'{"__proto__": {}, "text": "a"}',
+        b'{"text": "a"} x',
+        b'{"text": "' + b"a" * 20_001 + b'"}',
+        b'{"text": "a", "pair": "' + b"a" * 20_001 + b'"}',
+        b"text=a",
+    ],
 )
 def test_malformed_bodies_get_a_sentence(client, body):
     found, answer = client.post(f"{MEMBER}/m01/try", body)
@@ -442,14 +490,10 @@ def test_a_chunked_body_without_end_stops_at_the_limit(client, monkeypatch):
     chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
     with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
         sock.sendall(chunked(client))
-        sent = 0
-        try:
-            while sent < 200:
+        deadline = time.monotonic() + 10
+        with pytest.raises((ConnectionError, TimeoutError)):
+            while time.monotonic() < deadline:
                 sock.sendall(chunk)
-                sent += 1
-        except OSError:
-            pass
-    assert sent < 200, "6.5 MB were taken"
     answer = client.raw(chunked(client), then=3 * chunk)
     assert status(answer) == 413
     assert client.get("/api/runs")[0] == 200
@@ -504,8 +548,15 @@ def test_smuggled_requests_are_not_served(client):
 
 @pytest.mark.parametrize(
     "extra",
-    [["X: " + "a" * 20_000], [f"X-{i}: {'a' * 100}" for i in range(300)], ["X: " + "a" * 200_000], ["no colon"], ["X : a"], ["X\x00: a"],
-     [" folded: a"]],
+    [
+        ["X: " + "a" * 20_000],
+        [f"X-{i}: {'a' * 100}" for i in range(300)],
+        ["X: " + "a" * 200_000],
+        ["no colon"],
+        ["X : a"],
+        ["X\x00: a"],
+        [" folded: a"],
+    ],
     ids=["one long", "many", "very long", "no colon", "space", "NUL", "folded"],
 )
 def test_oversized_and_malformed_headers(client, extra):
@@ -516,8 +567,18 @@ def test_oversized_and_malformed_headers(client, extra):
 
 @pytest.mark.parametrize(
     "data",
-    [b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"\x00" * 100,
-     b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", b"x" * 100_000],
+    [
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+        b"\x00" * 100,
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"x" * 100_000,
+    ],
 )
 def test_what_is_no_http_is_refused(client, data):
     answer = client.raw(data, wait=1)

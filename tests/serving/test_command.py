@@ -153,7 +153,16 @@ def test_the_names_of_a_server():
 
 @pytest.mark.parametrize(
     ("host", "inside"),
-    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("192.168.0.7", False), ("lab", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.7", False),
+        ("lab", False),
+    ],
 )
 def test_what_is_loopback(host, inside):
     assert places.is_loopback(host) is inside

@@ -20,25 +20,37 @@ def sums(folder):
     return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in folder.iterdir() if f.is_file()}
 
 
-def page_json(html):
-    """The data that a page holds."""
-    return json.loads(re.search(rb'<script type="application/json" id="run-data"[^>]*>(.*?)</script>', html, re.S)[1])
+TEMPLATE = """<!doctype html><title>{{title}}</title><style nonce="{{nonce}}">p {}</style>
+<script type="application/json" id="run-data" nonce="{{nonce}}">{{data}}</script>
+<script nonce="{{nonce}}">0</script>"""
 
 
-def test_the_page_holds_its_data_and_its_scripts_carry_the_nonce(client):
-    status, headers, html = client.ask("GET", f"/?token={client.token}", X_Autocomp_Token=None)
+def test_the_page_holds_its_data_and_its_scripts_carry_the_nonce(served, finished, tmp_path):
+    (tmp_path / "own.html").write_text(TEMPLATE, encoding="utf-8")
+    with served([finished], tmp_path / "exports", template=tmp_path / "own.html") as client:
+        status, headers, html = client.ask("GET", f"/?token={client.token}", X_Autocomp_Token=None)
+        again = client.ask("GET", f"/?token={client.token}")[1]["content-security-policy"]
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
-    data = page_json(html)
-    assert [run["path"] for run in data["runs"]] == [str(client.folder / "runs" / "demo")] and data["live"][
-        "exports"
-    ].endswith("exports")
-    policy = headers["content-security-policy"]
-    nonce = re.search(r"script-src 'nonce-([\w-]{20,})'", policy)[1]
-    assert "'unsafe-eval'" not in policy and "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
-    executed = [tag for tag in re.findall(rb"<script[^>]*>", html) if b"application/json" not in tag]
-    assert executed and all(nonce.encode() in tag for tag in executed)
-    again = client.ask("GET", f"/?token={client.token}")[1]["content-security-policy"]
-    assert nonce not in again
+    data = json.loads(re.search(rb'id="run-data"[^>]*>(.*?)</script>', html, re.S)[1])
+    assert [run["path"] for run in data["runs"]] == [str(finished)]
+    assert data["live"] == {"exports": str(tmp_path / "exports")} and data["runs"][0]["cards"] is None
+    nonce = re.search(r"script-src 'nonce-([\w-]{20,})'", headers["content-security-policy"])[1]
+    assert html.count(f'nonce="{nonce}"'.encode()) == 3 and nonce not in again
+
+
+def test_the_policy_allows_this_page_and_this_server_only(client):
+    headers = client.ask("GET", f"/?token={client.token}")[1]
+    rules = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))
+    assert re.fullmatch(r"'nonce-[\w-]+'", rules.pop("script-src"))
+    assert rules == {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "img-src": "data: blob:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
 
 
 def test_the_runs_as_json(client):
