@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from autocomp.report.command_line import command as command
 
 
 def note(text: str) -> None:
@@ -20,21 +20,6 @@ def note(text: str) -> None:
 def print_json(data: Any) -> None:
     """A result for a script, on stdout."""
     print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
-
-
-def command(*words: str | os.PathLike[str]) -> str:
-    """A command line that works where this process was started, quoted for the shell."""
-    return " ".join([*_program(), *(shlex.quote(str(word)) for word in words)])
-
-
-def _program() -> list[str]:
-    name = Path(sys.argv[0])
-    found = shutil.which("autocomp")
-    if name.stem == "autocomp" and found and Path(found).resolve() == name.resolve():
-        return ["autocomp"]
-    if name.stem == "autocomp" and name.is_file():
-        return [shlex.quote(str(name))]
-    return ["autocomp"] if found else [shlex.quote(sys.executable), "-m", "autocomp"]
 
 
 def short_path(path: str | Path) -> str:

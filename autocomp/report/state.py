@@ -161,7 +161,7 @@ class RunState:
 
     def _on_front(self, event: Mapping[str, Any], at: float) -> None:
         self.members, self.final = event["members"], True
-        self.front = {k: event.get(k) for k in ("hypervolume", "agreement")}
+        self.front = {k: event.get(k) for k in ("hypervolume", "agreement", "evidence")}
         self._landmarks(event)
         self.jobs.clear()
 

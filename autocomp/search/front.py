@@ -37,22 +37,31 @@ TIMING_S = 15.0
 
 @dataclass(frozen=True)
 class Seen:
-    """One file on the held-out split: `logits` `[n, C]`, `times` `[rounds, texts]` in ms, and where these come from."""
+    """One file on the held-out split.
+
+    Attributes:
+        logits: `[n, C]`.
+        times: `[rounds, texts]` in ms, and where these come from.
+        tokens: of each timed text, as this file's tokenizer counts.
+        depths: `[n]`, layers that ran on each row.
+    """
 
     folder: Path
     logits: np.ndarray
     times: np.ndarray
     where: str = HERE
+    tokens: tuple[int, ...] = ()
+    depths: tuple[int, ...] = ()
 
 
 def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
-    """In a worker: logits of one artifact on the held-out split."""
+    """In a worker: logits of one artifact on the held-out split, and the layers that ran on each row."""
     from autocomp.search.context import open_context
 
     context = open_context(Path(data["run"]))
     [key] = data["artifacts"].values()
     run = run_over(context.store.folder(key) / "artifact", context.data.held_out, context.device.threads)
-    return {"logits": run.logits.tolist()}
+    return {"logits": run.logits.tolist(), "depths": run.depths.tolist()}
 
 
 SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
@@ -79,24 +88,30 @@ def see(
     """Score the chosen on the held-out split in the workers, then time all of them and the landmarks at the device."""
     artifacts = keys_of(chosen)
     with crew.executor(SCORING, len(chosen)) as executor:
-        logits = dict(_scored(run, artifacts, executor))
+        scored = dict(_scored(run, artifacts, executor))
+    logits = {name: np.array(one["logits"], np.float32) for name, one in scored.items()}
     artifacts = {name: key for name, key in artifacts.items() if name in logits}
     job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
     where = place(context.device, crew)
-    times = times_of(crew.at_device(TIMING, {**job, "measured": where}))
+    timed = crew.at_device(TIMING, {**job, "measured": where})
+    times, tokens = times_of(timed), timed.get("tokens", {})
     logits |= held_out_logits(context)
-    folders = folders_of(context, artifacts)
-    return {name: Seen(folders[name], logits[name], times[name], where) for name in folders}
+    every = [context.teacher.encoder.shape.depth] * len(context.data.held_out)
+    depths = {name: scored[name].get("depths", ()) if name in scored else every for name in logits}
+    return {
+        name: Seen(folder, logits[name], times[name], where, tuple(tokens.get(name, ())), tuple(depths[name]))
+        for name, folder in folders_of(context, artifacts).items()
+    }
 
 
-def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iterator[tuple[str, np.ndarray]]:
+def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iterator[tuple[str, Mapping[str, Any]]]:
     waiting = [{"id": name, "run": str(run), "artifacts": {name: key}} for name, key in artifacts.items()]
     while waiting or executor.running:
         while waiting and executor.free > 0:
             executor.submit(waiting.pop(0))
         for job, result, _ in executor.collect(1.0):
             if result is not None:
-                yield job["id"], np.array(result["logits"], np.float32)
+                yield job["id"], result
 
 
 def members(

@@ -74,14 +74,16 @@ def latency_of(context: StudyContext, times: np.ndarray, where: str) -> Measurem
 
 def predict_artifact(context: StudyContext, folder: Path) -> dict[str, Measurement]:
     """What can be predicted of an artifact on the search split: its latency."""
-    return {"latency": latency_of(context, _predicted_times(context, folder, context.data.search), PREDICTED)}
+    return {"latency": latency_of(context, _predicted_times(context, folder, context.data.search)[0], PREDICTED)}
 
 
-def _predicted_times(context: StudyContext, folder: Path, examples: Sequence[Example]) -> np.ndarray:
+def _predicted_times(context: StudyContext, folder: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[int]]:
+    """Predicted milliseconds `[1, texts]`, and the tokens of each text."""
     from autocomp.search.scoring import opened, texts_of
+    from autocomp.search.timing import tokens_of
 
     inputs = opened(folder, context.device.threads)[0].batches(texts_of(examples))
-    return predicted_ms(folder / MODEL, inputs, table_of(context.device))[None]
+    return predicted_ms(folder / MODEL, inputs, table_of(context.device))[None], tokens_of(inputs)
 
 
 def measured_by(names: Sequence[str], where: str) -> tuple[str, ...]:
@@ -147,7 +149,8 @@ def time_artifacts(job: Data) -> dict[str, Any]:
     Where the device is away (`measured` of the job) their times are predicted instead, over all texts.
 
     Returns:
-        `times`: milliseconds `[rounds, texts]` by name; `load_ms` by name, of what was loaded at the device.
+        `times`: milliseconds `[rounds, texts]` by name; `tokens` of these texts by name; `load_ms` by name, of what
+        was loaded at the device.
     """
     from autocomp.search.scoring import opened
     from autocomp.search.timing import time_folders
@@ -157,10 +160,15 @@ def time_artifacts(job: Data) -> dict[str, Any]:
     examples = getattr(context.data, job["split"])
     if job["measured"] == PREDICTED:
         predicted = {name: _predicted_times(context, folder, examples) for name, folder in folders.items()}
-        return {"times": {name: t.tolist() for name, t in predicted.items()}, "load_ms": {}}
-    times = time_folders(folders, examples, threads, job["seconds"])
+        return {
+            "times": {name: times.tolist() for name, (times, _) in predicted.items()},
+            "tokens": {name: tokens for name, (_, tokens) in predicted.items()},
+            "load_ms": {},
+        }
+    times, tokens = time_folders(folders, examples, threads, job["seconds"])
     return {
         "times": {name: t.tolist() for name, t in times.items()},
+        "tokens": tokens,
         "load_ms": {name: opened(folder, threads)[1] for name, folder in folders.items()},
     }
 

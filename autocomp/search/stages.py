@@ -82,6 +82,10 @@ class StageStore:
         """What a finished stage was made of."""
         return dict(self._record(key)["inputs"])
 
+    def seconds(self, key: str) -> float:
+        """How long a finished stage took to build."""
+        return float(self._record(key)["seconds"])
+
     def _read(self, key: str, was_cached: bool) -> StageResult:
         return StageResult(key, self.folder(key), self._record(key)["facts"], was_cached)
 

@@ -21,6 +21,7 @@ from autocomp.report.summary import summary
 from autocomp.search import front
 from autocomp.search.context import ContextKeys, StudyContext, context_keys, open_context
 from autocomp.search.estimate import Clock, auto_ladder, block_weights, given_ladder
+from autocomp.search.evidence import write_evidence
 from autocomp.search.jobs import TRIALS, Job, teller
 from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
@@ -325,8 +326,9 @@ def _finish(
         name: {**one, **front.held_out_figures(context, seen, name)}
         for name, one in _shown(context, run, landmarks).items()
     }
+    proof = write_evidence(run, context, found, seen)
     loop.purse.charge("front")
     kept = [r for r in chosen if r.id in {m["record"] for m in found}]
     volume, agreement = loop.judge.hypervolume(kept), front.rank_agreement(found)
     members = found or list(shown.values())
-    journal.append("front", members=members, **shown, hypervolume=volume, agreement=agreement)
+    journal.append("front", members=members, **shown, hypervolume=volume, agreement=agreement, evidence=proof)

@@ -17,26 +17,36 @@ if TYPE_CHECKING:
 
 TEXTS = 100
 LEAST_ROUNDS, MOST_ROUNDS = 5, 40
+Inputs = dict[str, np.ndarray]
 
 
 def time_folders(
     folders: Mapping[str, Path], examples: Sequence[Example], threads: int, seconds: float
-) -> dict[str, np.ndarray]:
-    """Milliseconds `[rounds, texts]` of each artifact over the same real texts, as many rounds as the time allows.
+) -> tuple[dict[str, np.ndarray], dict[str, list[int]]]:
+    """Time artifacts over the same real texts, as many rounds as the time allows.
 
     The texts are spread evenly over the split's lengths, so that short and long ones count as they occur.
+
+    Returns:
+        By artifact: milliseconds `[rounds, texts]`, and how many tokens it makes of each text.
     """
     chosen = _by_length(examples, TEXTS)
     predictors = {name: opened(folder, threads)[0] for name, folder in folders.items()}
-    runs = {name: _runner(p, chosen) for name, p in predictors.items()}
+    inputs = {name: p.batches(texts_of(chosen)) for name, p in predictors.items()}
+    runs = {name: _runner(p, inputs[name]) for name, p in predictors.items()}
     probe = time_interleaved(runs, rounds=1, warmup=1, inputs=len(chosen))
     per_round = sum(float(t.sum()) for t in probe.values()) / 1e3
     rounds = int(np.clip(seconds / max(per_round, 1e-6), LEAST_ROUNDS, MOST_ROUNDS))
-    return time_interleaved(runs, rounds=rounds, warmup=0, inputs=len(chosen))
+    times = time_interleaved(runs, rounds=rounds, warmup=0, inputs=len(chosen))
+    return times, {name: tokens_of(given) for name, given in inputs.items()}
 
 
-def _runner(predictor: Predictor, examples: Sequence[Example]) -> Callable[[int], object]:
-    inputs = predictor.batches(texts_of(examples))
+def tokens_of(inputs: Sequence[Inputs]) -> list[int]:
+    """Tokens of prepared inputs of one text each."""
+    return [int(given["input_ids"].shape[1]) for given in inputs]
+
+
+def _runner(predictor: Predictor, inputs: Sequence[Inputs]) -> Callable[[int], object]:
     return lambda index: predictor.run(inputs[index])
 
 

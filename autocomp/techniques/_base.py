@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -107,6 +107,11 @@ class Technique(Generic[OptionsT]):
         """A few plain words, empty when nothing changes."""
         return ""
 
+    def explain(self, options: OptionsT, teacher: EncoderShape) -> str:
+        """The same in a sentence or two for a model's card, empty when nothing changes. Default: those words."""
+        words = self.describe(options, teacher)
+        return f"{words[0].upper()}{words[1:]}." if words else ""
+
     @property
     def is_cheap(self) -> bool:
         """Whether it only acts after recovery, so that it can be swept."""
@@ -124,6 +129,19 @@ class Technique(Generic[OptionsT]):
             first = error.errors()[0]
             key = ".".join([name, *map(str, first["loc"])])
             raise SpecError(source, key, first["msg"], first.get("input")) from error
+
+
+def listed(items: Sequence[object]) -> str:
+    """`2, 3 and 5`."""
+    words = [f"{i:,}" if isinstance(i, int) else str(i) for i in items]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def kept_words(counts: Sequence[int], full: int, what: str) -> str:
+    """A sentence on what is left of each layer, the lowest first."""
+    if len(set(counts)) == 1:
+        return f"Every layer keeps {counts[0]:,} of {full:,} {what}, the most important ones."
+    return f"Its layers keep {listed(counts)} of {full:,} {what}, the most important ones (lowest layer first)."
 
 
 def kept_counts(scores: list[np.ndarray], kept: float, allocation: str, multiple: int) -> tuple[int, ...]:

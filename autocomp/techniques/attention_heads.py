@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts
+from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts, kept_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +76,12 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
         full = max(b.heads for b in teacher.blocks)
         counts = options.per_layer or ()
         return f"{'-'.join(map(str, counts))} heads" if any(c < full for c in counts) else ""
+
+    def explain(self, options: AttentionHeadsOptions, teacher: EncoderShape) -> str:
+        """How many heads are left where."""
+        if not self.describe(options, teacher):
+            return ""
+        return kept_words(options.per_layer or (), max(b.heads for b in teacher.blocks), "attention heads")
 
 
 technique = AttentionHeads()

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, Stage, Technique, listed
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -70,6 +70,16 @@ class Depth(Technique[DepthOptions]):
         """`2 of 6 layers`."""
         layers = len(options.kept) if options.kept else options.layers
         return f"{layers} of {teacher.depth} layers" if layers and layers < teacher.depth else ""
+
+    def explain(self, options: DepthOptions, teacher: EncoderShape) -> str:
+        """Which layers are left."""
+        if not self.describe(options, teacher):
+            return ""
+        count = len(options.kept) if options.kept else int(options.layers or 0)
+        kept = options.kept or chosen_layers(teacher.depth, count, options.placement)
+        lowest = "the lowest one" if count == 1 else f"the lowest {count}"
+        which = lowest if tuple(kept) == tuple(range(count)) else f"numbers {listed([k + 1 for k in kept])} from below"
+        return f"Keeps {count} of the teacher's {teacher.depth} layers: {which}."
 
 
 technique = Depth()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Options, Stage, Technique
+from autocomp.techniques._base import Options, Stage, Technique, listed
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -44,6 +44,17 @@ class Distillation(Technique[DistillationOptions]):
             "relations": Knob((1.0, 0.0)),
             "learning_rate": Knob((1e-4, 2e-4, 4e-4), default=2e-4),
         }
+
+    def explain(self, options: DistillationOptions, teacher: EncoderShape) -> str:
+        """What it learnt from."""
+        weights = {
+            "the teacher's answers": options.logits,
+            "the labels": options.labels,
+            "the teacher's inner states": options.hidden,
+            "what the teacher attends to": options.relations,
+        }
+        used = [name for name, weight in weights.items() if weight]
+        return f"It was trained again, to follow {listed(used)}." if used else ""
 
 
 technique = Distillation()

@@ -55,5 +55,9 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
         """`4-bit embeddings`."""
         return f"{options.bits}-bit embeddings" if options.bits < 32 else ""
 
+    def explain(self, options: EmbeddingBitsOptions, teacher: EncoderShape) -> str:
+        """Bits of a number in the tables."""
+        return f"Numbers of the embedding tables take {options.bits} bits instead of 32." if options.bits < 32 else ""
+
 
 technique = EmbeddingBits()

@@ -104,5 +104,11 @@ class Exits(Technique[ExitsOptions]):
         """`exits at 0.95`."""
         return "" if options.is_off else exit_rules[options.rule].describe(options.threshold)
 
+    def explain(self, options: ExitsOptions, teacher: EncoderShape) -> str:
+        """When a text leaves."""
+        if options.is_off:
+            return ""
+        return f"A text is answered before the last layer {exit_rules[options.rule].explain(options.threshold)}."
+
 
 technique = Exits()

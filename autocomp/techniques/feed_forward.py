@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts
+from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts, kept_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +79,13 @@ class FeedForward(Technique[FeedForwardOptions]):
         full = max(b.feed_forward for b in teacher.blocks)
         widths = options.per_layer or ()
         return f"feed-forward {'-'.join(map(str, widths))}" if any(w < full for w in widths) else ""
+
+    def explain(self, options: FeedForwardOptions, teacher: EncoderShape) -> str:
+        """How wide they are."""
+        if not self.describe(options, teacher):
+            return ""
+        full = max(b.feed_forward for b in teacher.blocks)
+        return kept_words(options.per_layer or (), full, "feed-forward neurons")
 
 
 technique = FeedForward()

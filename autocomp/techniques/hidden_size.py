@@ -69,5 +69,11 @@ class HiddenSize(Technique[HiddenSizeOptions]):
         """`hidden 256`."""
         return f"hidden {options.size}" if options.size and options.size < teacher.hidden else ""
 
+    def explain(self, options: HiddenSizeOptions, teacher: EncoderShape) -> str:
+        """How wide a state is."""
+        if not self.describe(options, teacher):
+            return ""
+        return f"Between layers a token is {options.size} numbers instead of {teacher.hidden}."
+
 
 technique = HiddenSize()

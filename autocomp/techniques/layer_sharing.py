@@ -82,5 +82,14 @@ class LayerSharing(Technique[LayerSharingOptions]):
         said = f"{layers} layers in {blocks} block{'s' if blocks > 1 else ''}"
         return said if blocks < min(layers, len(teacher.blocks)) else ""
 
+    def explain(self, options: LayerSharingOptions, teacher: EncoderShape) -> str:
+        """How many sets of weights there are."""
+        if not self.describe(options, teacher):
+            return ""
+        if options.runs is None:
+            return f"Every {options.layers} neighbouring layers share one set of weights."
+        sets = "one set" if len(options.runs) == 1 else f"{len(options.runs)} sets"
+        return f"{sum(options.runs)} layers share {sets} of weights: this saves bytes and no time."
+
 
 technique = LayerSharing()

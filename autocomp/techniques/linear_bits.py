@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups
+from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups, listed
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -64,6 +64,14 @@ def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
     return replace(student, formats=formats)
 
 
+def _place(group: str) -> str:
+    """`attention of layer 1` for `blocks.0.attention`."""
+    kind, *rest = group.split(".")
+    if kind != "blocks":
+        return f"the {kind}"
+    return f"{rest[1].replace('_', '-')} of layer {int(rest[0]) + 1}"
+
+
 class LinearBits(Technique[LinearBitsOptions]):
     """See the module."""
 
@@ -101,6 +109,18 @@ class LinearBits(Technique[LinearBitsOptions]):
         widths = sorted(set((options.per_group or {}).values()))
         mixed = f" ({widths[0]} to {widths[-1]})" if len(widths) > 1 else ""
         return f"{options.bits:g}-bit linears{mixed}" if mixed or not widths else f"{widths[0]}-bit linears"
+
+    def explain(self, options: LinearBitsOptions, teacher: EncoderShape) -> str:
+        """Bits of a weight, and where they are others."""
+        if not self.describe(options, teacher):
+            return ""
+        groups = options.per_group or {}
+        counts = {bits: [g for g in groups if groups[g] == bits] for bits in sorted(set(groups.values()))}
+        if len(counts) < 2:
+            return f"Weights of the linear layers take {min(counts, default=options.bits):g} bits each instead of 32."
+        most = max(counts, key=lambda bits: len(counts[bits]))
+        others = [f"{bits} in {listed([_place(g) for g in found])}" for bits, found in counts.items() if bits != most]
+        return f"Weights of the linear layers take {most} bits each instead of 32; {'; '.join(others)}."
 
 
 technique = LinearBits()

@@ -55,5 +55,12 @@ class LocalAttention(Technique[LocalAttentionOptions]):
         """`texts apart in 2 layers`."""
         return f"texts apart in {options.layers} layer{'s' if options.layers > 1 else ''}" if options.layers else ""
 
+    def explain(self, options: LocalAttentionOptions, teacher: EncoderShape) -> str:
+        """Where the texts are apart."""
+        if not options.layers:
+            return ""
+        where = "the lowest layer" if options.layers == 1 else f"the lowest {options.layers} layers"
+        return f"In {where} a token sees only its own text of the pair."
+
 
 technique = LocalAttention()

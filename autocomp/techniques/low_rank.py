@@ -93,5 +93,13 @@ class LowRank(Technique[LowRankOptions]):
         ranks = sorted({rank for rank in options.per_group.values() if rank != WHOLE})
         return f"rank {' to '.join(map(str, dict.fromkeys((ranks[0], ranks[-1]))))}" if ranks else ""
 
+    def explain(self, options: LowRankOptions, teacher: EncoderShape) -> str:
+        """What factors are."""
+        if not self.describe(options, teacher):
+            return ""
+        ranks = sorted({rank for rank in (options.per_group or {}).values() if rank != WHOLE})
+        rank = f"rank {' to '.join(map(str, dict.fromkeys((ranks[0], ranks[-1]))))}" if ranks else "lower rank"
+        return f"Weight matrices are stored as two thin factors, of {rank}."
+
 
 technique = LowRank()

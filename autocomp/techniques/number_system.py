@@ -119,5 +119,15 @@ class NumberSystem(Technique[NumberSystemOptions]):
         computed = ", computed in FP32" if options.weight_only else ""
         return f"{options.bits}-bit {options.numbers} linears{scales}{outliers}{computed}"
 
+    def explain(self, options: NumberSystemOptions, teacher: EncoderShape) -> str:
+        """Bits of a weight, and what its codes stand for."""
+        if options.bits == 32:
+            return ""
+        outliers = f" The largest {100 * options.outliers:g} % stay in FP32." if options.outliers else ""
+        computed = " They are computed with in FP32, so this saves bytes and no time." if options.weight_only else ""
+        system = {"integer": "whole numbers with a scale", "codebook": "entries of a codebook fitted to each matrix"}
+        stands = system.get(options.numbers, f"numbers of the system {options.numbers}")
+        return f"Weights of the linear layers take {options.bits} bits each: {stands}.{outliers}{computed}"
+
 
 technique = NumberSystem()

@@ -79,5 +79,10 @@ class TokenElimination(Technique[TokenEliminationOptions]):
             reach *= fraction
         return f"{100 * reach:.0f} % of tokens to the last layer" if reach < 1 else ""
 
+    def explain(self, options: TokenEliminationOptions, teacher: EncoderShape) -> str:
+        """How many tokens come to the top."""
+        words = self.describe(options, teacher)
+        return f"Tokens that nothing attends to are left behind: {words.replace(' to ', ' reach ')}." if words else ""
+
 
 technique = TokenElimination()

@@ -61,5 +61,12 @@ class Vocabulary(Technique[VocabularyOptions]):
         changed = options.pieces and options.pieces < teacher.vocabulary
         return f"{options.pieces:,} pieces" if changed else ""
 
+    def explain(self, options: VocabularyOptions, teacher: EncoderShape) -> str:
+        """How many pieces are left, and what becomes of the others."""
+        if not self.describe(options, teacher):
+            return ""
+        counts = f"{options.pieces:,} of the teacher's {teacher.vocabulary:,} word pieces"
+        return f"Knows {counts}; other words are spelled with more and shorter pieces."
+
 
 technique = Vocabulary()

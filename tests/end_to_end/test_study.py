@@ -16,6 +16,8 @@ from autocomp.api import Run
 from autocomp.artifact.loader import load
 from autocomp.models.loading import load_teacher
 from autocomp.record import read_events, read_records
+from autocomp.report.cards import card, evidence_of, parts
+from autocomp.report.summary import read_state
 from autocomp.search.exporting import write_artifact
 from autocomp.search.trainable import converted
 from autocomp.tasks import Example
@@ -161,6 +163,34 @@ def test_a_member_s_manifest_tells_its_story(finished):
         assert manifest["plan"] == member["plan"]
 
 
+def test_evidence_agrees_with_the_summary_and_every_member_has_a_whole_card(finished):
+    state = read_state(finished.run)
+    evidence = evidence_of(finished.run, state)
+    stated = hashlib.sha256((finished.run / "evidence.json").read_bytes()).hexdigest()
+    assert state.front["evidence"] == {"file": "evidence.json", "sha256": stated} and evidence.notes == ()
+    for member in [finished.summary["teacher"], finished.summary["plain_int8"], *finished.summary["members"]]:
+        made = card(finished.run, member, evidence)
+        assert made["notes"] == [] and [name for name in parts if made[name] is None] == []
+        right = sum(row[i] for i, row in enumerate(made["answers"]["confusion"]))
+        assert right / made["answers"]["n"] == member["score"]
+        assert made["latency"]["mean"] == member["latency_ms"] and made["latency"]["p95"] == member["latency_p95_ms"]
+        assert len(made["latency"]["ms"]) == len(made["latency"]["tokens"]) == len(made["latency"]["teacher_ms"]) == 80
+        assert made["sizes"]["total"] == member["bytes"] == sum(p["bytes"] for p in made["sizes"]["parts"])
+        assert made["differences"]["count"] == round((1 - member["held_out_agreement"]) * made["answers"]["n"])
+        assert sum(made["exits_used"]["fractions"]) == pytest.approx(1)
+        assert made["exits_used"]["depths"][-1] <= len(made["layers"]["rows"])
+
+
+def test_a_member_s_lineage_names_the_jobs_that_made_it(finished):
+    evidence = evidence_of(finished.run, read_state(finished.run))
+    for member in finished.summary["members"]:
+        lineage = card(finished.run, member, evidence)["lineage"]
+        assert [s["kind"] for s in lineage] == ["data", "teacher", "knowledge", "student", "artifact"]
+        assert lineage[-1]["job"] == member["record"].split("-")[0] and lineage[-1]["cpu_s"] > 0
+        assert lineage[-2]["job"] in {"t0001", "t0002", "t0003"} and all(s["seconds"] >= 0 for s in lineage)
+        assert Path(member["student"]).name == lineage[-2]["key"]
+
+
 def test_weights_of_every_member_are_kept_and_make_its_file_again(finished, tmp_path, monkeypatch):
     monkeypatch.setenv("AUTOCOMP_CACHE", str(tmp_path / "emptied"))
     for member in finished.summary["members"]:
@@ -179,7 +209,7 @@ def test_checkpoints_answer_as_the_files_do(finished, tmp_path, autocomp):
         is_regular = json.loads(said.out)["form"] == "hugging_face"
         student = load_teacher(str(out), max_length=24).student if is_regular else autocomp_package.load(out)
         has_exits = bool(load(member["path"]).session.get_overridable_initializers())
-        predictor = load(member["path"], exit_threshold=1.01 if has_exits else None)
+        predictor = load(member["path"], exit_threshold="never" if has_exits else None)
         expected = np.concatenate([predictor.run(inputs)[0] for inputs in predictor.batches(texts)])
         found = predict(student, encode(student, [Example(t, None, 0) for t in texts])).logits
         assert np.abs(found - expected).max() < 0.1 * expected.std(), member["describe"]

@@ -40,6 +40,9 @@ class ExitRule(Protocol):
     def describe(self, threshold: float) -> str:
         """A few words for a plan: `exits at 0.95`."""
 
+    def explain(self, threshold: float) -> str:
+        """The same for a sentence: `as soon as the head after a layer is at least 95 % sure`."""
+
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
         """Which rows may leave, bool `[exits, n]`, from logits `[exits, n, labels]` of all heads in order."""
 

@@ -33,6 +33,10 @@ class Entropy:
         """`exits at entropy 0.2`."""
         return f"exits at entropy {threshold:g}"
 
+    def explain(self, threshold: float) -> str:
+        """When a text leaves, as part of a sentence."""
+        return f"as soon as the entropy of a head's probabilities is at most {threshold:g} of its largest"
+
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
         """Bool `[exits, n]`."""
         logs = log_softmax(logits)

@@ -31,6 +31,10 @@ class Margin:
         """`exits at margin 0.8`."""
         return f"exits at margin {threshold:g}"
 
+    def explain(self, threshold: float) -> str:
+        """When a text leaves, as part of a sentence."""
+        return f"as soon as a head's first label is {100 * threshold:g} points ahead of its second"
+
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
         """Bool `[exits, n]`."""
         ordered = np.sort(softmax(logits), -1)

@@ -32,6 +32,12 @@ class Patience:
         """`exits after 2 agreeing heads`."""
         return f"exits after {threshold:g} agreeing head{'s' if threshold > 1 else ''}"
 
+    def explain(self, threshold: float) -> str:
+        """When a text leaves, as part of a sentence."""
+        return (
+            f"as soon as {threshold:g} heads in a row give the same label" if threshold > 1 else "after the first head"
+        )
+
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
         """Bool `[exits, n]`."""
         labels, streaks = logits.argmax(-1), np.ones(logits.shape[:2])

@@ -28,6 +28,10 @@ class Probability:
         """`exits at 0.95`."""
         return f"exits at {threshold:g}"
 
+    def explain(self, threshold: float) -> str:
+        """When a text leaves, as part of a sentence."""
+        return f"as soon as the head after a layer is at least {100 * threshold:g} % sure"
+
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
         """Bool `[exits, n]`."""
         result: np.ndarray = softmax(logits).max(-1) >= threshold

@@ -1,0 +1,161 @@
+"""Reads `RUN/evidence.json`, which `search/evidence.py` writes; trusts nothing in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp.models.shape import EncoderShape
+
+if TYPE_CHECKING:
+    from autocomp.report.state import RunState
+
+FILE, VERSION = "evidence.json", 1
+MOST_BYTES = 256_000_000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one model did on the held-out split.
+
+    Attributes:
+        answers, confidence, depths: `[rows]` label, its probability, layers that ran (None if nobody noted them).
+        latency: `mean`, `p50`, `p95`, `p99`, `rounds`, `ms` and `tokens` a text, `predicted`.
+    """
+
+    answers: np.ndarray
+    confidence: np.ndarray
+    depths: np.ndarray | None
+    latency: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The file's content, checked; empty but for `notes` where it could not be used.
+
+    Attributes:
+        truth: `[rows]`.
+        texts: `{row: (text, pair)}` of rows on which models differ.
+        stages: by key; `lineage`: keys by model, oldest first.
+    """
+
+    labels: tuple[str, ...] = ()
+    truth: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    teacher_shape: EncoderShape | None = None
+    models: Mapping[str, Seen] = field(default_factory=dict)
+    texts: Mapping[int, tuple[str, str | None]] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def evidence_of(run: Path, state: RunState) -> Evidence | None:
+    """The evidence that the front of a run names; None while there is no final front, or in older runs."""
+    stated = state.front.get("evidence")
+    return read_evidence(run, stated) if state.final and stated else None
+
+
+def read_evidence(run: Path, stated: Mapping[str, Any] | None = None) -> Evidence:
+    """The run's evidence; one that cannot be used is empty, with a note that says why.
+
+    Args:
+        stated: what the journal says of it (`sha256`); not compared when None.
+    """
+    file = run / FILE
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            return Evidence(notes=(f"{FILE} is not read: it has more than {MOST_BYTES:,} bytes",))
+        data = file.read_bytes()
+        if stated is not None and stated["sha256"] != hashlib.sha256(data).hexdigest():
+            return Evidence(notes=(f"{FILE} is not the one that the journal names: it was changed since",))
+        return _parsed(json.loads(data, parse_constant=_no_number))
+    except OSError as error:
+        return Evidence(notes=(f"{FILE} cannot be read: {error.strerror}",))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        why = f"{type(error).__name__}: {str(error)[:200]}"
+        return Evidence(notes=(f"{FILE} is damaged, or of another program ({why})",))
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _parsed(data: Mapping[str, Any]) -> Evidence:
+    if data["version"] != VERSION:
+        raise ValueError(f"version = {data['version']!r}, this autocomp reads {VERSION}")
+    labels = tuple(_all(data["labels"], lambda v: isinstance(v, str), "labels"))
+    truth = _numbers(data["truth"], "truth", 0, len(labels) - 1)
+    stages = {str(key): _stage(stage) for key, stage in data["stages"].items()}
+    lineage = {name: [key for key in keys if key in stages] for name, keys in data["lineage"].items()}
+    shape = data.get("teacher_shape")
+    return Evidence(
+        labels=labels,
+        truth=truth,
+        teacher_shape=EncoderShape.from_json(shape) if shape else None,
+        models={name: _seen(one, len(labels), len(truth)) for name, one in data["models"].items()},
+        texts={int(t["row"]): (_text(t["text"]), _text(t["pair"], or_none=True)) for t in data["texts"]},
+        stages=stages,
+        lineage=lineage,
+    )
+
+
+def _seen(one: Mapping[str, Any], labels: int, rows: int) -> Seen:
+    answers = _numbers(one["answers"], "answers", 0, labels - 1, rows)
+    confidence = _numbers(one["confidence"], "confidence", 0, 1, rows, float)
+    depths = None if one["depths"] is None else _numbers(one["depths"], "depths", 0, 1000, rows)
+    return Seen(answers, confidence, depths, _latency(one["latency"]))
+
+
+def _latency(told: Mapping[str, Any]) -> dict[str, Any]:
+    milliseconds = _numbers(told["ms"], "ms", 0, 1e9, None, float)
+    tokens = told["tokens"]
+    if tokens is not None:
+        tokens = _numbers(tokens, "tokens", 0, 1e9, len(milliseconds)).tolist()
+    figures = {name: float(told[name]) for name in ("mean", "p50", "p95", "p99")}
+    _numbers(list(figures.values()), "latency", 0, 1e9, None, float)
+    shown = {"rounds": int(told["rounds"]), "texts": int(told["texts"]), "predicted": bool(told["predicted"])}
+    return {**figures, **shown, "ms": milliseconds.tolist(), "tokens": tokens}
+
+
+def _stage(told: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {name: told.get(name) for name in ("seconds", "cpu_s", "rung", "steps", "stopped_after")}
+    _all([v for v in numbers.values() if v is not None], _is_number, "stages")
+    words = {name: told.get(name) for name in ("kind", "job")}
+    _all([v for v in words.values() if v is not None], lambda v: isinstance(v, str), "stages")
+    return {**numbers, **words}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _all(values: Any, holds: Callable[[Any], bool], what: str) -> list[Any]:
+    if not isinstance(values, list) or not all(holds(v) for v in values):
+        raise ValueError(f"{what} holds something else than it should")
+    return values
+
+
+def _text(value: Any, or_none: bool = False) -> Any:
+    if not isinstance(value, str) and not (or_none and value is None):
+        raise ValueError("a text is no text")
+    return value
+
+
+def _numbers(
+    values: Any, what: str, low: float, high: float, count: int | None = None, kind: type[int] | type[float] = int
+) -> np.ndarray:
+    """`[n]`, each from `low` to `high`, and `count` of them."""
+    allowed = int if kind is int else int | float
+    found = np.array(_all(values, lambda v: isinstance(v, allowed) and _is_number(v), what), kind)
+    if count is not None and len(found) != count:
+        raise ValueError(f"{what} has {len(found)} values, not {count}")
+    if len(found) and not low <= found.min() <= found.max() <= high:
+        raise ValueError(f"{what} goes from {found.min()} to {found.max()}, beyond {low} to {high}")
+    return found

@@ -1,0 +1,151 @@
+"""The model layer by layer: from its files where they are, else as far as its plan says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from autocomp.artifact.exit_rules import DEFAULT, exit_rules
+from autocomp.report.cards._shape import kept_layers
+from autocomp.report.cards._subject import Subject
+
+if TYPE_CHECKING:
+    from autocomp.artifact.stored import StoredWeight
+    from autocomp.models.shape import EncoderShape
+
+FULL = 32
+Layers = Mapping[str, Sequence["StoredWeight"]]
+ATTENTION, FEED_FORWARD = ("query", "key", "value", "output"), ("input", "output")
+
+
+def part(subject: Subject) -> dict[str, Any] | None:
+    """None where nobody knows the sizes: in a run that keeps no weights and has no evidence.
+
+    `bits` are those of each matrix, or one number where only the plan says; `bytes` and what else only files tell are
+    None without them. Layers that share one block have its bytes in the first of them. `tokens` is the fraction of a
+    text's tokens that are left after the layer.
+    """
+    shape, teacher = subject.shape, subject.teacher_shape
+    if shape is None or teacher is None:
+        return None
+    return {
+        "hidden": shape.hidden,
+        "vocabulary": shape.vocabulary,
+        "teacher": {
+            "layers": teacher.depth,
+            "hidden": teacher.hidden,
+            "heads": max(b.heads for b in teacher.blocks),
+            "feed_forward": max(b.feed_forward for b in teacher.blocks),
+            "vocabulary": teacher.vocabulary,
+        },
+        "embeddings": _embeddings(subject),
+        "rows": [_row(subject, shape, depth) for depth in range(shape.depth)],
+        "head": _head(subject),
+    }
+
+
+def _row(subject: Subject, shape: EncoderShape, depth: int) -> dict[str, Any]:
+    block = shape.order[depth]
+    sizes, is_first = shape.blocks[block], shape.order.index(block) == depth
+    origin = _origin(subject, shape.depth)
+    return {
+        "depth": depth + 1,
+        "teacher_layer": origin[depth] + 1 if depth < len(origin) else None,
+        "block": block,
+        "attention": {
+            "heads": sizes.heads,
+            "head_size": sizes.head_size,
+            **_matrices(subject, shape, f"blocks.{block}.attention", ATTENTION, is_first),
+        },
+        "feed_forward": {
+            "width": sizes.feed_forward,
+            **_matrices(subject, shape, f"blocks.{block}.feed_forward", FEED_FORWARD, is_first),
+        },
+        "tokens": round(shape.token_shares()[depth][1], 4),
+        "exit": _exit(subject, shape, depth + 1),
+    }
+
+
+def _matrices(
+    subject: Subject, shape: EncoderShape, group: str, names: Sequence[str], is_first: bool
+) -> dict[str, Any]:
+    """Bits, number system, zeros, rank and bytes of a group of matrices."""
+    ranks = [rank for name, rank in shape.ranks if name.startswith(group)]
+    found = _stored(subject)
+    if found is None:
+        return {**_planned(subject, group), "rank": max(ranks, default=None), "bytes": None}
+    matrices = [[w for w in found.get(f"{group}.{name}", ()) if not w.name.endswith(".bias")] for name in names]
+    weights = [w for matrix in matrices for w in matrix]
+    return {
+        "bits": [matrix[0].bits for matrix in matrices if matrix],
+        "numbers": weights[0].numbers if weights else None,
+        "sparsity": _zeros(weights),
+        "rank": max(ranks, default=None),
+        "bytes": sum(w.nbytes for name in names for w in found.get(f"{group}.{name}", ())) if is_first else 0,
+    }
+
+
+def _planned(subject: Subject, group: str) -> dict[str, Any]:
+    bits = (subject.option("linear_bits", "per_group") or {}).get(group, subject.option("linear_bits", "bits"))
+    bits = bits or subject.option("number_system", "bits") or FULL
+    per_group = subject.option("sparsity", "per_group") or {}
+    zeros = per_group.get(group, subject.option("sparsity", "fraction") or 0.0)
+    return {"bits": bits, "numbers": subject.option("number_system", "numbers"), "sparsity": zeros}
+
+
+def _embeddings(subject: Subject) -> dict[str, Any]:
+    """Bits and so on of the word table, bytes of all tables."""
+    found = _stored(subject)
+    if found is None:
+        bits = subject.option("embedding_bits", "bits") or FULL
+        return {"bits": bits, "numbers": None, "sparsity": 0.0, "bytes": None}
+    tables = [w for layer, ws in found.items() if layer.startswith("embeddings.") for w in ws]
+    words = found.get("embeddings.word", [])
+    return {
+        "bits": words[0].bits if words else None,
+        "numbers": words[0].numbers if words else None,
+        "sparsity": _zeros(words),
+        "bytes": sum(w.nbytes for w in tables if not w.layer.endswith("norm")),
+    }
+
+
+def _head(subject: Subject) -> dict[str, Any]:
+    found = _stored(subject)
+    if found is None:
+        return {"bits": _planned(subject, "head.dense")["bits"], "bytes": None}
+    weights = [w for layer, ws in found.items() if layer.startswith("head.") for w in ws]
+    bits = [w.bits for w in weights if not w.name.endswith(".bias")]
+    return {"bits": min(bits, default=None), "bytes": sum(w.nbytes for w in weights)}
+
+
+def _stored(subject: Subject) -> Layers | None:
+    return None if subject.stored is None else subject.stored.layers
+
+
+def _zeros(weights: Sequence[StoredWeight]) -> float:
+    """The fraction of numbers that is left out of the file."""
+    size = sum(w.size for w in weights)
+    return round(1 - sum(w.values for w in weights) / size, 4) if size else 0.0
+
+
+def _origin(subject: Subject, depth: int) -> Sequence[int]:
+    """The teacher's layer that each layer descends from, from 0."""
+    folder = subject.within("student")
+    if folder is not None and (folder / "student.json").is_file():
+        origin = json.loads((folder / "student.json").read_text(encoding="utf-8")).get("origin")
+        return origin if origin is not None else range(depth)
+    assert subject.teacher_shape is not None  # there would be no rows
+    return kept_layers(subject.plan, subject.teacher_shape.depth)
+
+
+def _exit(subject: Subject, shape: EncoderShape, depth: int) -> dict[str, Any] | None:
+    """The rule by which a text may leave after a layer, None where it may not."""
+    if subject.stored is not None:
+        told = subject.stored.manifest.get("exits")
+        return {k: told[k] for k in ("rule", "threshold")} if told and depth in told["depths"] else None
+    threshold = subject.option("exits", "threshold")
+    rule = subject.option("exits", "rule") or DEFAULT
+    if threshold is None or threshold == exit_rules[rule].grid[-1] or depth not in shape.exits:
+        return None
+    return {"rule": rule, "threshold": threshold}
