@@ -1,0 +1,104 @@
+"use strict";
+// The runs of the page: figures, members, trials as columns, and what a live run adds to them.
+const page = JSON.parse(document.getElementById("run-data").textContent);
+const runs = page.runs;
+const metric = [...new Set(runs.map((run) => run.summary.metric))].join(" / ");
+const inMs = (value, item) => millis(value, item && item.latency_predicted);
+const asPercent = (value) => (known(value) ? `${value.toFixed(2)} %` : "–");
+const FIGURES = [
+  { key: "bytes", label: "size", unit: "MB", per: 1e6, log: true, better: "less", show: size },
+  { key: "latency_ms", label: "latency", unit: "ms", per: 1, log: true, better: "less", show: inMs },
+  { key: "latency_p95_ms", label: "p95 latency", unit: "ms", per: 1, log: true, better: "less", show: inMs },
+  { key: "score", label: metric, unit: "", per: 1, log: false, better: "more", show: fraction },
+  { key: "agreement", label: "agreement with the teacher", unit: "", per: 1, log: false, better: "more", show: fraction },
+  { key: "gzip_bytes", label: "size, compressed", unit: "MB", per: 1e6, log: true, better: "less", show: size },
+  { key: "load_ms", label: "time to load", unit: "ms", per: 1, log: true, better: "less", show: (v) => millis(v) },
+  { key: "resident_mb", label: "memory", unit: "MB", per: 1, log: true, better: "less", show: (v) => (known(v) ? `${three(v)} MB` : "–") },
+  { key: "parameters", label: "parameters", unit: "", per: 1, log: true, better: "less", show: (v) => (known(v) ? v.toLocaleString("en") : "–") },
+  { key: "survey_size_pct", label: "survey's size", unit: "%", per: 1, log: true, better: "less", show: asPercent },
+];
+for (const { key, name, direction } of runs.flatMap((run) => run.objectives || []))
+  if (!FIGURES.some((f) => f.key === key))
+    FIGURES.push({ key, label: name, unit: "", per: 1, log: false, better: direction === "maximize" ? "more" : "less", show: (v) => (known(v) ? three(v) : "–") });
+const figure = (key) => FIGURES.find((f) => f.key === key);
+
+// A figure of a member or landmark: of the held-out split where there is one.
+function figureOf(item, key) {
+  if (key === "score") return known(item.score) ? item.score : item.search_score;
+  if (key === "agreement") return known(item.held_out_agreement) ? item.held_out_agreement : item.agreement;
+  return item[key];
+}
+const shownFigure = (item, key) => figure(key).show(figureOf(item, key), item);
+const isPredicted = (item, key) => Boolean(item.latency_predicted) && key.startsWith("latency");
+// What the figure's value may differ by if it were measured again.
+function errorOf(item, key) {
+  if (key === "score") return known(item.score) ? item.score_se || 0 : item.search_score_se || 0;
+  return key === "latency_ms" ? (item.latency_spread_ms || 0) / 2 : 0;
+}
+const isBetter = (a, b, key) => (figure(key).better === "less" ? a < b : a > b);
+const LANDMARKS = [["teacher", "teacher"], ["plain_int8", "plain int8"]];
+const landmarksOf = (run) => LANDMARKS.filter(([id]) => run.summary[id]).map(([id, label]) => ({ ...run.summary[id], id, label, run, ref: `${run.key}/${id}` }));
+const membersOf = (run) => run.summary.members.map((m) => ({ ...m, run, ref: `${run.key}/${m.id}` }));
+const shownRuns = () => runs.filter((run) => state.runs.includes(run.key));
+const shownMembers = () => shownRuns().flatMap(membersOf);
+const nameOf = (item) => (item.label || item.id) + (runs.length > 1 ? ` of ${item.run.name}` : "");
+// The member or landmark of `r0/m03`.
+function memberOf(ref) {
+  const [key, id] = String(ref).split("/");
+  const run = runs.find((r) => r.key === key);
+  const member = run && [...run.summary.members, ...landmarksOf(run)].find((m) => m.id === id);
+  return member ? { run, member, ref } : null;
+}
+
+// Trials' figures as numbers in one array, NaN where there is none; kept until the run has more of them.
+const columns = new Map();
+function column(run, key) {
+  const name = `${run.key} ${key}`, kept = columns.get(name);
+  if (kept && kept.length === run.trials.count) return kept;
+  const values = run.trials.values[key] || [];
+  const made = Float64Array.from({ length: run.trials.count }, (_, i) => (known(values[i]) ? values[i] : NaN));
+  columns.set(name, made);
+  return made;
+}
+const knobOf = (run, name, row) => {
+  const knob = run.trials.knobs[name];
+  return knob.codes[row] < 0 || !known(knob.codes[row]) ? null : knob.values[knob.codes[row]];
+};
+function trialOf(run, row) {
+  const { id, rung, job, jobs, predicted, values, at_s } = run.trials;
+  const figures = Object.fromEntries(Object.keys(values).map((key) => [key, values[key][row]]));
+  return { id: id[row], ref: `${run.key}/${id[row]}`, run, rung: rung[row], at_s: at_s[row], ...jobs[job[row]], id: id[row],
+    ...figures, latency_predicted: Boolean(predicted && predicted[row]) };
+}
+
+const dataListeners = [];
+const onData = (fn) => dataListeners.push(fn);
+function merge(index, update) {
+  const run = runs[index];
+  Object.assign(run, update.run);
+  if (update.member) run.trials.member = update.member;
+  for (const row of update.rows || []) addRow(run.trials, row);
+  dataListeners.forEach((fn) => fn(index, update));
+}
+function addRow(trials, row) {
+  const at = trials.count;
+  if (trials.id[at - 1] === row.id) return;
+  trials.count += 1;
+  trials.id.push(row.id);
+  trials.at_s.push(row.at_s);
+  trials.rung.push(row.rung);
+  let job = trials.jobs.findIndex((j) => j.id === row.job.id);
+  if (job < 0) job = trials.jobs.push(row.job) - 1;
+  trials.job.push(job);
+  if (row.predicted && !trials.predicted) trials.predicted = new Array(at).fill(0);
+  if (trials.predicted) trials.predicted.push(row.predicted ? 1 : 0);
+  for (const key of Object.keys(row.values)) trials.values[key] ||= new Array(at).fill(null);
+  for (const [key, list] of Object.entries(trials.values)) list.push(row.values[key] ?? null);
+  for (const name of Object.keys(row.knobs)) trials.knobs[name] ||= { values: [], codes: new Array(at).fill(-1) };
+  for (const [name, knob] of Object.entries(trials.knobs)) knob.codes.push(codeOf(knob, row.knobs[name]));
+}
+function codeOf(knob, value) {
+  if (!known(value)) return -1;
+  const same = JSON.stringify(value), at = knob.values.findIndex((v) => JSON.stringify(v) === same);
+  return at < 0 ? knob.values.push(value) - 1 : at;
+}

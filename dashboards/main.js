@@ -1,0 +1,18 @@
+"use strict";
+// Everything drawn once, then what a change concerns.
+const PARTS = [
+  { draw: drawHead, on: ["runs"] },
+  { draw: drawHeadline, on: ["runs"] },
+  { draw: drawFront, on: ["x", "y", "c", "limits", "pick", "compare", "runs", "dominated", "trials"] },
+  { draw: drawLimits, on: ["limits", "weights", "runs"] },
+  { draw: drawMembers, on: ["limits", "pick", "compare", "runs"] },
+  { draw: drawAbout, on: ["runs"] },
+];
+for (const { draw, on } of PARTS) {
+  const later = once(draw);
+  draw();
+  onState((part) => on.some((key) => key in part) && later());
+  onData(later);
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", once(drawFront));
+addEventListener("resize", drawTrials);
