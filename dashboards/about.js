@@ -24,13 +24,13 @@ function tilesOf(run) {
   const small = bestBy(close, (m) => m.bytes), fast = bestBy(close, (m) => m.latency_ms), top = [...members].sort(byScore)[0];
   const beat = members.filter((m) => m.dominates_plain_int8).length;
   return [
-    small && tile(times(small.times_smaller), `${of}smaller, within a point of the teacher`, small, size(small.bytes)),
-    fast && tile((fast.latency_predicted ? "~" : "") + times(fast.times_faster), `${of}faster, within a point of the teacher`, fast, inMs(fast.latency_ms, fast)),
-    tile(fraction(scoreOf(top)), `${of}best ${run.summary.metric}; the teacher has ${fraction(scoreOf(teacher))}`, top),
-    run.summary.plain_int8 && tile(`${beat} of ${members.length}`, `${of}members dominate the teacher's plain int8 export`),
+    small && headTile(times(small.times_smaller), `${of}smaller, within a point of the teacher`, small, size(small.bytes)),
+    fast && headTile((fast.latency_predicted ? "~" : "") + times(fast.times_faster), `${of}faster, within a point of the teacher`, fast, inMs(fast.latency_ms, fast)),
+    headTile(fraction(scoreOf(top)), `${of}best ${run.summary.metric}; the teacher has ${fraction(scoreOf(teacher))}`, top),
+    run.summary.plain_int8 && headTile(`${beat} of ${members.length}`, `${of}members dominate the teacher's plain int8 export`),
   ].filter(Boolean);
 }
-function tile(value, words, item, more) {
+function headTile(value, words, item, more) {
   const link = item && el("button", { type: "button", class: "link", onclick: () => setState({ pick: item.ref }) }, item.id);
   return el("div", { class: "tile" }, el("b", {}, value), el("span", {}, words, ...(link ? [" ", el("span", { class: "whole" }, "(", link, more ? `, ${more}` : "", ")")] : [])));
 }

@@ -36,8 +36,8 @@ function errorOf(item, key) {
   return key === "latency_ms" ? (item.latency_spread_ms || 0) / 2 : 0;
 }
 const isBetter = (a, b, key) => (figure(key).better === "less" ? a < b : a > b);
-const LANDMARKS = [["teacher", "teacher"], ["plain_int8", "plain int8"]];
-const landmarksOf = (run) => LANDMARKS.filter(([id]) => run.summary[id]).map(([id, label]) => ({ ...run.summary[id], id, label, run, ref: `${run.key}/${id}` }));
+const MARKS = [["teacher", "teacher"], ["plain_int8", "plain int8"]];
+const landmarksOf = (run) => MARKS.filter(([id]) => run.summary[id]).map(([id, label]) => ({ ...run.summary[id], id, label, run, ref: `${run.key}/${id}` }));
 const membersOf = (run) => run.summary.members.map((m) => ({ ...m, run, ref: `${run.key}/${m.id}` }));
 const shownRuns = () => runs.filter((run) => state.runs.includes(run.key));
 const shownMembers = () => shownRuns().flatMap(membersOf);

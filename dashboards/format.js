@@ -6,7 +6,7 @@ const size = (b) => (!known(b) ? "–" : b < 999500 ? `${(b / 1e3).toFixed(0)} k
 const millis = (ms, predicted) => (known(ms) ? (predicted ? `~${three(ms)} ms predicted` : `${three(ms)} ms`) : "–");
 const times = (x) => (known(x) ? `×${three(x)}` : "–");
 const fraction = (x) => (known(x) ? x.toFixed(4) : "–");
-const signed = (value, digits) => {
+const withSign = (value, digits) => {
   const text = Math.abs(value).toFixed(digits);
   return Number(text) === 0 ? text : (value < 0 ? "−" : "+") + text;
 };
@@ -14,7 +14,7 @@ const signed = (value, digits) => {
 const points = (m) => {
   if (!known(m.score_difference)) return "–";
   const error = known(m.score_difference_se) ? ` ± ${(100 * m.score_difference_se).toFixed(1)}` : "";
-  return signed(100 * m.score_difference, 1) + error;
+  return withSign(100 * m.score_difference, 1) + error;
 };
 const duration = (s) => {
   const whole = Math.round(s);

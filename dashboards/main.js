@@ -14,5 +14,6 @@ for (const { draw, on } of PARTS) {
   onState((part) => on.some((key) => key in part) && later());
   onData(later);
 }
+for (const draw of [drawNow, drawCard, drawComparison]) draw(); // these listen by themselves
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", once(drawFront));
 addEventListener("resize", drawTrials);

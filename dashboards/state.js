@@ -1,7 +1,7 @@
 "use strict";
 // What a person has set on the page, kept in the address: `#x=latency_ms&y=score&limits=score:0.93,latency_ms:2&pick=r0/m03`.
 const FIRST = { x: "latency_ms", y: "score", c: null, limits: {}, weights: {}, pick: null, compare: [], dominated: false, trials: true };
-const MOST_COMPARED = 4;
+const MOST_AT_ONCE = 4;
 const state = { ...FIRST, runs: runs.map((run) => run.key) };
 const stateListeners = [];
 const onState = (fn) => stateListeners.push(fn);
@@ -66,11 +66,11 @@ function asRef(text) {
   return /^r\d+\/[\w.-]+$/.test(text) && runs.some((run) => run.key === text.split("/")[0]) ? text : null;
 }
 function asRefs(text) {
-  return [...new Set(text.split(",").filter((ref) => asRef(ref) && memberOf(ref)))].slice(0, MOST_COMPARED);
+  return [...new Set(text.split(",").filter((ref) => asRef(ref) && memberOf(ref)))].slice(0, MOST_AT_ONCE);
 }
 function toggleCompared(ref) {
   const others = state.compare.filter((r) => r !== ref);
-  setState({ compare: others.length < state.compare.length ? others : [...others.slice(1 - MOST_COMPARED), ref] });
+  setState({ compare: others.length < state.compare.length ? others : [...others.slice(1 - MOST_AT_ONCE), ref] });
 }
 readAddress();
 addEventListener("popstate", () => {
