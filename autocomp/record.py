@@ -81,7 +81,7 @@ class Journal:
         self.file = file
         self._listen = listen
         file.parent.mkdir(parents=True, exist_ok=True)
-        _drop_torn_line(file)
+        drop_torn_line(file)
 
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write one event and hand it to the listener."""
@@ -103,7 +103,8 @@ class Journal:
         return read_events(self.file, kind)
 
 
-def _drop_torn_line(file: Path) -> None:
+def drop_torn_line(file: Path) -> None:
+    """Cut off what follows a file's last whole line: a crash left it half written."""
     if not file.exists() or not file.stat().st_size:
         return
     with file.open("r+b") as out:

@@ -28,11 +28,13 @@ HEAVY = {
     "plotly",
     "starlette",
     "uvicorn",
+    "mlflow",
+    "tensorboardX",
 }
 CORE_MAY = {"numpy", "yaml", "pydantic"}
 #: Libraries that stand behind one adapter each: the only places where their name may be imported.
 ADAPTERS = {
-    "optuna": "autocomp/search/searchers/",
+    "optuna": ("autocomp/search/searchers/", "autocomp/publishing/optuna.py"),
     "onnxruntime": "autocomp/artifact/",
     "openvino": "autocomp/artifact/runtimes/openvino.py",
     "ray": "autocomp/executors/ray/",
@@ -40,12 +42,14 @@ ADAPTERS = {
     "starlette": "autocomp/serving/",
     "uvicorn": "autocomp/serving/",
     "h11": "autocomp/serving/",
+    "tensorboardX": "autocomp/publishing/tensorboard.py",
+    "mlflow": "autocomp/publishing/mlflow.py",
 }
 #: Imports point inwards: a room may be imported by rooms of a higher rank, and by rooms of its own rank.
 RANKS = {
     "models": 1, "artifact": 1, "metrics": 1, "tasks": 1,
     "techniques": 2, "training": 2, "measures": 2, "devices": 2, "report": 2,
-    "search": 3, "executors": 3, "serving": 3,
+    "search": 3, "executors": 3, "serving": 3, "publishing": 3,
     "cli": 4, "testing": 4,
 }  # fmt: skip
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

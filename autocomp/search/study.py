@@ -73,6 +73,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
             spec=spec.model_dump(mode="json"),
             data=data_facts(checked.data),
             objectives=[o.model_dump(mode="json") for o in checked.objectives],
+            knobs={name: list(knob.values) for name, knob in checked.space.knobs.items()},
             machine=machine_facts(),
             versions=versions(),
             out=str(run),

@@ -9,7 +9,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: Packages whose import name is not their own name.
-IMPORT_NAMES = {"pyyaml": "yaml", "scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub"}
+IMPORT_NAMES = {
+    "pyyaml": "yaml", "scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub",
+    "tensorboardx": "tensorboardX", "mlflow-skinny": "mlflow",
+}  # fmt: skip
 
 
 def name_of(requirement: str) -> str:

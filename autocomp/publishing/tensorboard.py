@@ -1,0 +1,74 @@
+"""TensorBoard: a run's trials as curves over time, and its members' knobs and figures in the HParams tab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from autocomp.errors import InputError, MissingExtra
+from autocomp.publishing import Published, PublishedRun, Target
+
+EVENTS = "events.out.tfevents.*"
+
+
+def publish(run: PublishedRun, folder: Path) -> Published:
+    """Write `folder/NAME`: event files are made anew, for TensorBoard keeps no order among several.
+
+    Raises:
+        InputError: the folder cannot be written.
+        MissingExtra: tensorboardX is not installed.
+    """
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise MissingExtra("tensorboard", "publishing to TensorBoard") from error
+    here = folder / run.name
+    try:
+        here.mkdir(parents=True, exist_ok=True)
+        for file in here.rglob(EVENTS):
+            file.unlink()
+        with SummaryWriter(str(here), max_queue=100_000, flush_secs=3600, write_to_disk=True) as writer:
+            _trials(run, writer)
+            _members(run, writer)
+    except OSError as error:
+        raise InputError(f"{here}: cannot be written ({error.strerror}); choose another --out") from error
+    count = len(run.state.members)
+    command = ("tensorboard", "--logdir", str(folder))
+    return Published(here, run.name, count, count, "members", command)
+
+
+target = Target("tensorboard", publish)
+
+
+def _trials(run: PublishedRun, writer: Any) -> None:
+    """Every objective of every trial, and its best so far."""
+    best: dict[str, float] = {}
+    for step, row in enumerate(run.rows):
+        for objective, key, value in zip(run.objectives, run.keys, row.values or (), strict=False):
+            writer.add_scalar(f"trials/{key}", value, step, walltime=row.ended_at)
+            pick = min if objective.direction == "minimize" else max
+            if best.get(key) is None or pick(best[key], value) != best[key]:
+                best[key] = value
+                writer.add_scalar(f"best/{key}", value, step, walltime=row.ended_at)
+
+
+def _members(run: PublishedRun, writer: Any) -> None:
+    for member in run.state.members:
+        row = run.row_of(member)
+        point = {name: _plain(value) for name, value in row.point.items()} if row else {}
+        figures = {
+            f"member/{key}": float(member[key]) for key in _keys(run) if isinstance(member.get(key), int | float)
+        }
+        if figures:
+            writer.add_hparams(point, figures, name=f"{member['id']}", global_step=0)
+
+
+def _keys(run: PublishedRun) -> list[str]:
+    return [
+        *run.keys,
+        *(key for key in ("score", "search_score", "latency_p95_ms", "gzip_bytes") if key not in run.keys),
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool) else str(value)
