@@ -17,9 +17,12 @@ from autocomp.artifact.loader import load
 from autocomp.models.loading import load_teacher
 from autocomp.record import read_events, read_records
 from autocomp.report.cards import card, evidence_of, parts
+from autocomp.report.page import page_data
 from autocomp.report.summary import read_state
 from autocomp.search.exporting import write_artifact
+from autocomp.search.judging import Judge
 from autocomp.search.trainable import converted
+from autocomp.spec import read_objective
 from autocomp.tasks import Example
 from autocomp.testing.studies import WORDS
 from autocomp.training.batches import encode
@@ -154,6 +157,26 @@ def test_export_predict_benchmark_report(finished, autocomp, tmp_path):
     assert autocomp("report", finished.run, "--out", page).status == 0
     assert all(m["id"] in page.read_text(encoding="utf-8") for m in finished.summary["members"])
     assert (finished.run / "report.html").stat().st_size > 1000
+
+
+def test_the_page_of_a_real_study(finished):
+    [run] = page_data([finished.run])["runs"]
+    assert documented("Of each run:") <= set(run) and set(run["cards"]) >= {m["id"] for m in run["summary"]["members"]}
+    complete = [r for r in read_records(finished.run / "journal.jsonl") if r.status == "complete"]
+    trials = run["trials"]
+    assert trials["id"] == [r.id for r in complete]
+    assert {o["key"] for o in run["objectives"]} <= set(trials["values"])
+    assert all(key in member for member in run["summary"]["members"] for key in trials["values"])
+    spec = finished.summary["run"] + "/study.json"
+    objectives = tuple(
+        read_objective(name) for name in json.loads(Path(spec).read_text(encoding="utf-8"))["objectives"]
+    )
+    told = next(read_events(finished.run / "journal.jsonl", "teacher"))["values"]
+    judge = Judge(objectives, tuple(told[o.name] for o in objectives))
+    volume = judge.hypervolume([r for r in complete if judge.is_feasible(r)])
+    assert run["progress"]["hypervolume"][-1] == pytest.approx(volume, rel=1e-4)
+    spent = finished.summary["budget"]["spent"][run["progress"]["unit"]]
+    assert run["progress"]["spent"][-1] == pytest.approx(spent, rel=1e-4)
 
 
 def test_a_member_s_manifest_tells_its_story(finished):
