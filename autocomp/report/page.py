@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import importlib.util
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from autocomp.catalogue import folders
 from autocomp.errors import InputError, SpecError, UnknownName
+from autocomp.report.as_json import as_json
 from autocomp.report.follow import Followed
 
 VERSION = 2
@@ -124,8 +124,7 @@ def _title(data: Mapping[str, Any]) -> str:
 
 def embedded_json(data: Any) -> str:
     """JSON that cannot end the script element it stands in, whatever the texts in it say."""
-    text = json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return as_json(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def page_data(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from autocomp.errors import ArtifactError, AutocompError, InputError, MissingExtra, RunFolderError, UnknownName
+from autocomp.report.as_json import as_json
 
 
 class Refused(Exception):
@@ -32,22 +30,6 @@ def refusal(error: AutocompError) -> Refused:
     return Refused(409, str(error))
 
 
-def as_json(data: Any) -> str:
-    """JSON that a browser reads: numbers that JSON has no word for are null."""
-    try:
-        return json.dumps(data, ensure_ascii=False, default=str, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(data), ensure_ascii=False, default=str, separators=(",", ":"))
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
-
-
 def as_bytes(data: Any) -> bytes:
-    """`as_json` in UTF-8; half a surrogate pair, which a journal can hold, becomes a question mark."""
-    return as_json(data).encode("utf-8", "replace")
+    """`as_json` in UTF-8."""
+    return as_json(data).encode("utf-8")

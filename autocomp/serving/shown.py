@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autocomp.errors import AutocompError
+from autocomp.report.as_json import as_json
 from autocomp.report.follow import Followed
 from autocomp.report.page import page_of
 from autocomp.report.state import Member
-from autocomp.serving.refusals import Refused, as_json
+from autocomp.serving.refusals import Refused
 
 T = TypeVar("T")
 EVERY_S = 0.5

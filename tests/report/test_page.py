@@ -94,6 +94,18 @@ def test_texts_stay_texts(tmp_path):
     assert data["data"]["labels"][0] == data["summary"]["task"] == data["summary"]["members"][0]["describe"] == EVIL
 
 
+def test_what_json_has_no_word_for_is_null(tmp_path):
+    events = journal()
+    run = write_run(tmp_path / "run", events)
+    events[-3]["teacher"]["load_ms"] = float("nan")
+    events[0]["data"]["notes"] = ["half a pair: \ud83d"]
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    (run / "journal.jsonl").write_text(lines, encoding="utf-8")
+    text = written([run], tmp_path / "page.html").scripts[0]
+    data = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))["runs"][0]
+    assert data["data"]["notes"] == ["half a pair: ?"] and data["summary"]["teacher"]["load_ms"] is None
+
+
 def test_an_unfinished_run_has_a_page(tmp_path):
     for name, events in {"half": journal(finished=False), "first": journal()[:1]}.items():
         page = written([write_run(tmp_path / name, events)], tmp_path / f"{name}.html")
