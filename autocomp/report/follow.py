@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from autocomp.errors import UnknownName
 from autocomp.objective import Objective
 from autocomp.record import JournalReader
+from autocomp.report.cards import Evidence, card, evidence_of
 from autocomp.report.columns import Columns
 from autocomp.report.importance import importance
 from autocomp.report.objectives import described, key_of, objectives_of, of_teacher
@@ -49,6 +49,7 @@ class Followed:
         self._progress, self._students = Progress(), Students()
         self._places: dict[str, int] = {}
         self._lines: dict[str, Any] = {}
+        self._kept: tuple[Any, Evidence | None] | None = None
         self._told: dict[str, tuple[str, str]] = {}
         self._clock_at = 0.0
         self._read(heard)
@@ -124,12 +125,25 @@ class Followed:
         known = self.members()
         if name not in known:
             raise UnknownName("member", name, list(known))
-        return card_of(self.run, known[name], self.state, texts)
+        return card(self.run, self._with_plan(known[name]), self._evidence(), texts)
 
     def importance(self) -> dict[str, Any] | None:
         """Which knob matters for which objective; takes seconds where there are thousands of records."""
         ratios = {key_of(objective): objective.direction == "minimize" for objective in self._objectives}
         return importance(self.columns, ratios, self._students)
+
+    def _with_plan(self, member: Member) -> Member:
+        """The member with its plan, which stands only in its record while the study goes on."""
+        if member.get("plan") or member.get("record") not in self._places:
+            return member
+        return {**member, "plan": self.trial(member["record"])["plan"]}
+
+    def _evidence(self) -> Evidence | None:
+        """What is behind the front's figures, read once for each front."""
+        told = self.state.front.get("evidence")
+        if self._kept is None or self._kept[0] != told:
+            self._kept = (told, evidence_of(self.run, self.state))
+        return self._kept[1]
 
     def _read(self, heard: Heard | None = None) -> None:
         for event in self._journal.new():
@@ -199,16 +213,6 @@ class Followed:
         is_news = self._told.get(name) != (text, clocks)
         self._told[name] = (text, clocks)
         return is_news
-
-
-def card_of(run: Path, member: Member, state: RunState, texts: bool) -> dict[str, Any]:
-    """The card of a member; only its name where cards are not installed."""
-    room = f"{__package__}.cards"
-    if importlib.util.find_spec(room) is None:
-        return {"id": member["id"], "describe": member["describe"], "words": [], "plan_yaml": ""}
-    cards = importlib.import_module(room)
-    found: dict[str, Any] = cards.card(run, member, cards.evidence_of(run, state), texts)
-    return found
 
 
 def knee_of(summary: Mapping[str, Any]) -> str | None:

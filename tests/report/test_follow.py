@@ -141,3 +141,32 @@ def test_no_run(tmp_path):
         Followed(tmp_path)
     (tmp_path / "journal.jsonl").write_text("")
     assert Followed(tmp_path).run_data()["trials"]["count"] == 0
+
+
+def test_the_card_of_a_candidate_has_the_plan_of_its_record(tmp_path):
+    events = journal(finished=False)
+    last = next(e for e in reversed(events) if e["event"] == "candidates")
+    for member in last["members"]:
+        del member["plan"]
+        member["id"] = member["record"] = "t0007-2"
+    followed = Followed(write_run(tmp_path / "run", events))
+    record = followed.trial("t0007-2")
+    assert "depth" in followed.card("t0007-2")["plan_yaml"] and record["plan"]["steps"][0]["technique"] == "depth"
+    with pytest.raises(UnknownName, match="m99"):
+        followed.card("m99")
+
+
+def test_evidence_is_read_once_for_each_front(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr("autocomp.report.follow.evidence_of", lambda run, state: read.append(state.final))
+    growing = Growing(tmp_path / "run", journal())
+    followed = Followed(growing.run)
+    growing.more(
+        growing.text.index('{"event": "front"' if '{"event": "front"' in growing.text else '"event": "front"') - 30
+    )
+    followed.new()
+    followed.card("teacher")
+    growing.more(len(growing.text))
+    followed.new()
+    followed.card("m01"), followed.card("m02")
+    assert read == [False]
