@@ -52,7 +52,7 @@ function aboutBudget(run) {
     slice.style.width = `${(100 * part[kind]) / total}%`;
     return slice;
   });
-  const list = Object.entries(parts).map(([what, part], i) => [el("dt", {}, el("span", { class: `swatch part-${i % 6}` }), what), el("dd", {}, duration(part[kind]))]);
+  const list = Object.entries(parts).map(([what, part], i) => [el("dt", {}, el("span", { class: `dot part-${i % 6}` }), what), el("dd", {}, duration(part[kind]))]);
   const spentWords = `${duration(spent[kind])} of ${text || "no limit"} spent${kind === "wall_s" ? "" : ` (${kind.slice(0, 3).toUpperCase()} time)`}`;
   return el("section", {}, el("h3", {}, "Budget"), el("p", {}, spentWords), el("div", { class: "bar", "aria-hidden": "true" }, ...slices),
     el("dl", {}, ...list.flat(), ...fact("trials", `${count(jobs, "job")}, ${count(complete, "candidate")} measured, ${failed} failed${retried ? `, ${retried} started again` : ""}`)));

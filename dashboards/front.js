@@ -139,11 +139,7 @@ function makeFront() {
 }
 function listenToChart() {
   chart.dataset.drawn = "yes";
-  chart.on("plotly_click", ({ points: [point], event }) => {
-    if (!point.customdata) return;
-    if (event.shiftKey) toggleCompared(point.customdata);
-    else setState({ pick: point.customdata });
-  });
+  chart.on("plotly_click", ({ points: [point] }) => point.customdata && setState({ pick: point.customdata }));
   for (const name of ["plotly_relayouting", "plotly_relayout", "plotly_afterplot"]) chart.on(name, drawTrials);
   followPointer(chart);
   performance.mark("first-chart");
@@ -168,10 +164,12 @@ function drawControls() {
   if (now === controlsShown) return;
   controlsShown = now;
   const swap = el("button", { type: "button", class: "small", onclick: () => setState({ x: state.y, y: state.x }) }, "swap");
+  const link = el("button", { type: "button", class: "small", onclick: () => copyText(location.href, link) }, "Copy link");
+  link.title = page.live ? "The link holds this page's token: whoever has it, and reaches this machine, can use the page." : "This view: figures, limits, what is open.";
   clear(byId("controls")).append(
     selectOf("y", "up", state.y, keys, (y) => setState({ y })), selectOf("x", "across", state.x, keys, (x) => setState({ x })), swap,
     selectOf("c", "by colour", state.c, [["", "nothing"], ...keys], (c) => setState({ c })),
-    checkOf("all candidates", state.trials, (on) => setState({ trials: on })), checkOf("dominated members", state.dominated, (on) => setState({ dominated: on })));
+    checkOf("all candidates", state.trials, (on) => setState({ trials: on })), checkOf("dominated members", state.dominated, (on) => setState({ dominated: on })), link);
   drawLegend();
 }
 function drawLegend() {

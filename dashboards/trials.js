@@ -85,14 +85,14 @@ function nearestTrial(px, py) {
 
 // Plotly says what of its own is under the pointer; elsewhere a trial may be.
 function followPointer(box) {
-  let onMember = false, at = null, pressed = null;
+  let onMember = null, at = null, pressed = null;
   const look = once(() => showTip(onMember || !at ? null : nearestTrial(at.x, at.y), at));
   const placeOf = (event) => {
     const frame = box.getBoundingClientRect();
     return { x: event.clientX - frame.left, y: event.clientY - frame.top };
   };
-  box.on("plotly_hover", () => { onMember = true; look(); });
-  box.on("plotly_unhover", () => { onMember = false; look(); });
+  box.on("plotly_hover", ({ points: [point] }) => { onMember = point.customdata || null; look(); });
+  box.on("plotly_unhover", () => { onMember = null; look(); });
   box.addEventListener("pointermove", (event) => { at = placeOf(event); look(); }, true);
   box.addEventListener("pointerleave", () => { at = null; look(); });
   box.addEventListener("pointerdown", (event) => { pressed = placeOf(event); }, true);
@@ -100,6 +100,7 @@ function followPointer(box) {
     const here = placeOf(event), still = pressed && Math.hypot(here.x - pressed.x, here.y - pressed.y) < 4;
     const trial = still && !onMember ? nearestTrial(here.x, here.y) : null;
     pressed = null;
+    if (still && onMember && event.shiftKey) toggleCompared(onMember); // plotly tells of clicks without shift only
     if (trial) pickTrial(trial);
   }, true);
 }

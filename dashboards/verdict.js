@@ -76,5 +76,5 @@ function command(best, limits) {
   const sign = (key) => (figure(key).better === "less" ? "<=" : ">=");
   const asked = limits.length && runs.length === 1 && limits.every((key) => PICKABLE.includes(key)) ? limits.map((key) => `${key}${sign(key)}${state.limits[key]}`).join(",") : best.id;
   const text = `autocomp export ${quoted(best.run.path)} --pick ${quoted(asked)} --out ${quoted(best.id)}`;
-  return el("p", { class: "command" }, el("code", {}, text));
+  return commandLine(text);
 }

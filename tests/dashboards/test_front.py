@@ -1,0 +1,248 @@
+"""The page without its server: chart, limits, table, downloads, address; one report of a made-up run for all tests."""
+
+import csv
+import json
+
+import pytest
+
+from autocomp.catalogue import shipped
+from autocomp.report.page import write_report
+from autocomp.report.pick import pick
+from autocomp.report.summary import summary
+from autocomp.testing.runs import journal, write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "made_up")
+
+
+@pytest.fixture(scope="module")
+def address(run):
+    return write_report([run], run.parent / "page.html").as_uri()
+
+
+def opened(page, address, hash=""):
+    page.goto("about:blank")
+    page.goto(address + hash)
+    page.wait_for_function("performance.getEntriesByName('first-chart').length === 1")
+    return page
+
+
+def points(page):
+    """Members that the chart shows with full strength, by id."""
+    return page.evaluate(
+        """() => [...new Set(chart.data.filter((t) => t.error_y).flatMap((t) =>
+            t.customdata.filter((_, i) => t.marker.opacity[i] === 1)))].map((ref) => ref.split("/")[1])"""
+    )
+
+
+def drawn_trials(page):
+    """Pixels of the canvas that trials have coloured."""
+    page.wait_for_timeout(50)
+    return page.evaluate(
+        """() => { const c = byId("trials"), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+            let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; }"""
+    )
+
+
+def table(page):
+    return [row.get_attribute("data-ref").split("/")[1] for row in page.locator("#member-table tbody tr").all()]
+
+
+def test_the_chart_draws_members_landmarks_and_trials(page, address, run):
+    opened(page, address)
+    members = {m["id"] for m in summary(run)["members"]}
+    assert set(points(page)) <= members and len(points(page)) > 2
+    assert {"teacher", "plain int8"} <= set(page.locator("#chart .textpoint text").all_text_contents())
+    assert drawn_trials(page) > 50
+    page.get_by_label("all candidates").uncheck()
+    assert drawn_trials(page) == 0
+
+
+def test_a_limit_narrows_the_front_and_names_what_the_command_line_would_pick(page, address, run):
+    before = len(points(opened(page, address)))
+    found = summary(run)
+    least = sorted(m["score"] for m in found["members"])[3]
+    page.locator("#limit-score").fill(f"{least:.4f}")
+    page.locator("#limit-score").press("Enter")
+    page.wait_for_function("location.hash.includes('limits=score:')")
+    page.locator("#limit-bytes").fill("20")
+    page.locator("#limit-bytes").press("Enter")
+    page.wait_for_function("location.hash.includes('bytes:20000000')")
+    best = pick(found, f"score>={least:.4f},bytes<=20000000")["id"]
+    page.wait_for_function(f"byId('verdict').querySelector('.pick button').textContent === '{best}'")
+    assert 0 < len(points(page)) < before
+    assert "Runner-up" in page.locator("#verdict").inner_text()
+    assert f"--pick 'score>={float(f'{least:.4f}'):g},bytes<=20000000'" in page.locator("#verdict code").inner_text()
+    page.get_by_role("button", name="Reset", exact=True).click()
+    page.wait_for_function("!location.hash.includes('limits')")
+    page.wait_for_function(f"chart.data.filter((t) => t.error_y)[0].marker.opacity.every((o) => o === 1) && {before}")
+
+
+def test_the_slider_does_the_same_by_keyboard(page, address):
+    slider = opened(page, address).get_by_label("latency at most, slider", exact=True)
+    slider.focus()
+    for _ in range(30):
+        slider.press("ArrowLeft")
+    page.wait_for_function("Number(byId('limit-latency_ms').value) > 0")
+    typed = float(page.locator("#limit-latency_ms").input_value())
+    assert page.evaluate("state.limits.latency_ms") == pytest.approx(typed)
+    slider.press("End")
+    page.wait_for_function("byId('limit-latency_ms').value === ''")
+
+
+def test_impossible_limits_say_which_one_is_to_blame(page, address):
+    opened(page, address, "#limits=score:0.999,latency_ms:100")
+    said = page.locator("#verdict").inner_text()
+    assert "meets every limit" in said and "None of" in said and "Nearest:" in said
+    assert "at least 0.9990" in said
+
+
+def test_weights_name_another_one_and_tell_the_sum(page, address, run):
+    opened(page, address, "#weights=bytes:1")
+    smallest = min(summary(run)["members"], key=lambda m: m["bytes"])["id"]
+    assert page.locator("#verdict .pick button").inner_text() == smallest
+    assert "1 × size 0.00" in page.locator("#verdict").inner_text()
+
+
+def test_the_address_keeps_the_view(page, address):
+    opened(page, address)
+    page.get_by_label("across").select_option("bytes")
+    page.locator("#member-table tbody tr").nth(1).get_by_role("button").click()
+    page.wait_for_selector("#card:not([hidden])")
+    picked = page.evaluate("state.pick")
+    assert f"x=bytes&pick={picked}" in page.url
+    page.reload()
+    page.wait_for_selector("#card:not([hidden])")
+    assert page.evaluate("[state.x, state.pick]") == ["bytes", picked]
+    page.go_back()
+    page.wait_for_selector("#card", state="hidden")
+    assert page.evaluate("state.x") == "bytes"
+
+
+def test_nonsense_in_the_address_is_ignored(page, address):
+    opened(
+        page, address, "#x=__proto__&y=%&limits=a:b,score:1e,constructor:3&pick=r9/m01&compare=r0/%3Cb%3E,,&hidden=r7&z"
+    )
+    assert page.evaluate("[state.x, state.y, state.limits, state.pick, state.compare, state.runs]") == [
+        "latency_ms", "score", {}, None, [], ["r0"],
+    ]  # fmt: skip
+
+
+def test_a_click_on_a_point_opens_its_card_and_shift_compares(page, address):
+    opened(page, address)
+    at = page.evaluate(
+        """() => { const t = chart.data.find((t) => t.error_y), a = chart._fullLayout, i = t.x.length - 1, box = chart.getBoundingClientRect();
+            return { ref: t.customdata[i], x: box.x + a.xaxis._offset + a.xaxis.d2p(t.x[i]), y: box.y + a.yaxis._offset + a.yaxis.d2p(t.y[i]) }; }"""
+    )
+    page.mouse.move(at["x"], at["y"])
+    page.wait_for_selector("#chart .hoverlayer .hovertext")
+    page.mouse.click(at["x"], at["y"])
+    page.wait_for_function(f"state.pick === '{at['ref']}'")
+    page.keyboard.down("Shift")
+    page.mouse.click(at["x"], at["y"])
+    page.wait_for_function(f"state.compare.includes('{at['ref']}')")
+
+
+def test_a_candidate_under_the_pointer_is_told(page, address):
+    opened(page, address)
+    at = page.evaluate(
+        """() => { const s = scales(), box = chart.getBoundingClientRect(), xs = places(runs[0], state.x), ys = places(runs[0], state.y);
+            const at = (i) => ({ x: s.x.a * xs[i] + s.x.b, y: s.y.a * ys[i] + s.y.b });
+            const i = [...xs.keys()].find((i) => { const p = at(i); return p.x > 80 && p.y > 40 && p.y < 300 && p.x < 600
+              && chart.data.every((t) => t.x.every((x, j) => Math.hypot(chart._fullLayout.xaxis.d2p(x) + chart._fullLayout.xaxis._offset - p.x, chart._fullLayout.yaxis.d2p(t.y[j]) + chart._fullLayout.yaxis._offset - p.y) > 40)); });
+            return { x: box.x + at(i).x, y: box.y + at(i).y }; }"""
+    )
+    page.mouse.move(at["x"], at["y"])
+    page.wait_for_selector("#tip:not([hidden])")
+    assert "depth.layers" in page.locator("#tip").inner_text()
+
+
+def test_columns_sort(page, address, run):
+    opened(page, address)
+    by_size = [m["id"] for m in sorted(summary(run)["members"], key=lambda m: m["bytes"])]
+    assert [name for name in table(page) if name in by_size] == by_size
+    page.locator("[data-focus=sort-bytes]").click()
+    assert [name for name in table(page) if name in by_size] == by_size[::-1]
+    assert page.locator("th[aria-sort=descending]").count() == 1
+
+
+def saved(page, name, folder):
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=name).click()
+    waiting.value.save_as(folder / "saved")
+    return (folder / "saved").read_text(encoding="utf-8")
+
+
+def test_downloads_hold_what_is_shown(page, address, run, tmp_path):
+    found = summary(run)
+    limit = sorted(m["bytes"] for m in found["members"])[4]
+    opened(page, address, f"#limits=bytes:{limit}")
+    rows = list(csv.DictReader(saved(page, "Members as CSV", tmp_path).splitlines()))
+    fitting = {m["id"]: m for m in found["members"] if m["bytes"] <= limit}
+    assert {r["member"] for r in rows} == {*fitting, "teacher", "plain_int8"}
+    assert all(float(r["score"]) == fitting[r["member"]]["score"] for r in rows if r["member"] in fitting)
+    trials = json.loads(saved(page, "Candidates as JSON", tmp_path))
+    assert 0 < len(trials) < 39 and all(t["bytes"] <= limit for t in trials)
+    assert {t["depth.layers"] for t in trials} <= {1, 2, 3, 4, 5, 6}
+
+
+def test_a_text_in_a_spreadsheet_is_no_formula(page, tmp_path):
+    events = journal()
+    for member in events[-3]["members"]:
+        member["describe"] = '=HYPERLINK("http://x")'
+    file = write_report([write_run(tmp_path / "evil", events)], tmp_path / "page.html")
+    rows = list(csv.DictReader(saved(opened(page, file.as_uri()), "Members as CSV", tmp_path).splitlines()))
+    assert {r["plan"][:12] for r in rows if r["member"].startswith("m")} == {"'=HYPERLINK("}
+
+
+def test_html_in_texts_stays_text(page, tmp_path):
+    evil = '<img src=x onerror="window.evil = 1"><b>bold</b>'
+    events = journal(task=evil)
+    for member in events[-3]["members"]:
+        member["describe"] = evil
+    file = write_report([write_run(tmp_path / "evil", events)], tmp_path / "page.html")
+    opened(page, file.as_uri(), "#pick=r0/m01")
+    page.mouse.move(
+        *page.evaluate("(() => { const b = chart.getBoundingClientRect(); return [b.x + 200, b.y + 200]; })()")
+    )
+    assert page.evaluate("window.evil") is None
+    assert evil in page.locator("#title").inner_text() and page.locator("main b").filter(has_text="bold").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(pages, address, scheme):
+    page = opened(
+        pages(viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True),
+        address,
+        "#pick=r0/m02&compare=r0/m01,r0/m02",
+    )
+    page.wait_for_selector("#comparison:not([hidden])")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(17, 19, 21)"
+    assert dark == (scheme == "dark")
+
+
+def test_several_runs_in_one_chart(page, run, tmp_path):
+    other = write_run(tmp_path / "other", journal())
+    opened(page, write_report([run, other], tmp_path / "page.html").as_uri())
+    both = len(table(page))
+    assert {ref.split("/")[0] for ref in page.evaluate("chart.data.flatMap((t) => t.customdata || [])")} == {"r0", "r1"}
+    page.get_by_role("button", name="other", exact=True).click()
+    page.wait_for_function("location.hash === '#hidden=r1'")
+    page.wait_for_function(f"document.querySelectorAll('#member-table tbody tr').length < {both}")
+
+
+@pytest.mark.parametrize("events", [journal(finished=False), journal()[:1], journal()[:2]])
+def test_a_run_that_has_only_begun_has_a_page(page, events, tmp_path):
+    opened(page, write_report([write_run(tmp_path / "run", events)], tmp_path / "page.html").as_uri())
+    assert page.locator("#title").inner_text()
+
+
+def test_no_name_is_declared_twice():
+    import re
+
+    names = re.compile(r"^(?:async )?(?:const|let|function) +([\w$]+)", re.M)
+    found = [n for f in shipped("dashboards").glob("*.js") for n in names.findall(f.read_text(encoding="utf-8"))]
+    assert sorted(found) == sorted(set(found))
