@@ -58,10 +58,12 @@ def constants(graph: onnx.GraphProto) -> dict[str, Sources]:
     """Stored tensors behind every value that is known at load, sub-graphs included."""
     given = {value.name for value in graph.input}
     known: dict[str, Sources] = {}
+    seen: dict[int, onnx.GraphProto] = {}
     for node, where in walk(graph):
-        for tensor in where.initializer:
+        for tensor in where.initializer if id(where) not in seen else ():
             if tensor.name not in given:
                 known[tensor.name] = frozenset([tensor.name])
+        seen[id(where)] = where  # kept, so that no other graph gets its id
         inputs = [name for name in node.input if name]
         if node.op_type == "Constant" or (inputs and all(name in known for name in inputs)):
             known |= dict.fromkeys(node.output, frozenset().union(*(known[name] for name in inputs)))

@@ -73,10 +73,10 @@ def tensor_bytes(tensor: TensorProto) -> int:
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterable[TensorProto]:
-    seen: set[int] = set()
+    seen: dict[int, onnx.GraphProto] = {}
     for _, where in walk(graph):
         if id(where) not in seen:
-            seen.add(id(where))
+            seen[id(where)] = where  # kept, so that no other graph gets its id
             yield from where.initializer
 
 

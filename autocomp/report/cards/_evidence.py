@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ class Evidence:
 def evidence_of(run: Path, state: RunState) -> Evidence | None:
     """The evidence that the front of a run names; None while there is no final front, or in older runs."""
     stated = state.front.get("evidence")
-    return read_evidence(run, stated) if state.final and stated else None
+    return read_evidence(run, stated) if state.final and isinstance(stated, Mapping) else None
 
 
 def read_evidence(run: Path, stated: Mapping[str, Any] | None = None) -> Evidence:
@@ -68,12 +69,21 @@ def read_evidence(run: Path, stated: Mapping[str, Any] | None = None) -> Evidenc
     Args:
         stated: what the journal says of it (`sha256`); not compared when None.
     """
-    file = run / FILE
     try:
-        if file.stat().st_size > MOST_BYTES:
-            return Evidence(notes=(f"{FILE} is not read: it has more than {MOST_BYTES:,} bytes",))
+        status = (run / FILE).stat()
+    except OSError as error:
+        return Evidence(notes=(f"{FILE} cannot be read: {error.strerror}",))
+    if status.st_size > MOST_BYTES:
+        return Evidence(notes=(f"{FILE} is not read: it has more than {MOST_BYTES:,} bytes",))
+    return _read(run / FILE, (status.st_mtime_ns, status.st_size), str(stated.get("sha256")) if stated else None)
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path, stamp: tuple[int, int], sha256: str | None) -> Evidence:
+    """Read once as long as its time and size stay: every card of a run asks for it."""
+    try:
         data = file.read_bytes()
-        if stated is not None and stated["sha256"] != hashlib.sha256(data).hexdigest():
+        if sha256 is not None and sha256 != hashlib.sha256(data).hexdigest():
             return Evidence(notes=(f"{FILE} is not the one that the journal names: it was changed since",))
         return _parsed(json.loads(data, parse_constant=_no_number))
     except OSError as error:
