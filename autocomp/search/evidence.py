@@ -192,10 +192,15 @@ def _stage(
 def _jobs(run: Path) -> tuple[dict[tuple[str, int], str], dict[str, float]]:
     """The job that first made a student, by its structural plan and rung; and what each job held of the cores."""
     made: dict[tuple[str, int], str] = {}
+    seen: set[str] = set()
     for event in read_events(run / "journal.jsonl", "record"):
         record = event["record"]
+        job = record["id"].rpartition("-")[0]
+        if job in seen:  # one student a job
+            continue
+        seen.add(job)
         plan = structural(CompressionPlan.from_json(record["plan"]))
         name = (fingerprint(plan.to_json()), int(record["fidelity"]["rung"]))
-        made.setdefault(name, record["id"].rpartition("-")[0])
+        made.setdefault(name, job)
     charged = (e for e in read_events(run / "journal.jsonl", "charge") if e.get("job"))
     return made, {e["job"]: e["charge"]["cpu_s"] for e in charged}

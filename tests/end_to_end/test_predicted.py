@@ -8,6 +8,8 @@ import pytest
 from autocomp.artifact.loader import load
 from autocomp.errors import InputError
 from autocomp.record import read_events, read_records
+from autocomp.report.cards import card, evidence_of
+from autocomp.report.summary import read_state
 from autocomp.search.measuring import AT_DEVICE, HERE, PREDICTED, check_place, place
 from autocomp.spec import DeviceProfile, write_device
 from autocomp.testing.devices import AWAY, recorded_device
@@ -43,6 +45,9 @@ def test_all_latencies_are_predicted_and_marked(autocomp, inline, tiny, away, tm
     kept = load(run / found["members"][0]["path"]).manifest["measurements"]
     assert kept["latency_predicted"] is True and kept["device"] == "pi4"
     assert '"latency_predicted": true' in json.dumps(list(read_events(run / "journal.jsonl", "front")))
+    shown = card(run, found["members"][0], evidence_of(run, read_state(run)))["latency"]
+    assert shown["predicted"] is True and shown["rounds"] == 1 and shown["mean"] == found["members"][0]["latency_ms"]
+    assert len(shown["ms"]) == len(shown["tokens"]) == len(shown["teacher_ms"]) == 80, "every held-out text"
 
 
 @pytest.mark.parametrize(
