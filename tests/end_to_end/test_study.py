@@ -162,6 +162,7 @@ def test_export_predict_benchmark_report(finished, autocomp, tmp_path):
 def test_the_page_of_a_real_study(finished):
     [run] = page_data([finished.run])["runs"]
     assert documented("Of each run:") <= set(run) and set(run["cards"]) >= {m["id"] for m in run["summary"]["members"]}
+    assert all(documented("Of each card,") == set(card) for card in run["cards"].values())
     complete = [r for r in read_records(finished.run / "journal.jsonl") if r.status == "complete"]
     trials = run["trials"]
     assert trials["id"] == [r.id for r in complete]

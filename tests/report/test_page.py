@@ -171,6 +171,16 @@ def test_cards_of_all_members_and_landmarks_are_in_the_file(tmp_path):
     assert set(run["cards"]) == {"teacher", "plain_int8", *(m["id"] for m in run["summary"]["members"])}
 
 
+def test_no_card_may_show_texts_when_they_are_not_wanted(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("autocomp.report.follow.card", lambda run, member, evidence, texts: asked.append(texts))
+    run = write_run(tmp_path / "run")
+    write_report([run], tmp_path / "page.html", texts=False)
+    assert asked == [False] * 11
+    write_report([run], tmp_path / "page.html")
+    assert asked[11:] == [True] * 11
+
+
 def test_what_is_done_is_told(tmp_path):
     told = []
     page_data([write_run(tmp_path / "run")], tell=told.append)
