@@ -153,7 +153,7 @@ class _Views:
         return await self._dashboard.streams.open(self._number(request), rows_known(given[0]))
 
     async def importance(self, request: Request) -> Response:
-        return _json(await self._do(self._run(request).ask, Followed.importance))
+        return _json(await self._do(self._run(request).importance))
 
     async def trial(self, request: Request) -> Response:
         name = request.path_params["trial"]

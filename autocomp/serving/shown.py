@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -56,11 +57,25 @@ class Shown:
         self.guard = threading.Lock()
         self.followed = Followed(run)
         self._listeners: set[Listener] = set()
+        self._computing = threading.Lock()
+        self._importance: tuple[int, Any] = (-1, None)
 
     def ask(self, question: Callable[[Followed], T]) -> T:
         """The answer of the run, while nobody else asks it."""
         with self.guard:
             return question(self.followed)
+
+    def importance(self) -> Any:
+        """As `Followed.importance`, once for each number of candidates; meanwhile the run is followed on."""
+        with self._computing:
+            with self.guard:
+                rows = len(self.followed.columns)
+                if self._importance[0] == rows:
+                    return self._importance[1]
+                still = copy.copy(self.followed)
+                still.columns = copy.deepcopy(self.followed.columns)
+            self._importance = (rows, still.importance())
+            return self._importance[1]
 
     def member(self, name: str) -> Member:
         """A member or landmark by its id, which is looked up and used for nothing else.

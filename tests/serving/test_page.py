@@ -11,6 +11,8 @@ import zipfile
 import pytest
 
 import autocomp
+from autocomp.report.follow import Followed
+from autocomp.serving.page import template_of
 from autocomp.testing.runs import records
 
 MEMBER = "/api/runs/0/members"
@@ -163,6 +165,35 @@ def test_a_new_record_reaches_every_open_page(live, running, append):
             assert [row["id"] for row in following()["rows"]] == ["t0042-0"]
         assert time.monotonic() - started < 3
     assert live.get("/api/runs")[1]["runs"][0]["trials"]["count"] == rows + 1
+
+
+def test_what_takes_long_does_not_hold_up_what_is_new(live, running, append, monkeypatch):
+    go_on, asked, found = threading.Event(), [], []
+
+    def slow(followed):
+        asked.append(len(followed.columns))
+        go_on.wait(20)
+        return {"rows": len(followed.columns)}
+
+    monkeypatch.setattr(Followed, "importance", slow)
+    asking = threading.Thread(target=lambda: found.append(live.get("/api/runs/0/importance")), daemon=True)
+    with live.updates() as following:
+        following()
+        asking.start()
+        while not asked:
+            time.sleep(0.02)
+        append(running, event="record", record=next(records("t0042", 1, 3, 1)))
+        assert [row["id"] for row in following()["rows"]] == ["t0042-0"]
+        go_on.set()
+        asking.join(20)
+    assert found == [(200, {"rows": asked[0]})], "of the candidates that were there when it was asked"
+    assert [live.get("/api/runs/0/importance")[1]["rows"] for _ in range(2)] == 2 * [asked[0] + 1]
+    assert len(asked) == 2, "computed once for each number of candidates"
+
+
+def test_all_scripts_of_the_shipped_page_may_run():
+    tags = re.findall(r"<script[^>]*>", template_of("report").read_text(encoding="utf-8"))
+    assert len(tags) > 2 and [tag for tag in tags if "{{nonce}}" not in tag and "application/json" not in tag] == []
 
 
 def test_a_page_that_comes_back_gets_what_it_missed(live, running, append):
