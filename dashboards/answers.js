@@ -2,12 +2,11 @@
 // How right it is: scores with intervals, confusion, classes, and texts on which it answers otherwise than the teacher.
 const FIRST_DIFFERENCES = 6;
 
-const scoreOf_ = (member) => (known(member.score) ? member.score : member.search_score);
+const scoreOf_ = (member) => figureOf(member, "score");
 const scoreError = (member) => (known(member.score) ? member.score_se : member.search_score_se);
 const interval = (value, se) => (known(value) && known(se) ? [value - 1.96 * se, value + 1.96 * se] : null);
 const spanText = (span, show) => (span ? `${show(span[0])} to ${show(span[1])}` : "");
-const signed = (value, digits) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(digits)}`;
-const asPoints = (difference) => signed(Math.round(1000 * difference) / 10, 1);
+const asPoints = (difference) => signed(100 * difference, 1);
 
 // The score and its interval, under the landmarks' ones, on one scale.
 function scorePicture(list, metric, width) {
@@ -49,7 +48,7 @@ function confusionTable(title, labels, counts) {
       "tr",
       {},
       el("th", { scope: "row" }, labels[i] ?? i),
-      ...row.map((count, j) => confusionCell(count, total, i === j)),
+      ...row.map((texts, j) => confusionCell(texts, total, i === j)),
     );
   });
   return el(
@@ -64,12 +63,12 @@ function confusionTable(title, labels, counts) {
     ),
   );
 }
-function confusionCell(count, total, isRight) {
-  const share = total ? count / total : 0;
+function confusionCell(texts, total, isRight) {
+  const share = total ? texts / total : 0;
   const cell = el(
     "td",
     { class: isRight ? "right" : "wrong" },
-    el("b", {}, whole(count)),
+    el("b", {}, whole(texts)),
     el("span", {}, percent(share, share && share < 0.1 ? 1 : 0)),
   );
   cell.style.setProperty("--share", `${Math.round(60 * share)}%`);
@@ -110,7 +109,7 @@ function answersPanel(card, found) {
     );
     return box;
   }
-  const matrices = [confusionTable(`${card.id}, ${plural(answers.n, "text")}`, answers.labels, answers.confusion)];
+  const matrices = [confusionTable(`${card.id}, ${count(answers.n, "text")}`, answers.labels, answers.confusion)];
   if (answers.teacher_confusion && card.id !== "teacher")
     matrices.push(confusionTable("the teacher", answers.labels, answers.teacher_confusion));
   box.append(el("div", { class: "twofold" }, picture, answers.classes ? classTable(answers) : "", ...matrices));
@@ -128,11 +127,9 @@ function differencesPanel(card, found, tryText) {
   return box;
 }
 function differencesOf(card, tryText) {
-  const { count, shown } = card.differences;
+  const { count: all, shown } = card.differences;
   if (!(shown || []).length)
-    return [
-      missing(`${plural(count, "text")}; they are not in this page (it was made without texts of the data set).`),
-    ];
+    return [missing(`${count(all, "text")}; they are not in this page (it was made without texts of the data set).`)];
   const list = el("ol", { class: "differences" }),
     more = el("button", { type: "button" }, `Show all ${shown.length}`);
   const show = (from, to) => list.append(...shown.slice(from, to).map((one) => differenceItem(card, one, tryText)));
@@ -145,7 +142,7 @@ function differencesOf(card, tryText) {
   const said = el(
     "p",
     { class: "hint" },
-    `${plural(count, "text")} of the held-out split${shown.length < count ? `, ${shown.length} of them here` : ""}: ${whoIsRight(shown)}.`,
+    `${count(all, "text")} of the held-out split${shown.length < all ? `, ${shown.length} of them here` : ""}: ${whoIsRight(shown)}.`,
   );
   return [said, list, shown.length > FIRST_DIFFERENCES ? more : ""];
 }

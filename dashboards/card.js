@@ -3,6 +3,9 @@
 const cardsKnown = new Map(); // ref and figures -> promise of a card
 const cardView = { ref: null, figures: null, from: null, request: 0 };
 
+// What a card was made for; a landmark also holds its whole run.
+const figuresText = ({ run, ...figures }) => JSON.stringify(figures);
+
 // ref: "r0/m03", "r0/teacher", "r0/plain_int8" or, of a candidate, "r0/t0005-7".
 function cardOf(ref) {
   const found = memberOf(ref);
@@ -11,7 +14,7 @@ function cardOf(ref) {
     inside = run.cards && run.cards[member.id];
   if (inside) return Promise.resolve(inside);
   if (!isLive) return Promise.resolve(bareCard(member));
-  const key = `${ref} ${JSON.stringify(member)}`;
+  const key = `${ref} ${figuresText(member)}`;
   if (!cardsKnown.has(key))
     cardsKnown.set(
       key,
@@ -72,12 +75,12 @@ async function trialCard(ref) {
 }
 
 function drawCard(isFirst) {
-  const box = document.getElementById("card");
+  const box = byId("card");
   if (!box) return;
   const ref = state.pick;
   if (!ref) return closeCard(box);
   const found = memberOf(ref),
-    figures = found ? JSON.stringify(found.member) : ref;
+    figures = found ? figuresText(found.member) : ref;
   if (cardView.ref === ref && cardView.figures === figures) return undefined;
   const isNew = cardView.ref !== ref,
     request = (cardView.request += 1);
@@ -92,7 +95,7 @@ function drawCard(isFirst) {
     .then(() => request === cardView.request && isFirst !== true && (isNew || hasFocus) && focusCard());
 }
 function focusCard() {
-  const title = document.getElementById("card-title");
+  const title = byId("card-title");
   if (!title) return;
   title.focus({ preventScroll: true });
   title.scrollIntoView({

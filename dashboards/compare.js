@@ -1,15 +1,9 @@
 "use strict";
 // Two to four models side by side. Not only members of one run: landmarks, and members of other runs too.
-const MOST_COMPARED = 4;
 
 const refName = (found) =>
   `${page.runs.length > 1 ? `${found.run.name} · ` : ""}${found.member.id === "plain_int8" ? "plain int8" : found.member.id}`;
 const comparedNow = () => state.compare.map(memberOf).filter(Boolean).slice(0, MOST_COMPARED);
-
-function addToComparison(ref) {
-  if (!state.compare.includes(ref)) setState({ compare: [...state.compare, ref].slice(-MOST_COMPARED) });
-}
-const dropFromComparison = (ref) => setState({ compare: state.compare.filter((other) => other !== ref) });
 
 // The button in a card's head; it follows the state.
 function compareButton(ref) {
@@ -24,9 +18,7 @@ function compareButton(ref) {
     button.setAttribute("aria-pressed", String(isIn));
     button.disabled = !isIn && state.compare.length >= MOST_COMPARED;
   };
-  button.addEventListener("click", () =>
-    state.compare.includes(ref) ? dropFromComparison(ref) : addToComparison(ref),
-  );
+  button.addEventListener("click", () => toggleCompared(ref));
   button.tell = tell;
   tell();
   return button;
@@ -35,12 +27,12 @@ function compareButton(ref) {
 let comparisonDrawn = "";
 let comparisonRequest = 0;
 function drawComparison() {
-  const box = document.getElementById("comparison"),
-    button = document.getElementById("card-compare");
+  const box = byId("comparison"),
+    button = byId("card-compare");
   if (button && button.tell) button.tell();
   if (!box) return;
   const list = comparedNow(),
-    key = JSON.stringify(list.map((found) => [found.ref, found.member]));
+    key = JSON.stringify(list.map((found) => [found.ref, figuresText(found.member)]));
   if (key === comparisonDrawn) return;
   comparisonDrawn = key;
   const request = (comparisonRequest += 1);
@@ -63,8 +55,7 @@ function fillComparison(box, list, cards) {
     box.append(figuresCompared(list), plansCompared(list), timesCompared(list, cards), layersCompared(list, cards));
   else
     box.append(el("p", { class: "hint" }, "Add one to three more: from the list here, or with the button of a card."));
-  const again =
-    held && (box.querySelector(`[data-key="${CSS.escape(held)}"]`) || document.getElementById("comparison-title"));
+  const again = held && (box.querySelector(`[data-key="${CSS.escape(held)}"]`) || byId("comparison-title"));
   if (again) again.focus();
 }
 
@@ -103,7 +94,7 @@ function addChoice(list) {
     }
     if (group !== choice) choice.append(group);
   }
-  choice.addEventListener("change", () => choice.value && addToComparison(choice.value));
+  choice.addEventListener("change", () => choice.value && toggleCompared(choice.value));
   return choice;
 }
 
@@ -118,7 +109,7 @@ function comparedHeads(list, first) {
         { type: "button", class: "small", "aria-label": `Remove ${refName(found)}`, "data-key": `drop ${found.ref}` },
         "×",
       );
-      drop.addEventListener("click", () => dropFromComparison(found.ref));
+      drop.addEventListener("click", () => toggleCompared(found.ref));
       const open = el("button", { type: "button", class: "link", "data-key": `open ${found.ref}` }, refName(found));
       open.addEventListener("click", () => setState({ pick: found.ref }));
       return el("th", { scope: "col" }, el("i", { class: `swatch tone-${i}` }), open, " ", drop);
@@ -214,7 +205,7 @@ function plansCompared(list) {
       : missing(rows.length ? "The plans are the same." : "Their plans are not known."),
   );
   if (same.length)
-    box.append(folded(`${plural(same.length, "option")} the same`, planTable("What is the same", same, list)));
+    box.append(folded(`${count(same.length, "option")} the same`, planTable("What is the same", same, list)));
   return box;
 }
 function planTable(caption, rows, list) {

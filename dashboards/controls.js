@@ -64,7 +64,6 @@ function panel(title, className, ...children) {
 const missing = (words) => el("p", { class: "missing" }, words);
 const percent = (share, digits) => (known(share) ? `${(100 * share).toFixed(digits || 0)} %` : "–");
 const whole = (number) => (known(number) ? Math.round(number).toLocaleString("en") : "–");
-const plural = (count, one, many) => `${whole(count)} ${count === 1 ? one : many || `${one}s`}`;
 // Why a part of a card is not there: the study has not come to it, or an older version did not keep it.
 const absent = (found, words) =>
   missing(found.run.summary.final ? words : "Not known yet: this comes when the study ends.");

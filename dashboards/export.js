@@ -8,15 +8,18 @@ function exportPanel(card, found) {
     hasFiles = Boolean(found.member.path);
   const command =
     (card.commands && card.commands.export) ||
-    `autocomp export ${shellWord(found.run.path || found.run.name)} --pick ${card.id} --out ${exportName(found)}`;
+    `autocomp export ${quoted(found.run.path || found.run.name)} --pick ${card.id} --out ${exportName(found)}`;
   if (isLive && hasFiles) box.append(...exportForms(card, found));
   else if (isLive) box.append(missing("There are no files yet: they are written when the study ends."));
-  if (card.id !== "teacher" && card.id !== "plain_int8")
-    box.append(
-      el("p", { class: "hint" }, isLive ? "The same on the command line:" : "On the machine that has the run:"),
-      commandLine(command),
-    );
+  const same = el("div", { class: "same" });
+  box.append(same);
+  tellCommand(same, command);
   return box;
+}
+function tellCommand(same, command) {
+  clear(same);
+  const said = isLive ? "The same on the command line:" : "On the machine that has the run:";
+  same.append(el("p", { class: "hint" }, said), commandLine(command));
 }
 const exportName = (found) =>
   `${found.run.name.split("/").pop()}-${found.member.id}`
@@ -74,7 +77,9 @@ async function writeExport(card, found, input, button, told) {
   }
   button.disabled = true;
   try {
-    told.append(...exportedWords(await post(`${itemPath(found.run, card.id)}/export`, { name: input.value })));
+    const done = await post(`${itemPath(found.run, card.id)}/export`, { name: input.value });
+    told.append(...exportedWords(done));
+    if (done.command) tellCommand(told.parentNode.querySelector(".same"), done.command);
   } catch (error) {
     told.append(el("p", { class: "problem" }, error.message));
   } finally {
@@ -92,6 +97,5 @@ function exportedWords(done) {
       known(done.bytes) ? `, ${size(done.bytes)}.` : ".",
     ),
     plainTable("Checksums (SHA-256)", ["file", "sum"], sums),
-    done.command ? commandLine(done.command) : "",
   ];
 }

@@ -32,7 +32,7 @@ function binned(list, low, high, bins) {
   const counts = new Array(bins).fill(0),
     place = logScale(low, high, 0, bins);
   for (const ms of list) counts[Math.min(bins - 1, Math.max(0, Math.floor(place(ms))))] += 1;
-  return counts.map((count) => count / list.length);
+  return counts.map((texts) => texts / list.length);
 }
 function stepPath(counts, x, y, low, high, floor, one, order) {
   const edge = (i) => x(low * (high / low) ** (i / counts.length));
@@ -98,8 +98,8 @@ function lengthPicture(card, width) {
 }
 function dots(tokens, ms) {
   const pairs = (tokens || [])
-    .map((count, i) => [count, (ms || [])[i]])
-    .filter(([count, time]) => known(count) && known(time) && time > 0);
+    .map((length, i) => [length, (ms || [])[i]])
+    .filter(([length, time]) => known(length) && known(time) && time > 0);
   const stride = Math.ceil(pairs.length / MOST_DOTS) || 1;
   return pairs.filter((_, i) => i % stride === 0);
 }
@@ -144,7 +144,7 @@ function latencyFacts(latency) {
     el("span", {}, `${name} `, el("b", {}, `${latency.predicted ? "~" : ""}${three(latency[name])} ms`)),
   );
   if (latency.rounds)
-    shown.push(el("span", {}, `${plural(times_(latency.ms).length, "text")}, ${plural(latency.rounds, "round")}`));
+    shown.push(el("span", {}, `${count(times_(latency.ms).length, "text")}, ${count(latency.rounds, "round")}`));
   return shown;
 }
 function spreadSeries(card) {
@@ -164,8 +164,8 @@ const toneLegend = (series) =>
 // By sixteens of tokens: a row for each that has texts.
 function lengthTable(latency) {
   const groups = new Map();
-  (latency.tokens || []).forEach((count, i) => {
-    const key = Math.ceil(count / 16) * 16;
+  (latency.tokens || []).forEach((length, i) => {
+    const key = Math.ceil(length / 16) * 16;
     groups.set(key, [...(groups.get(key) || []), i]);
   });
   const middle = (list, at) => {

@@ -46,7 +46,7 @@ function layerPicture(card, width) {
     width,
     height,
     `Layers of ${card.id}`,
-    `${plural(kept, "layer")} kept of the teacher's ${layers.teacher?.layers ?? kept}. ` +
+    `${count(kept, "layer")} kept of the teacher's ${layers.teacher?.layers ?? kept}. ` +
       "The table below the picture says the same in numbers.",
     svg("defs", {}, ...hatches.values()),
     ...parts,

@@ -92,7 +92,7 @@ function tellStream(index, word) {
   streams.set(index, word);
   const all = [...streams.values()];
   const shown = ["reconnecting", "connecting", "live"].find((w) => all.includes(w)) || "finished";
-  const mark = document.getElementById("live") || liveMark();
+  const mark = byId("live") || liveMark();
   if (!mark || mark.dataset.stream === shown) return;
   mark.dataset.stream = shown;
   mark.title = STREAM_TIPS[shown];

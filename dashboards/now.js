@@ -10,7 +10,7 @@ const KIND_WORDS = {
 const nowDrawn = { key: "" };
 
 function drawNow() {
-  const box = document.getElementById("now");
+  const box = byId("now");
   if (!box) return;
   const shown = page.runs.filter((run) => !state.runs || !state.runs.length || state.runs.includes(run.key));
   const key = JSON.stringify(
@@ -28,7 +28,7 @@ function nowOf(run) {
     box = el("div", { class: "run-now", "data-status": status });
   if (page.runs.length > 1) box.append(el("h3", {}, run.name));
   box.append(el("p", { class: "standing" }, statusMark(status), " ", statusWords(run)));
-  if (status === "interrupted") box.append(commandLine(`autocomp resume ${shellWord(run.path || run.name)}`));
+  if (status === "interrupted") box.append(commandLine(`autocomp resume ${quoted(run.path || run.name)}`));
   if (status !== "finished") box.append(budgetBar(run));
   if (status !== "finished" && (run.now || []).length)
     box.append(el("ul", { class: "jobs" }, ...run.now.map((job) => jobItem(job, status === "running"))));
@@ -42,7 +42,7 @@ const statusMark = (status) =>
 function statusWords(run) {
   const { summary } = run,
     { trials } = summary,
-    done = `${plural(trials.complete, "candidate")} of ${plural(trials.jobs, "job")}${trials.failed ? `, ${whole(trials.failed)} failed` : ""}`;
+    done = `${count(trials.complete, "candidate")} of ${count(trials.jobs, "job")}${trials.failed ? `, ${whole(trials.failed)} failed` : ""}`;
   const after = known(run.seconds) ? ` after ${duration(run.seconds)}` : "";
   if (summary.status === "finished") return `${after}${summary.reason ? `: ${summary.reason}` : ""}. ${done}.`;
   if (summary.status === "interrupted")

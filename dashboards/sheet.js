@@ -17,7 +17,7 @@ function against(mine, theirs, key, more, less, name) {
   if (!theirs || !known(mine[key]) || !known(theirs[key]) || mine.id === theirs.id || !mine[key]) return null;
   return el("li", {}, `${compared(theirs[key] / mine[key], more, less)} than ${name}`);
 }
-const LANDMARKS = [
+const MARK_WORDS = [
   ["teacher", "the teacher"],
   ["plain_int8", "plain int8"],
 ];
@@ -28,16 +28,16 @@ const onItsSplit = (mark, m) => mark && (known(m.score) ? mark : { ...mark, scor
 function tile(name, value, mark, ...facts) {
   return el(
     "div",
-    { class: "tile" },
-    el("p", { class: "tile-name" }, name, " ", mark || ""),
-    el("p", { class: "tile-value" }, value),
+    { class: "figure" },
+    el("p", { class: "figure-name" }, name, " ", mark || ""),
+    el("p", { class: "figure-value" }, value),
     el("ul", {}, ...facts.filter(Boolean)),
   );
 }
 function tiles(found) {
   const { member: m, run } = found,
     s = run.summary;
-  const others = (key, more, less) => LANDMARKS.map(([id, name]) => against(m, s[id], key, more, less, name));
+  const others = (key, more, less) => MARK_WORDS.map(([id, name]) => against(m, s[id], key, more, less, name));
   const shown = [];
   if (known(m.bytes))
     shown.push(tile("Size", size(m.bytes), sourceMark(false), ...others("bytes", "smaller", "larger")));
@@ -62,7 +62,7 @@ function tiles(found) {
         el("li", {}, "of the texts get the teacher's answer"),
       ),
     );
-  return el("div", { class: "tiles" }, ...shown);
+  return el("div", { class: "figures" }, ...shown);
 }
 function scoreTile(m, s) {
   const span = interval(scoreOf_(m), scoreError(m)),

@@ -16,7 +16,7 @@ function tryPanel(card, found) {
   if (!isLive) {
     box.append(
       missing("Trying a text needs the live page. This command opens one:"),
-      commandLine(`autocomp dashboard ${shellWord(found.run.path || found.run.name)}`),
+      commandLine(`autocomp dashboard ${quoted(found.run.path || found.run.name)}`),
     );
     return { box };
   }
@@ -135,12 +135,14 @@ function answerBox(who, answer, tone) {
     known(answer.exit_depth) && known(answer.depth)
       ? answer.exit_depth < answer.depth
         ? `left after layer ${answer.exit_depth} of ${answer.depth}`
-        : `all ${plural(answer.depth, "layer")}`
+        : answer.depth === 1
+          ? "its one layer"
+          : `all ${answer.depth} layers`
       : null;
   const facts = [
     known(answer.ms) ? `${three(answer.ms)} ms` : null,
     left,
-    known(answer.tokens) ? plural(answer.tokens, "token") : null,
+    known(answer.tokens) ? count(answer.tokens, "token") : null,
   ]
     .filter(Boolean)
     .join(" · ");
@@ -152,5 +154,3 @@ function answerBox(who, answer, tone) {
     el("p", { class: "hint" }, facts),
   );
 }
-// A word of a command line: quoted where a shell would take it apart.
-const shellWord = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
