@@ -71,7 +71,7 @@ function confusionCell(texts, total, isRight) {
     el("b", {}, whole(texts)),
     el("span", {}, percent(share, share && share < 0.1 ? 1 : 0)),
   );
-  cell.style.setProperty("--share", `${Math.round(60 * share)}%`);
+  cell.style.setProperty("--share", share.toFixed(3));
   return cell;
 }
 function classTable(answers) {

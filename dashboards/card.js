@@ -4,7 +4,7 @@ const cardsKnown = new Map(); // ref and figures -> promise of a card
 const cardView = { ref: null, figures: null, from: null, request: 0 };
 
 // What a card was made for; a landmark also holds its whole run.
-const figuresText = ({ run, ...figures }) => JSON.stringify(figures);
+const fingerprint = ({ run, ...figures }) => JSON.stringify(figures);
 
 // ref: "r0/m03", "r0/teacher", "r0/plain_int8" or, of a candidate, "r0/t0005-7".
 function cardOf(ref) {
@@ -14,7 +14,7 @@ function cardOf(ref) {
     inside = run.cards && run.cards[member.id];
   if (inside) return Promise.resolve(inside);
   if (!isLive) return Promise.resolve(bareCard(member));
-  const key = `${ref} ${figuresText(member)}`;
+  const key = `${ref} ${fingerprint(member)}`;
   if (!cardsKnown.has(key))
     cardsKnown.set(
       key,
@@ -80,7 +80,7 @@ function drawCard(isFirst) {
   const ref = state.pick;
   if (!ref) return closeCard(box);
   const found = memberOf(ref),
-    figures = found ? figuresText(found.member) : ref;
+    figures = found ? fingerprint(found.member) : ref;
   if (cardView.ref === ref && cardView.figures === figures) return undefined;
   const isNew = cardView.ref !== ref,
     request = (cardView.request += 1);
@@ -155,7 +155,7 @@ function fillCard(box, card, found) {
       ];
   box.append(
     cardHead(found, card),
-    tiles(found),
+    figureBoxes(found),
     figuresTable(found),
     el("div", { class: "panels" }, ...parts.filter(Boolean)),
   );

@@ -32,7 +32,7 @@ function drawComparison() {
   if (button && button.tell) button.tell();
   if (!box) return;
   const list = comparedNow(),
-    key = JSON.stringify(list.map((found) => [found.ref, figuresText(found.member)]));
+    key = JSON.stringify(list.map((found) => [found.ref, fingerprint(found.member)]));
   if (key === comparisonDrawn) return;
   comparisonDrawn = key;
   const request = (comparisonRequest += 1);

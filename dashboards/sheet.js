@@ -25,7 +25,7 @@ const MARK_WORDS = [
 // Scores of two splits are never compared: landmarks show the one that the model has.
 const onItsSplit = (mark, m) => mark && (known(m.score) ? mark : { ...mark, score: null, score_se: null });
 
-function tile(name, value, mark, ...facts) {
+function figureBox(name, value, mark, ...facts) {
   return el(
     "div",
     { class: "figure" },
@@ -34,16 +34,16 @@ function tile(name, value, mark, ...facts) {
     el("ul", {}, ...facts.filter(Boolean)),
   );
 }
-function tiles(found) {
+function figureBoxes(found) {
   const { member: m, run } = found,
     s = run.summary;
   const others = (key, more, less) => MARK_WORDS.map(([id, name]) => against(m, s[id], key, more, less, name));
   const shown = [];
   if (known(m.bytes))
-    shown.push(tile("Size", size(m.bytes), sourceMark(false), ...others("bytes", "smaller", "larger")));
+    shown.push(figureBox("Size", size(m.bytes), sourceMark(false), ...others("bytes", "smaller", "larger")));
   if (known(m.latency_ms))
     shown.push(
-      tile(
+      figureBox(
         "Latency",
         millis(m.latency_ms),
         sourceMark(m.latency_predicted),
@@ -51,11 +51,11 @@ function tiles(found) {
         m.latency_predicted && run.spec.device ? el("li", {}, `for ${run.spec.device}, which was not attached`) : null,
       ),
     );
-  if (known(scoreOf_(m))) shown.push(scoreTile(m, s));
+  if (known(scoreOf_(m))) shown.push(scoreBox(m, s));
   const agreement = m.held_out_agreement ?? m.agreement;
   if (known(agreement) && m.id !== "teacher")
     shown.push(
-      tile(
+      figureBox(
         "Agreement",
         `${(100 * agreement).toFixed(1)} %`,
         sourceMark(false),
@@ -64,7 +64,7 @@ function tiles(found) {
     );
   return el("div", { class: "figures" }, ...shown);
 }
-function scoreTile(m, s) {
+function scoreBox(m, s) {
   const span = interval(scoreOf_(m), scoreError(m)),
     facts = [];
   const [teacher, plain] = [s.teacher, s.plain_int8].map((mark) =>
@@ -79,7 +79,7 @@ function scoreTile(m, s) {
   if (plain && m.id !== "teacher" && known(scoreOf_(plain)))
     facts.push(`${asPoints(scoreOf_(m) - scoreOf_(plain))} points to plain int8`);
   const name = `${s.metric}, ${known(m.score) ? "held-out" : "search split"}`;
-  return tile(name, fraction(scoreOf_(m)), sourceMark(false), ...facts.map((fact) => el("li", {}, fact)));
+  return figureBox(name, fraction(scoreOf_(m)), sourceMark(false), ...facts.map((fact) => el("li", {}, fact)));
 }
 
 function planPanel(card) {
