@@ -6,6 +6,7 @@ const scoreOf_ = (member) => figureOf(member, "score");
 const scoreError = (member) => (known(member.score) ? member.score_se : member.search_score_se);
 const interval = (value, se) => (known(value) && known(se) ? [value - 1.96 * se, value + 1.96 * se] : null);
 const spanText = (span, show) => (span ? `${show(span[0])} to ${show(span[1])}` : "");
+const signed = (value, digits) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(digits)}`;
 const asPoints = (difference) => signed(100 * difference, 1);
 
 // The score and its interval, under the landmarks' ones, on one scale.

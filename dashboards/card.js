@@ -74,10 +74,11 @@ async function trialCard(ref) {
   return { ...bareCard(member), lineage: [made], trial: { run, member, ref }, knobs, record };
 }
 
-function drawCard(isFirst) {
+function drawCard() {
   const box = byId("card");
   if (!box) return;
-  const ref = state.pick;
+  const ref = state.pick,
+    isFirst = document.readyState === "loading";
   if (!ref) return closeCard(box);
   const found = memberOf(ref),
     figures = found ? fingerprint(found.member) : ref;
@@ -92,7 +93,7 @@ function drawCard(isFirst) {
       (card) => request === cardView.request && fillCard(box, card, found || card.trial),
       (error) => request === cardView.request && failCard(box, ref, error),
     )
-    .then(() => request === cardView.request && isFirst !== true && (isNew || hasFocus) && focusCard());
+    .then(() => request === cardView.request && !isFirst && (isNew || hasFocus) && focusCard());
 }
 function focusCard() {
   const title = byId("card-title");
@@ -200,7 +201,6 @@ function failCard(box, ref, error) {
 // A card that the address asked for is drawn without taking the focus; one that a person opens takes it.
 onState(() => drawCard());
 onData(() => drawCard());
-document.addEventListener("DOMContentLoaded", () => drawCard(true));
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || !state.pick) return;
   event.preventDefault();

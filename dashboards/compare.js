@@ -3,7 +3,7 @@
 
 const refName = (found) =>
   `${page.runs.length > 1 ? `${found.run.name} · ` : ""}${found.member.id === "plain_int8" ? "plain int8" : found.member.id}`;
-const comparedNow = () => state.compare.map(memberOf).filter(Boolean).slice(0, MOST_COMPARED);
+const comparedNow = () => state.compare.map(memberOf).filter(Boolean).slice(0, MOST_AT_ONCE);
 
 // The button in a card's head; it follows the state.
 function compareButton(ref) {
@@ -16,7 +16,7 @@ function compareButton(ref) {
         ? `Compare with ${state.compare.length === 1 ? idOf(state.compare[0]) : `${state.compare.length} others`}`
         : "Compare";
     button.setAttribute("aria-pressed", String(isIn));
-    button.disabled = !isIn && state.compare.length >= MOST_COMPARED;
+    button.disabled = !isIn && state.compare.length >= MOST_AT_ONCE;
   };
   button.addEventListener("click", () => toggleCompared(ref));
   button.tell = tell;
@@ -69,7 +69,7 @@ function comparisonHead(list) {
     "div",
     { class: "card-head" },
     title,
-    el("div", { class: "buttons" }, list.length < MOST_COMPARED ? addChoice(list) : "", link, end),
+    el("div", { class: "buttons" }, list.length < MOST_AT_ONCE ? addChoice(list) : "", link, end),
   );
 }
 function addChoice(list) {
@@ -277,4 +277,3 @@ function layersCompared(list, cards) {
 
 onState(() => drawComparison());
 onData(() => drawComparison());
-document.addEventListener("DOMContentLoaded", () => drawComparison());

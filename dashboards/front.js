@@ -74,9 +74,9 @@ function landmarkTrace(mark, tone) {
     marker: { size: 12, symbol: symbol + (isPredicted(mark, state.x) || isPredicted(mark, state.y) ? "-open" : ""), color: own, line: { width: 1, color: colour("card") } } });
 }
 function chosenTrace() {
-  const found = state.pick && memberOf(state.pick);
-  const marks = [...(found ? [[found.member, "ink", "circle-open"]] : []), ...state.compare.map(memberOf).filter(Boolean).map((f) => [f.member, "soft", "square-open"])];
-  return marks.map(([item, tone, symbol]) => points_([{ ...item, run: item.run || found.run, ref: item.ref || state.pick }],
+  const chosen = [[state.pick, "ink", "circle-open"], ...state.compare.map((ref) => [ref, "soft", "square-open"])];
+  const marks = chosen.map(([ref, ...look]) => [memberOf(ref), ...look]).filter(([found]) => found);
+  return marks.map(([{ member, run, ref }, tone, symbol]) => points_([{ ...member, run, ref }],
     { hoverinfo: "skip", hovertemplate: null, marker: { size: 19, symbol, color: colour(tone), line: { width: 2 } } }));
 }
 

@@ -128,4 +128,3 @@ function nodesLine(nodes) {
 
 onState(() => drawNow());
 onData(() => drawNow());
-document.addEventListener("DOMContentLoaded", () => drawNow());
