@@ -133,8 +133,12 @@ def test_nonsense_in_the_address_is_ignored(page, address):
 def test_a_click_on_a_point_opens_its_card_and_shift_compares(page, address):
     opened(page, address)
     at = page.evaluate(
-        """() => { const t = chart.data.find((t) => t.error_y), a = chart._fullLayout, i = t.x.length - 1, box = chart.getBoundingClientRect();
-            return { ref: t.customdata[i], x: box.x + a.xaxis._offset + a.xaxis.d2p(t.x[i]), y: box.y + a.yaxis._offset + a.yaxis.d2p(t.y[i]) }; }"""
+        """() => {
+            const trace = chart.data.find((t) => t.error_y), { xaxis, yaxis } = chart._fullLayout;
+            const last = trace.x.length - 1, box = chart.getBoundingClientRect();
+            const x = box.x + xaxis._offset + xaxis.d2p(trace.x[last]);
+            return { ref: trace.customdata[last], x, y: box.y + yaxis._offset + yaxis.d2p(trace.y[last]) };
+        }"""
     )
     page.mouse.move(at["x"], at["y"])
     page.wait_for_selector("#chart .hoverlayer .hovertext")
@@ -148,11 +152,16 @@ def test_a_click_on_a_point_opens_its_card_and_shift_compares(page, address):
 def test_a_candidate_under_the_pointer_is_told(page, address):
     opened(page, address)
     at = page.evaluate(
-        """() => { const s = scales(), box = chart.getBoundingClientRect(), xs = places(runs[0], state.x), ys = places(runs[0], state.y);
-            const at = (i) => ({ x: s.x.a * xs[i] + s.x.b, y: s.y.a * ys[i] + s.y.b });
-            const i = [...xs.keys()].find((i) => { const p = at(i); return p.x > 80 && p.y > 40 && p.y < 300 && p.x < 600
-              && chart.data.every((t) => t.x.every((x, j) => Math.hypot(chart._fullLayout.xaxis.d2p(x) + chart._fullLayout.xaxis._offset - p.x, chart._fullLayout.yaxis.d2p(t.y[j]) + chart._fullLayout.yaxis._offset - p.y) > 40)); });
-            return { x: box.x + at(i).x, y: box.y + at(i).y }; }"""
+        """() => {
+            const { x, y } = scales(), { xaxis, yaxis } = chart._fullLayout, box = chart.getBoundingClientRect();
+            const xs = places(runs[0], state.x), ys = places(runs[0], state.y);
+            const members = chart.data.flatMap((t) => t.x.map((v, i) => [xaxis.d2p(v), yaxis.d2p(t.y[i])]));
+            const places_ = Array.from(xs, (v, i) => [x.a * v + x.b, y.a * ys[i] + y.b]);
+            const alone = ([px, py]) => px > 80 && px < 600 && py > 40 && py < 300 && members.every(
+                ([mx, my]) => Math.hypot(mx + xaxis._offset - px, my + yaxis._offset - py) > 40);
+            const [px, py] = places_.find(alone);
+            return { x: box.x + px, y: box.y + py };
+        }"""
     )
     page.mouse.move(at["x"], at["y"])
     page.wait_for_selector("#tip:not([hidden])")
