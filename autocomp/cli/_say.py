@@ -5,16 +5,33 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autocomp.report.command_line import command as command
 
+PATIENCE_S = 1.0
+"""What takes longer is told."""
+
 
 def note(text: str) -> None:
     """A message for the person, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def patient() -> Callable[[str], None]:
+    """Says what is done on stderr, at most once a second, and nothing of what takes less."""
+    last = time.monotonic()
+
+    def tell(words: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PATIENCE_S:
+            last = time.monotonic()
+            note(f"{words} …")
+
+    return tell
 
 
 def print_json(data: Any) -> None:

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _serving(args: argparse.Namespace) -> Serving:
     """Everything that may be wrong is found here, before the port is bound and anything is printed."""
-    from autocomp.cli._say import command
+    from autocomp.cli._say import command, patient
     from autocomp.serving.app import Dashboard
     from autocomp.serving.page import new_nonce, template_of
     from autocomp.serving.places import bind, hosts
@@ -91,7 +91,7 @@ def _serving(args: argparse.Namespace) -> Serving:
 
     hosts(args.host, args.port, args.allow_host)
     template = template_of(args.page, args.include)
-    dashboard = Dashboard(open_runs(args.runs), template, args.exports.resolve(), command)
+    dashboard = Dashboard(open_runs(args.runs, patient()), template, args.exports.resolve(), command)
     dashboard.page(new_nonce())
     return Serving(dashboard, bind(args.host, args.port), args.host, tuple(args.allow_host))
 

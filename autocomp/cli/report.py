@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from autocomp.cli._say import note, print_json
+from autocomp.cli._say import patient, print_json
 
 SUMMARY = "write runs as one HTML page that needs no network"
 EXAMPLES = (
@@ -16,8 +14,6 @@ EXAMPLES = (
     "autocomp report runs/before runs/after --out both.html --no-texts",
     "autocomp report runs/demo --out front.html --page mine --include my_folder",
 )
-PATIENCE_S = 1.0
-"""What takes longer is told."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     file = args.out or args.runs[0] / "report.html"
     template = template_for(file, args.page, args.include)
-    data = page_data(args.runs, texts=not args.no_texts, tell=_patient())
+    data = page_data(args.runs, texts=not args.no_texts, tell=patient())
     write_page(file, template, data)
     print_json(_written(file, data, args)) if args.json else print(file)
     return 0
@@ -57,16 +53,3 @@ def _written(file: Path, data: dict[str, Any], args: argparse.Namespace) -> dict
         for run in data["runs"]
     ]
     return {"report": str(file.resolve()), "bytes": file.stat().st_size, "texts": not args.no_texts, "runs": runs}
-
-
-def _patient() -> Callable[[str], None]:
-    """Says what is done on stderr, at most once a second."""
-    last = time.monotonic()
-
-    def tell(words: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= PATIENCE_S:
-            last = time.monotonic()
-            note(f"{words} …")
-
-    return tell

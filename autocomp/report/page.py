@@ -147,7 +147,7 @@ def page_data(
         RunFolderError: one of them is not a run directory.
     """
     told = tell or _nobody
-    followed = [Followed(Path(run), _counting(run, told)) for run in runs]
+    followed = [Followed(Path(run), counting(run, told)) for run in runs]
     return page_of(followed, live=live, cards=cards, texts=texts, tell=told)
 
 
@@ -178,7 +178,8 @@ def _heavy(one: Followed, texts: bool, tell: Tell) -> dict[str, Any]:
     return {"cards": cards, "importance": one.importance()}
 
 
-def _counting(run: Path, tell: Tell) -> Callable[[int], None]:
+def counting(run: Path, tell: Tell) -> Callable[[int], None]:
+    """Tells how far a journal is read."""
     return lambda rows: tell(f"{run}: {rows:,} candidates read")
 
 

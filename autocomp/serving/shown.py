@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from autocomp.errors import AutocompError
 from autocomp.report.as_json import as_json
 from autocomp.report.follow import Followed
-from autocomp.report.page import page_of
+from autocomp.report.page import Tell, counting, page_of
 from autocomp.report.state import Member
 from autocomp.serving.refusals import Refused
 
@@ -48,14 +48,15 @@ class Shown:
 
     Args:
         run: its directory.
+        tell: hears how far a long journal is read.
 
     Raises:
         RunFolderError: it is no run directory, or its journal is damaged.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, tell: Tell | None = None) -> None:
         self.guard = threading.Lock()
-        self.followed = Followed(run)
+        self.followed = Followed(run, counting(run, tell) if tell else None)
         self._listeners: set[Listener] = set()
         self._computing = threading.Lock()
         self._importance: tuple[int, Any] = (-1, None)
@@ -125,13 +126,13 @@ class Shown:
             listener.tell(text)
 
 
-def open_runs(runs: Iterable[Path]) -> list[Shown]:
+def open_runs(runs: Iterable[Path], tell: Tell | None = None) -> list[Shown]:
     """All of them.
 
     Raises:
         RunFolderError: one is no run directory, or its journal is damaged.
     """
-    return [Shown(Path(run)) for run in runs]
+    return [Shown(Path(run), tell) for run in runs]
 
 
 def data_of(shown: Sequence[Shown], live: dict[str, Any]) -> dict[str, Any]:
