@@ -23,7 +23,7 @@ function scorePicture(list, metric, width) {
       at = x(scoreOf_(m));
     return svg(
       "g",
-      { class: `mark tone-${toneOf(m.id)}` },
+      { class: `pin tone-${toneOf(m.id)}` },
       svgText(78, y + 4, m.id === "plain_int8" ? "plain int8" : m.id, "end", "row-name"),
       svg("line", { x1: x(from), x2: x(to), y1: y, y2: y, class: "whisker" }),
       svg("circle", { cx: at, cy: y, r: 4.5 }),

@@ -139,6 +139,7 @@ function fillCard(box, card, found) {
   box.setAttribute("aria-labelledby", "card-title");
   const tryBox = card.trial ? null : tryPanel(card, found);
   const tryText = tryBox && isLive ? tryBox.tryText : null;
+  const exits = exitsPanel(card);
   const parts = card.trial
     ? trialPanels(card)
     : [
@@ -150,15 +151,16 @@ function fillCard(box, card, found) {
         differencesPanel(card, found, tryText),
         tryBox && tryBox.box,
         exportPanel(card, found),
-        exitsPanel(card),
+        exits,
         lineagePanel(card, found),
-        commandsPanel(card),
+        commandsPanel(card, exits ? "wide" : ""),
       ];
   box.append(
     cardHead(found, card),
     figureBoxes(found),
     figuresTable(found),
     el("div", { class: "panels" }, ...parts.filter(Boolean)),
+    (card.notes || []).length ? el("ul", { class: "hint" }, ...card.notes.map((note) => el("li", {}, note))) : "",
   );
 }
 function trialPanels(card) {

@@ -240,7 +240,11 @@ function timesCompared(list, cards) {
     .map((card, i) => ({ name: refName(list[i]), ms: card.latency && card.latency.ms, tone: i, quantiles: null }))
     .filter((one) => times_(one.ms).length);
   if (series.length < 2)
-    return panel("How long they take", "", missing("The times of single texts were not recorded for two of them."));
+    return panel(
+      "How long they take",
+      "",
+      missing("There are no times of single texts to compare: fewer than two of them have any."),
+    );
   const rows = series.map((one) => {
     const q = quantilesOf(times_(one.ms));
     return [one.name, ...["p50", "p95", "p99"].map((name) => `${three(q[name])} ms`)];
@@ -255,7 +259,7 @@ function timesCompared(list, cards) {
 }
 function layersCompared(list, cards) {
   const shown = cards.map((card, i) => [card, list[i]]).filter(([card]) => card.layers);
-  if (!shown.length) return panel("Layer by layer", "", missing("This run does not record a picture of the layers."));
+  if (!shown.length) return panel("Layer by layer", "", missing("There is no picture of the layers of any of them."));
   return panel(
     "Layer by layer",
     "",

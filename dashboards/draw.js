@@ -77,6 +77,7 @@ function logTicks(low, high, most) {
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1)
     for (const step of [1, 2, 5]) ticks.push(step * 10 ** power);
   const inside = ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
+  if (inside.length < 3) return linearTicks(low, high, Math.min(most || 5, 5));
   if (inside.length <= (most || 7)) return inside;
   const tens = inside.filter((tick) => /^1(e|0*$|\.?0*$)|^0\.0*1$/.test(String(Number(tick.toPrecision(1)))));
   return tens.length > 1 ? tens : inside.filter((_, i) => i % 2 === 0);

@@ -51,7 +51,7 @@ function quantileMarks(one, x, floor, order, width) {
         anchor = at > width - 90 ? "end" : "start";
       return svg(
         "g",
-        { class: `mark tone-${one.tone ?? order}` },
+        { class: `pin tone-${one.tone ?? order}` },
         svg("line", { x1: at, x2: at, y1: line - 9, y2: floor }),
         svgText(at + (anchor === "end" ? -4 : 4), line, `${name} ${three(one.quantiles[name])} ms`, anchor),
       );
@@ -91,9 +91,9 @@ function lengthPicture(card, width) {
     xAxis(linearTicks(0, longest, width / 80), x, floor, 22, "tokens", width - 8),
     yAxis(logTicks(low, high, 6), y, 44, width - 8, "ms, log scale"),
     ...draw(theirs, (cx, cy) =>
-      svg("rect", { x: cx - 2.2, y: cy - 2.2, width: 4.4, height: 4.4, class: "dot tone-teacher" }),
+      svg("rect", { x: cx - 2.2, y: cy - 2.2, width: 4.4, height: 4.4, class: "speck tone-teacher" }),
     ),
-    ...draw(mine, (cx, cy) => svg("circle", { cx, cy, r: 2.6, class: "dot tone-member" })),
+    ...draw(mine, (cx, cy) => svg("circle", { cx, cy, r: 2.6, class: "speck tone-member" })),
   );
 }
 function dots(tokens, ms) {
@@ -144,7 +144,9 @@ function latencyFacts(latency) {
     el("span", {}, `${name} `, el("b", {}, `${latency.predicted ? "~" : ""}${three(latency[name])} ms`)),
   );
   if (latency.rounds)
-    shown.push(el("span", {}, `${count(times_(latency.ms).length, "text")}, ${count(latency.rounds, "round")}`));
+    shown.push(
+      el("span", {}, `${count(latency.texts ?? times_(latency.ms).length, "text")}, ${count(latency.rounds, "round")}`),
+    );
   return shown;
 }
 function spreadSeries(card) {

@@ -20,7 +20,10 @@ function bitColour(bits) {
 
 // Rows in the order in which a text passes them, with the teacher's layers that are gone in their places.
 function layerRows(layers) {
-  const rows = (layers.rows || []).map((row) => ({ ...row, at: known(row.teacher_layer) ? row.teacher_layer : null }));
+  const rows = (layers.rows || []).map((row) => ({
+    ...row,
+    at: known(row.teacher_layer) ? row.teacher_layer - 1 : null,
+  }));
   const used = new Set(rows.map((row) => row.at));
   const gone = [];
   for (let i = 0; i < ((layers.teacher && layers.teacher.layers) || 0); i += 1)

@@ -143,7 +143,7 @@ function stackSlice(p, total) {
 
 function exitsPanel(card) {
   const used = card.exits_used;
-  if (!used || !(used.depths || []).length) return null;
+  if (!used || (used.depths || []).length < 2) return null;
   const rows = used.depths.map((depth, i) =>
     el(
       "li",
@@ -161,6 +161,11 @@ function exitsPanel(card) {
   );
 }
 
+// What a stage took; where only its job is known, what that job held of the cores.
+function stageCost(step) {
+  if (known(step.seconds)) return step.seconds < 0.5 ? "under a second" : duration(step.seconds);
+  return known(step.cpu_s) ? `${duration(step.cpu_s)} of one core, with its job` : null;
+}
 function lineagePanel(card, found) {
   if (!card.lineage || !card.lineage.length)
     return panel(
@@ -177,9 +182,7 @@ function lineagePanel(card, found) {
       el(
         "span",
         { class: "hint" },
-        [known(step.seconds) ? duration(step.seconds) : null, step.job, step.key ? String(step.key).slice(0, 12) : null]
-          .filter(Boolean)
-          .join(" · "),
+        [stageCost(step), step.job, step.key ? String(step.key).slice(0, 12) : null].filter(Boolean).join(" · "),
       ),
     ),
   );
@@ -209,12 +212,12 @@ function figuresTable(found) {
     ),
   );
 }
-function commandsPanel(card) {
+function commandsPanel(card, className) {
   const shown = Object.entries(card.commands || {}).filter(([name, text]) => text && name !== "export");
   return shown.length
     ? panel(
         "On the command line",
-        "",
+        className,
         ...shown.map(([name, text]) => el("div", {}, el("p", { class: "hint" }, name), commandLine(text))),
       )
     : null;

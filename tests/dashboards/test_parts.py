@@ -25,7 +25,7 @@ def layer(depth, heads, width, bits, left):
     exit = {"rule": "confidence", "threshold": 0.9} if left else None
     attention = {"heads": heads, "head_size": 32, **held, "bits": [bits] * 4}
     feed = {"width": width, **held}
-    kept = {"depth": depth, "teacher_layer": 2 * (depth - 1), "attention": attention, "feed_forward": feed}
+    kept = {"depth": depth, "teacher_layer": 2 * depth - 1, "attention": attention, "feed_forward": feed}
     return {**kept, "tokens": 0.8 if depth == 2 else 1.0, "exit": exit}
 
 
@@ -295,6 +295,10 @@ def live(page, finished, dashboard, tmp_path):
 
 
 def test_try_it_answers_as_the_artifact_does(live, finished):
+    assert (
+        live.locator("#card .panel").count() >= 9 and live.locator("#card .layers svg, #card .spread svg").count() == 2
+    )
+    assert live.get_attribute("#live", "data-stream") == "finished"
     text = "the film was good <b>great</b> people"
     live.fill("#try-text", text)
     live.press("#try-text", "Enter")
@@ -327,11 +331,6 @@ def test_export_writes_what_loads_with_the_runs_checksums(live, finished, tmp_pa
     live.click("#export-write")
     live.wait_for_selector("#export-told .problem")
     live.watch.expect("409")
-
-
-def test_a_real_card_is_drawn(live):
-    assert live.locator("#card .panel").count() >= 9 and live.locator("#card .problem:visible").count() == 0
-    assert live.get_attribute("#live", "data-stream") == "finished"
 
 
 def test_a_running_study_is_followed(page, dashboard, tmp_path):
