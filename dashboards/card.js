@@ -106,12 +106,19 @@ function focusCard() {
 }
 function closeCard(box) {
   if (!cardView.ref) return;
-  const back = cardView.from,
-    hadFocus = box.contains(document.activeElement);
+  const hadFocus = box.contains(document.activeElement) || document.activeElement === document.body;
+  const back = hadFocus ? openedFrom() : null;
   Object.assign(cardView, { ref: null, figures: null, from: null, request: cardView.request + 1 });
   clear(box);
   box.hidden = true;
-  if (back && back.isConnected && (hadFocus || document.activeElement === document.body)) back.focus();
+  if (back) back.focus();
+}
+// What had the focus when the card was opened; a table that was drawn anew has another button of that name.
+function openedFrom() {
+  const { from, ref } = cardView;
+  if (from && from.isConnected) return from;
+  const name = (from && from.dataset.focus) || `open-${ref}`;
+  return document.querySelector(`[data-focus="${CSS.escape(name)}"]`);
 }
 
 function cardHead(found, card) {

@@ -138,12 +138,15 @@ def test_headings_are_in_order_and_the_heading_has_the_focus(sheet):
     assert found[0] == 1 and all(b <= a + 1 for a, b in itertools.pairwise(found))
 
 
-def test_escape_closes_and_gives_the_focus_back(sheet):
-    sheet.evaluate("document.querySelector('a, button').id = 'from'")
-    pick(sheet, "m01")
+def test_a_click_opens_a_card_and_escape_closes_it_and_gives_the_focus_back(sheet):
+    sheet.locator("#members button:text-is('m01')").click()
+    sheet.wait_for_selector("#card .panel")
+    assert active(sheet) == "card-title" and sheet.inner_text("#card-title") == "m01"
     sheet.keyboard.press("Escape")
     sheet.wait_for_selector("#card", state="hidden")
-    assert active(sheet) == "from" and sheet.evaluate("state.pick") is None
+    held = "[document.activeElement.textContent, document.activeElement.closest('table') !== null, state.pick]"
+    sheet.wait_for_timeout(50)
+    assert sheet.evaluate(held) == ["m01", True, None]
 
 
 def test_texts_of_the_data_stay_texts(sheet):
