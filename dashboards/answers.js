@@ -4,7 +4,8 @@ const FIRST_DIFFERENCES = 6;
 
 const scoreOf_ = (member) => figureOf(member, "score");
 const scoreError = (member) => (known(member.score) ? member.score_se : member.search_score_se);
-const interval = (value, se) => (known(value) && known(se) ? [value - 1.96 * se, value + 1.96 * se] : null);
+const interval = (value, se) =>
+  known(value) && known(se) ? [value - 1.96 * se, Math.min(1, value + 1.96 * se)] : null;
 const spanText = (span, show) => (span ? `${show(span[0])} to ${show(span[1])}` : "");
 const signed = (value, digits) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(digits)}`;
 const asPoints = (difference) => signed(100 * difference, 1);
