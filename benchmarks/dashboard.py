@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import shutil
 import statistics
@@ -41,13 +42,17 @@ new PerformanceObserver((list) => {
     requestAnimationFrame(() => setTimeout(() => performance.mark("painted")));
 }).observe({ type: "mark", buffered: true });
 window.frames_ = [];
-window.countFrames = () => { window.frames_ = []; window.counting = true;
-  const next = (at) => { window.frames_.push(at); if (window.counting) requestAnimationFrame(next); }; requestAnimationFrame(next); };
+window.countFrames = () => {
+  window.frames_ = []; window.counting = true;
+  const next = (at) => { window.frames_.push(at); if (window.counting) requestAnimationFrame(next); };
+  requestAnimationFrame(next);
+};
 """
 MARKS = """() => Object.fromEntries(performance.getEntriesByType("mark").map((m) => [m.name, m.startTime / 1000]))"""
 #: The moment at which a candidate that came in is drawn.
 FOLLOW = """() => { window.seen = []; onData(() => { const count = runs[0].trials.count;
-  requestAnimationFrame(() => setTimeout(() => window.seen.push([count, Date.now() / 1000]))); }); return runs[0].trials.count; }"""
+  requestAnimationFrame(() => setTimeout(() => window.seen.push([count, Date.now() / 1000]))); });
+  return runs[0].trials.count; }"""
 
 
 def loaded(browser: Browser, address: str) -> tuple[Page, dict[str, float]]:
@@ -81,7 +86,7 @@ def dragged(page: Page) -> dict[str, float]:
     page.evaluate("window.counting = false")
     page.mouse.up()
     at = page.evaluate("window.frames_")
-    lasted = [b - a for a, b in zip(at, at[1:], strict=False)]
+    lasted = [b - a for a, b in itertools.pairwise(at)]
     return {"frames_per_s": 1000 / statistics.mean(lasted), "longest_frame_ms": max(lasted), "frames": len(lasted)}
 
 
@@ -116,10 +121,7 @@ def of_server(browser: Browser, run: Path, loads: int) -> dict[str, Any]:
     """The live page of a run that goes on."""
     began = time.perf_counter()
     with served(run, run / "exports") as door:
-        found: dict[str, Any] = {
-            "start_s": time.perf_counter() - began,
-            "resident_mb_at_start": resident_mb(door["pid"]),
-        }
+        found: dict[str, Any] = {"start_s": time.perf_counter() - began}
         found |= measured(browser, door["url"], loads)
         page, _ = loaded(browser, door["url"])
         found["bytes"] = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
