@@ -85,8 +85,11 @@ def _place(url):
 
 
 @pytest.fixture
-def pages(browser):
-    """`pages(**options)`: a page of a new context, watched; options are Playwright's, as `color_scheme="dark"`."""
+def pages(browser, started):
+    """`pages(**options)`: a page of a new context, watched; options are Playwright's, as `color_scheme="dark"`.
+
+    Pages are closed before the servers that `started` ends: one that is gone is an error to a page that follows it.
+    """
     contexts = []
 
     def opened(**options):
