@@ -1,15 +1,17 @@
 "use strict";
 // The head of the page, and at its end: data, machine, budget, trials that failed.
+// Of a folder or file its own name: the whole path stands at the page's end.
+const short = (place) => (String(place).startsWith("/") ? String(place).split("/").filter(Boolean).at(-1) : String(place));
 function drawHead() {
-  const members = shownMembers().length, tasks = [...new Set(runs.map((run) => run.summary.task))];
+  const members = shownMembers().length, tasks = [...new Set(runs.map((run) => short(run.summary.task)))];
   byId("title").textContent = `${tasks.join(", ")}: ${members === 1 ? "one model" : `${members} models`} to choose from`;
   byId("status").textContent = runs.length > 1 ? `· ${runs.length} runs` : `· ${runs[0].summary.status}${runs[0].summary.reason ? ` (${runs[0].summary.reason})` : ""}`;
   byId("subtitle").textContent = runs.map(subtitle).join(" — ");
 }
 function subtitle(run) {
   const { summary, spec } = run, predicted = summary.members.some((m) => m.latency_predicted);
-  const device = spec.device ? ` · ${predicted ? "latency predicted for" : "timed on"} ${spec.device}` : "";
-  return `${runs.length > 1 ? `${run.name}: ` : ""}${summary.model} · ${summary.metric} on the ${summary.final ? "held-out" : "search"} split${device}`;
+  const device = spec.device ? ` · ${predicted ? "latency predicted for" : "timed on"} ${short(spec.device)}` : "";
+  return `${runs.length > 1 ? `${run.name}: ` : ""}${short(summary.model)} · ${summary.metric} on the ${summary.final ? "held-out" : "search"} split${device}`;
 }
 function drawHeadline() {
   const box = clear(byId("headline"));
@@ -65,7 +67,7 @@ function aboutData(run) {
 function aboutMachine(run) {
   const m = run.machine, sets = m.instruction_sets, agreement = run.summary.agreement || {};
   const ranks = known(agreement.search_vs_held_out) ? three(agreement.search_vs_held_out) : null;
-  return el("section", {}, el("h3", {}, "How it was measured"), el("dl", {}, ...fact("run", run.path), ...fact("processor", [m.cpu, m.cores && `${m.cores} cores`].filter(Boolean).join(", ")),
+  return el("section", {}, el("h3", {}, "How it was measured"), el("dl", {}, ...fact("run", run.path), ...fact("model", run.summary.model), ...fact("processor", [m.cpu, m.cores && `${m.cores} cores`].filter(Boolean).join(", ")),
     ...fact("instruction sets", Array.isArray(sets) ? sets.join(", ") : sets), ...fact("hypervolume", known(run.summary.hypervolume) ? three(run.summary.hypervolume) : null),
     ...fact("ranks, search against held-out", ranks), ...Object.entries(run.versions).flatMap(([name, version]) => fact(name, version))));
 }
