@@ -41,8 +41,10 @@ def opened_browser() -> Iterator[Browser]:
 @contextmanager
 def served(run: Path, exports: Path) -> Iterator[dict[str, Any]]:
     """`autocomp dashboard RUN --json` and what it said: url, port, token, pid."""
-    command = [sys.executable, "-m", "autocomp", "dashboard", str(run), "--json", "--exports", str(exports)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    program = Path(sys.executable).with_name("autocomp")
+    known = {**os.environ, "PATH": os.pathsep.join([str(program.parent), os.environ["PATH"]])}
+    command = [str(program), "dashboard", str(run), "--json", "--exports", str(exports)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=known)
     assert process.stdout
     line = process.stdout.readline()
     if not line:
