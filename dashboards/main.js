@@ -6,6 +6,8 @@ const PARTS = [
   { draw: drawFront, on: ["x", "y", "c", "limits", "pick", "compare", "runs", "dominated", "trials"] },
   { draw: drawLimits, on: ["limits", "weights", "runs"] },
   { draw: drawMembers, on: ["limits", "pick", "compare", "runs"] },
+  { draw: drawKnobs, on: ["runs", "pick"] },
+  { draw: drawProgress, on: ["runs", "pick"] },
   { draw: drawAbout, on: ["runs"] },
 ];
 for (const { draw, on } of PARTS) {
