@@ -84,7 +84,7 @@ function stopsOf(axis, most) {
 }
 const valueShare = (axis, value) => (axis.isKnob ? (axis.rank(value) ?? 0) / (axis.values.length - 1) : axis.put(value));
 // The value at a place: of a knob the nearest one, of a figure three digits; open at an end of the axis.
-function valueAt(axis, share) {
+function axisValueAt(axis, share) {
   if (axis.isKnob) return axis.values[Math.round(Math.min(1, Math.max(0, share)) * (axis.values.length - 1))];
   if (share <= 0.01 || share >= 0.99) return null;
   const value = axis.log ? axis.low * (axis.high / axis.low) ** share : axis.low + share * (axis.high - axis.low);

@@ -35,13 +35,13 @@ function startBrush(event, axis, place, node) {
 }
 function dragRange(axis, a, b) {
   const [low, high] = [Math.min(a, b), Math.max(a, b)];
-  if (axis.isKnob) return [valueAt(axis, low), valueAt(axis, high)];
-  return [low <= 0.01 ? null : valueAt(axis, Math.min(low, 0.98)), high >= 0.99 ? null : valueAt(axis, Math.max(high, 0.02))];
+  if (axis.isKnob) return [axisValueAt(axis, low), axisValueAt(axis, high)];
+  return [low <= 0.01 ? null : axisValueAt(axis, Math.min(low, 0.98)), high >= 0.99 ? null : axisValueAt(axis, Math.max(high, 0.02))];
 }
 // A click on a value of a knob chooses it, on the chosen one lets it go; a figure's axis is let go.
 function clickAxis(axis, share) {
   if (!axis.isKnob) return clearBrush(axis.key);
-  const value = valueAt(axis, share), held = parallel.brushes.get(axis.key);
+  const value = axisValueAt(axis, share), held = parallel.brushes.get(axis.key);
   if (held && valueKey(held.from) === valueKey(value) && valueKey(held.to) === valueKey(value)) return clearBrush(axis.key);
   return setBrush(axis, value, value);
 }

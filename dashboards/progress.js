@@ -60,7 +60,7 @@ function stepBefore(list, value) {
   return at;
 }
 // Candidates tell their time to a tenth of a second, steps tell more.
-const stepAt = (run, at_s) => stepBefore(run.progress.at_s, at_s + 0.06);
+const stepNear = (run, at_s) => stepBefore(run.progress.at_s, at_s + 0.06);
 function progressSentence(run) {
   const name = runs.length > 1 ? [el("b", {}, `${run.name}: `)] : [];
   if (!hasSteps(run)) return el("p", {}, ...name, "The run only began: there is nothing to draw yet.");
@@ -82,7 +82,7 @@ function progressWords(run) {
 const foundAt = (run) => memberRows(run).map((one) => ({ ...one, at_s: run.trials.at_s[one.row] })).filter((one) => known(one.at_s)).sort((a, b) => a.at_s - b.at_s);
 function foundTables(list, open) {
   const rows = list.flatMap(foundAt).map(({ at_s, ref, member, run }) => {
-    const { progress } = run, at = stepAt(run, at_s), volume = progress.hypervolume[at];
+    const { progress } = run, at = stepNear(run, at_s), volume = progress.hypervolume[at];
     const name = el("button", { type: "button", class: "link", onclick: () => setState({ pick: ref }) }, nameOf({ ...member, run }));
     return [name, duration(at_s), at < 0 ? "–" : progress.records[at].toLocaleString("en"), known(volume) ? three(volume) : "–", member.describe || ""];
   });
@@ -138,7 +138,7 @@ function foundMarks(run, frame, y) {
   return groups.map((group) => foundMark(run, group, frame, y)).filter(known);
 }
 function foundMark(run, { members }, frame, y) {
-  const { progress } = run, last = members.at(-1), volume = progress.hypervolume[stepAt(run, last.at_s)];
+  const { progress } = run, last = members.at(-1), volume = progress.hypervolume[stepNear(run, last.at_s)];
   if (!known(volume)) return null;
   const at = members.findIndex(({ ref }) => ref === state.pick), many = members.length > 1;
   const names = members.map(({ member, at_s }) => `${nameOf({ ...member, run })}, found after ${duration(at_s)}`).join("\n");
