@@ -32,6 +32,13 @@ IMPORTANCE = {
 PARTS = ("importance", "parallel", "proxies", "progress-parts")
 COUNTED = "document.getElementById('brushed').textContent"
 
+# A card that closes above moves the picture: wait until it has stayed where it is for some frames.
+STILL = """() => new Promise((done) => { let last = null, frames = 0;
+    const look = () => { const { y } = shownParallel.node.getBoundingClientRect();
+        frames = y === last ? frames + 1 : 0; last = y;
+        if (frames > 5) done(); else requestAnimationFrame(look); };
+    look(); })"""
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -58,7 +65,7 @@ def see(page, *parts):
 @pytest.fixture(scope="module")
 def opened(browser, data, tmp_path_factory):
     """One report for most tests here: opening it takes longest. `early`: what was drawn before anyone scrolled."""
-    page = browser.new_page(viewport={"width": 1280, "height": 700})
+    page = browser.new_page(viewport={"width": 1280, "height": 700}, reduced_motion="reduce")
     errors = []
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error.stack)))
@@ -140,6 +147,7 @@ def test_members_are_bold_and_a_sample_is_faint(sheet, data):
 def drag(page, axis, low, high):
     """Along an axis, from one share of its length to another."""
     page.locator("#parallel .picture").evaluate("box => box.scrollIntoView({block: 'center'})")
+    page.evaluate(STILL)
     place = page.evaluate(
         """([key, low, high]) => { const i = shownParallel.axes.findIndex((a) => a.key === key);
             const box = shownParallel.node.getBoundingClientRect();
