@@ -203,4 +203,15 @@ def _plotly() -> str:
     if file is None or not file.is_file():
         raise InputError("the page needs plotly's script: pip install 'plotly>=6.0'")
     # A `</script` inside a string would end the element that holds the script.
-    return file.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    return _compiled_once(file.read_text(encoding="utf-8").replace("</script", "<\\/script"))
+
+
+def _compiled_once(script: str) -> str:
+    """Plotly's script with its one large function in parentheses: browsers then compile it at once.
+
+    Else they first pass over all 4.8 MB of it, which takes a tenth of the time to the first chart.
+    """
+    start, end = "self : this, () => {", "return Plotly;\n}));"
+    if script.count(start) != 1 or script.count(end) != 1:  # another version
+        return script
+    return script.replace(start, "self : this, (() => {").replace(end, "return Plotly;\n})));")

@@ -221,3 +221,8 @@ def test_the_scripts_write_no_markup():
 
 def test_no_button_uploads_the_chart():
     assert 'plotlyServerURL: ""' in SCRIPTS and '"sendChartToCloud"' in SCRIPTS
+
+
+def test_plotlys_script_is_compiled_at_once(tmp_path):
+    _, plotly, *_ = read(write_report([write_run(tmp_path / "run")], tmp_path / "page.html")).scripts
+    assert plotly.count("self : this, (() => {") == 1 and plotly.rstrip().endswith("return Plotly;\n})));")
