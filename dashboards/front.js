@@ -31,7 +31,7 @@ function hoverOf(item) {
   const lines = [`<b>${safe(nameOf(item))}</b>`, wrapped(item.describe), facts.join(" · "), `${safe(metric)} ${shownFigure(item, "score")}`];
   return [...lines, ...more.map((key) => `${safe(figure(key).label)} ${shownFigure(item, key)}`)].join("<br>");
 }
-function points_(items, extra) {
+function markers(items, extra) {
   const shown = items.filter(isShown);
   return { type: "scatter", mode: "markers", x: shown.map((m) => scaled(m, state.x)), y: shown.map((m) => scaled(m, state.y)),
     customdata: shown.map((m) => m.ref), text: shown.map(hoverOf), hovertemplate: "%{text}<extra></extra>", showlegend: false, ...extra };
@@ -61,22 +61,22 @@ function runTraces(run) {
   const ring = { size: 21, symbol: "circle-open", color: tone, line: { width: 1.6 } };
   return [
     ...(state.c ? [] : [staircase(run, members, tone)]),
-    ...(state.dominated ? [points_(others, { marker: markerOf(run, others, tone, false) })] : []),
-    points_(front, { marker: markerOf(run, front, tone, true), error_y: errorBars(front, state.y, tone), error_x: errorBars(front, state.x, tone) }),
-    points_(knee, { marker: ring, hoverinfo: "skip", hovertemplate: null, mode: "markers+text", text: knee.map(() => "knee"), textposition: "bottom right", textfont: { color: tone, size: 11 } }),
+    ...(state.dominated ? [markers(others, { marker: markerOf(run, others, tone, false) })] : []),
+    markers(front, { marker: markerOf(run, front, tone, true), error_y: errorBars(front, state.y, tone), error_x: errorBars(front, state.x, tone) }),
+    markers(knee, { marker: ring, hoverinfo: "skip", hovertemplate: null, mode: "markers+text", text: knee.map(() => "knee"), textposition: "bottom right", textfont: { color: tone, size: 11 } }),
     ...landmarksOf(run).map((mark) => landmarkTrace(mark, tone)),
   ];
 }
 function landmarkTrace(mark, tone) {
   const symbol = { teacher: "diamond", plain_int8: "square" }[mark.id] || "x";
   const own = runs.length > 1 ? tone : colour(mark.id === "teacher" ? "teacher" : "plain");
-  return points_([mark], { mode: "markers+text", textposition: "top left", texttemplate: safe(nameOf(mark)), textfont: { color: own, size: 11 },
+  return markers([mark], { mode: "markers+text", textposition: "top left", texttemplate: safe(nameOf(mark)), textfont: { color: own, size: 11 },
     marker: { size: 12, symbol: symbol + (isPredicted(mark, state.x) || isPredicted(mark, state.y) ? "-open" : ""), color: own, line: { width: 1, color: colour("card") } } });
 }
 function chosenTrace() {
   const chosen = [[state.pick, "ink", "circle-open"], ...state.compare.map((ref) => [ref, "soft", "square-open"])];
   const marks = chosen.map(([ref, ...look]) => [memberOf(ref), ...look]).filter(([found]) => found);
-  return marks.map(([{ member, run, ref }, tone, symbol]) => points_([{ ...member, run, ref }],
+  return marks.map(([{ member, run, ref }, tone, symbol]) => markers([{ ...member, run, ref }],
     { hoverinfo: "skip", hovertemplate: null, marker: { size: 19, symbol, color: colour(tone), line: { width: 2 } } }));
 }
 
