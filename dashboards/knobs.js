@@ -124,7 +124,7 @@ function explainedWords(key, explained) {
   const part = percent(explained);
   if (explained < 0.05) return { sure: false, words: `The knobs explain next to nothing of how ${what} differs between candidates. Do not read anything into these bars.` };
   if (explained < 0.5) return { sure: false, words: `The knobs explain only ${part} of how ${what} differs between candidates: take the bars as a hint.` };
-  return { sure: true, words: `The knobs explain ${part} of how ${what} differs between candidates; the rest is training and chance.` };
+  return { sure: true, words: `The knobs explain ${part} of how ${what} differs between candidates; the rest is training, chance, and knobs that moved together.` };
 }
 function sharesPanel(key, { knobs, explained }) {
   const { large, small } = splitShares(knobs), { sure, words } = explainedWords(key, explained);

@@ -19,7 +19,7 @@ _FLAGS: tuple[tuple[str, str, Any, str], ...] = (
     ("--max-length", "task.max_length", int, "longest input in pieces; longer texts are cut"),
     ("--space", "space", str, "search space: a name of `autocomp list spaces`, or a YAML file"),
     ("--device", "device", str, "device profile: a name of `autocomp list devices`, or a YAML file"),
-    ("--budget", "budget", str, "8gpu-hours, 20cpu-minutes, 45m, 2h, 40trials, or several joined by commas"),
+    ("--budget", "budget", str, "45m, 2h, 20cpu-minutes, 8cpu-hours, 40trials, or several joined by commas"),
     ("--searcher", "searcher", str, "a name of `autocomp list searchers`"),
     ("--workers", "workers", int, "worker processes; 0: one per free core"),
     ("--seed", "seed", int, "of every random draw"),
