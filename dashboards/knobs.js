@@ -65,9 +65,8 @@ const asked = new Map(); // run key -> {value, rows, error, waiting}
 const importanceOf = (run) => run.importance || (asked.get(run.key) || {}).value || null;
 function askImportance(run) {
   const before = asked.get(run.key) || {};
-  asked.set(run.key, { ...before, error: null, waiting: true, rows: run.trials.count });
-  drawKnobs();
   const rows = run.trials.count;
+  asked.set(run.key, { ...before, error: null, waiting: true, rows });
   api(`${runPath(run)}/importance`).then(
     (value) => asked.set(run.key, { value, rows }),
     (error) => asked.set(run.key, { ...before, rows, error: error.message }),
@@ -75,12 +74,11 @@ function askImportance(run) {
 }
 function drawImportance(box) {
   for (const run of shownRuns())
-    if (isLive && !run.importance && !asked.has(run.key) && run.trials.count >= LEAST_ROWS) return askImportance(run);
+    if (isLive && !run.importance && !asked.has(run.key) && run.trials.count >= LEAST_ROWS) askImportance(run);
   const drawn = JSON.stringify([state.runs, shownRuns().map((run) => [asked.get(run.key), Boolean(run.importance), newRows(run), run.trials.count < LEAST_ROWS])]);
-  if (box.dataset.drawn === drawn) return null;
+  if (box.dataset.drawn === drawn) return;
   box.dataset.drawn = drawn;
   clear(box).append(...shownRuns().flatMap(importanceParts));
-  return null;
 }
 // How many candidates came since it was worked out, once they are many; 0 before.
 function newRows(run) {
@@ -103,7 +101,7 @@ const importanceHint = (run, found) => el("p", { class: "hint" },
   `From ${found.rows < run.trials.count ? `${found.rows.toLocaleString("en")} of ` : ""}${count(run.trials.count, "candidate")}: a model learned each figure from the knobs; a share is how much worse it foretells students it has not seen once that knob is shuffled. Shares of an objective make 100 %.`);
 function askAgain(run, error) {
   const words = error ? "Try again" : `Work it out anew: ${count(newRows(run), "new candidate")}`;
-  return el("p", {}, el("button", { type: "button", class: "small", onclick: () => askImportance(run) }, words));
+  return el("p", {}, el("button", { type: "button", class: "small", onclick: () => { askImportance(run); drawKnobs(); } }, words));
 }
 function whyNoImportance(run) {
   const { count: rows, knobs } = run.trials;

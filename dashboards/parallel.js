@@ -38,6 +38,7 @@ function redrawParallel(drawn) {
   const picture = fitted((width) => parallelPicture(width), "parallel");
   shownParallel.picture.replaceWith(picture);
   shownParallel.picture = picture;
+  clear(byId("parallel-legend")).append(...(runs.length > 1 ? [runLegend(shownRuns())] : []));
   drawBrushTable();
   drawParallelWords();
 }
@@ -46,7 +47,7 @@ function makeParallel(box) {
   Object.assign(shownParallel, { picture, box: el("div", { class: "parallel-box" }), drawn: "" });
   shownParallel.box.append(
     el("p", { class: "hint" }, "Each line is a candidate; the bold ones are members. Drag along an axis, or click a value, to see what fits; click a bold line for its card. Lines that share a value are set a little apart."),
-    picture, el("p", { id: "brushed", "aria-live": "polite" }), el("p", { id: "brushed-members", class: "buttons" }),
+    picture, el("div", { id: "parallel-legend" }), el("p", { id: "brushed", "aria-live": "polite" }), el("p", { id: "brushed-members", class: "buttons" }),
     el("details", { id: "brush-boxes" }, el("summary", {}, "Choose values and axes without the mouse"), el("div", { id: "brush-table" })),
     el("details", { id: "parallel-words" }, el("summary", {}, "The same in words")),
   );

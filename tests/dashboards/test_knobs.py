@@ -300,6 +300,7 @@ def test_a_run_that_only_began_and_one_beside_it(page, data, tmp_path):
     assert "new: The run only began" in page.inner_text("#progress")
     assert "9 members without a line" in page.inner_text("#brushed")
     assert page.locator("#progress .run-path").count() == 4
+    assert page.locator("#parallel-legend li").all_inner_texts() == ["small", "new", "large"]
     dashes = page.locator(".volume .run-path").evaluate_all("all => all.map((p) => p.getAttribute('stroke-dasharray'))")
     assert len(set(dashes)) == 2
     page.evaluate("setState({runs: ['r1']})")
