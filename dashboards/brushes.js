@@ -21,12 +21,15 @@ function startBrush(event, axis, place, node) {
   };
   const start = shareAt(event), from = { x: event.clientX, y: event.clientY };
   let dragged = false;
+  shownParallel.held = true;
   const move = (e) => {
     dragged ||= Math.hypot(e.clientX - from.x, e.clientY - from.y) > CLICK_PX;
     if (dragged) setBrush(axis, ...dragRange(axis, start, shareAt(e)));
   };
   const end = (e) => {
     node.removeEventListener("pointermove", move);
+    shownParallel.held = false;
+    drawKnobs();
     if (e.type === "pointerup" && !dragged) clickAxis(axis, start);
   };
   node.setPointerCapture(event.pointerId);

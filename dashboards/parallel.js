@@ -20,6 +20,7 @@ function hashed(row, salt) {
 }
 
 function drawParallel(box) {
+  if (shownParallel.held) return; // what a hand drags on stays; what is new is drawn when it lets go
   const all = allAxes(), rows = shownRuns().reduce((sum, run) => sum + run.trials.count, 0);
   if (!all.length || !rows) {
     clear(box).append(missing("No candidate is measured yet."));

@@ -36,7 +36,7 @@ COUNTED = "document.getElementById('brushed').textContent"
 STILL = """() => new Promise((done) => { let last = null, frames = 0;
     const look = () => { const { y } = shownParallel.node.getBoundingClientRect();
         frames = y === last ? frames + 1 : 0; last = y;
-        if (frames > 5) done(); else requestAnimationFrame(look); };
+        if (frames > 12) done(); else requestAnimationFrame(look); };
     look(); })"""
 
 
@@ -83,6 +83,7 @@ def sheet(opened):
     """Nothing picked, nothing brushed; no test may leave an error on the console, and no text became markup."""
     opened.page.evaluate("parallel.brushes.clear(); parallel.chosen = null; setState({pick: null, runs: ['r0']})")
     opened.page.evaluate("drawParallel(byId('parallel')); syncBrushTable()")
+    opened.page.wait_for_selector("#card", state="hidden")
     yield opened.page
     assert opened.errors == []
     assert opened.page.evaluate("window.evil === undefined && !document.querySelector('#knobs img')")
