@@ -12,12 +12,19 @@ const sortValues = (a, b) => {
   return numbers ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
 };
 const valueKey = (value) => JSON.stringify(value);
-const knobText = (value) => (value === null ? UNSET_TEXT : typeof value === "string" || typeof value === "number" ? String(value) : JSON.stringify(value));
+const knobText = (value) =>
+  value === null
+    ? UNSET_TEXT
+    : typeof value === "string" || typeof value === "number"
+      ? String(value)
+      : JSON.stringify(value);
 
 // Kept until there are other candidates or runs, or it is known what mattered.
 let keptAxes = { key: "", axes: [] };
 function allAxes() {
-  const key = JSON.stringify(shownRuns().map((run) => [run.key, run.trials.count, run.summary.members.length, Boolean(importanceOf(run))]));
+  const key = JSON.stringify(
+    shownRuns().map((run) => [run.key, run.trials.count, run.summary.members.length, Boolean(importanceOf(run))]),
+  );
   if (keptAxes.key !== key) keptAxes = { key, axes: madeAxes() };
   return keptAxes.axes;
 }
@@ -30,7 +37,10 @@ function madeAxes() {
 }
 // A knob's share over all objectives that are known; without any, knobs stay in their order.
 function shareOf(name) {
-  const told = shownRuns().map(importanceOf).filter(Boolean).flatMap((found) => Object.values(found.objectives));
+  const told = shownRuns()
+    .map(importanceOf)
+    .filter(Boolean)
+    .flatMap((found) => Object.values(found.objectives));
   return told.reduce((sum, { knobs, explained }) => sum + (knobs[name] || 0) * Math.max(0, explained || 0), 0);
 }
 function knobAxis(name) {
@@ -43,8 +53,22 @@ function knobAxis(name) {
   }
   const values = [...(unset && places.size ? [null] : []), ...[...places.values()].sort(sortValues)];
   const rank = new Map(values.map((value, i) => [valueKey(value), i]));
-  const ranks = new Map(shownRuns().map((run) => [run.key, ((run.trials.knobs[name] || {}).values || []).map((value) => rank.get(valueKey(value)))]));
-  return { key: `knob:${name}`, name, label: knobName(name), isKnob: true, values, ranks, rank: (value) => rank.get(valueKey(value)), text: knobText };
+  const ranks = new Map(
+    shownRuns().map((run) => [
+      run.key,
+      ((run.trials.knobs[name] || {}).values || []).map((value) => rank.get(valueKey(value))),
+    ]),
+  );
+  return {
+    key: `knob:${name}`,
+    name,
+    label: knobName(name),
+    isKnob: true,
+    values,
+    ranks,
+    rank: (value) => rank.get(valueKey(value)),
+    text: knobText,
+  };
 }
 // Typed arrays are sorted as numbers, and fast.
 function sortedFigures(key) {
@@ -56,15 +80,32 @@ function sortedFigures(key) {
 // The axis leaves out the outermost of candidates, which would squeeze the rest, but no member.
 function figureAxis(key) {
   const all = sortedFigures(key);
-  const { label, log, per, unit, better } = figure(key), usable = log ? all.filter((v) => v > 0) : all;
+  const { label, log, per, unit, better } = figure(key),
+    usable = log ? all.filter((v) => v > 0) : all;
   if (!usable.length || usable[0] === usable.at(-1)) return null;
-  const held = shownRuns().flatMap((run) => memberRows(run).map(({ row }) => column(run, key)[row])).filter(Number.isFinite);
-  const low = Math.min(quantile(usable, 0.02), ...held.filter((v) => !log || v > 0)), high = Math.max(quantile(usable, 0.98), ...held);
+  const held = shownRuns()
+    .flatMap((run) => memberRows(run).map(({ row }) => column(run, key)[row]))
+    .filter(Number.isFinite);
+  const low = Math.min(quantile(usable, 0.02), ...held.filter((v) => !log || v > 0)),
+    high = Math.max(quantile(usable, 0.98), ...held);
   if (low === high) return null;
   const put = log ? logScale(low, high, 0, 1) : linearScale(low, high, 0, 1);
   const split = key === "score" || key === "agreement" ? ", search split" : "";
-  return { key: `figure:${key}`, name: key, label: `${label}${unit ? `, ${unit}` : ""}`, split, better, isKnob: false, log, per, low, high,
-    cut: [usable[0] < low, usable.at(-1) > high], put, text: (value) => tickText(value / per) };
+  return {
+    key: `figure:${key}`,
+    name: key,
+    label: `${label}${unit ? `, ${unit}` : ""}`,
+    split,
+    better,
+    isKnob: false,
+    log,
+    per,
+    low,
+    high,
+    cut: [usable[0] < low, usable.at(-1) > high],
+    put,
+    text: (value) => tickText(value / per),
+  };
 }
 // 0 to 1 along an axis; NaN where a candidate has no such figure.
 function shareOn(axis, run, row) {
@@ -72,17 +113,20 @@ function shareOn(axis, run, row) {
   return Math.min(1, Math.max(0, axis.put(column(run, axis.name)[row])));
 }
 function rankOn(axis, run, row) {
-  const knob = run.trials.knobs[axis.name], code = knob ? knob.codes[row] : -1;
+  const knob = run.trials.knobs[axis.name],
+    code = knob ? knob.codes[row] : -1;
   return known(code) && code >= 0 ? axis.ranks.get(run.key)[code] : 0;
 }
 // Figures to choose between on an axis, as its marks and as stops of its select boxes.
 function stopsOf(axis, most) {
   if (axis.isKnob) return axis.values;
-  const low = axis.low / axis.per, high = axis.high / axis.per;
+  const low = axis.low / axis.per,
+    high = axis.high / axis.per;
   const ticks = axis.log && high / low > 3 ? logTicks(low, high, most) : linearTicks(low, high, most);
   return ticks.filter((tick) => tick >= low && tick <= high).map((tick) => tick * axis.per);
 }
-const valueShare = (axis, value) => (axis.isKnob ? (axis.rank(value) ?? 0) / (axis.values.length - 1) : axis.put(value));
+const valueShare = (axis, value) =>
+  axis.isKnob ? (axis.rank(value) ?? 0) / (axis.values.length - 1) : axis.put(value);
 // The value at a place: of a knob the nearest one, of a figure three digits; open at an end of the axis.
 function axisValueAt(axis, share) {
   if (axis.isKnob) return axis.values[Math.round(Math.min(1, Math.max(0, share)) * (axis.values.length - 1))];
@@ -94,12 +138,16 @@ function axisValueAt(axis, share) {
 // The rows of a run's members among its candidates; a member whose candidate is not in the journal has none.
 const rowsOfMembers = new Map();
 function memberRows(run) {
-  const { trials, summary } = run, key = `${trials.count} ${summary.members.map((m) => m.record).join(" ")}`;
+  const { trials, summary } = run,
+    key = `${trials.count} ${summary.members.map((m) => m.record).join(" ")}`;
   const kept = rowsOfMembers.get(run.key);
   if (kept && kept.key === key) return kept.rows;
   const wanted = new Map(summary.members.map((member) => [member.record, member]));
   const rows = [];
-  trials.id.forEach((id, row) => wanted.has(id) && rows.push({ run, row, member: wanted.get(id), ref: `${run.key}/${wanted.get(id).id}` }));
+  trials.id.forEach(
+    (id, row) =>
+      wanted.has(id) && rows.push({ run, row, member: wanted.get(id), ref: `${run.key}/${wanted.get(id).id}` }),
+  );
   rowsOfMembers.set(run.key, { key, rows });
   return rows;
 }
@@ -115,8 +163,8 @@ function matcher(all) {
   const tests = [...parallel.brushes].flatMap(([key, { from, to }]) => {
     const axis = all.find((one) => one.key === key);
     if (!axis) return [];
-    const low = from === null && !axis.isKnob ? -Infinity : axis.isKnob ? axis.rank(from) ?? 0 : from;
-    const high = to === null && !axis.isKnob ? Infinity : axis.isKnob ? axis.rank(to) ?? axis.values.length - 1 : to;
+    const low = from === null && !axis.isKnob ? -Infinity : axis.isKnob ? (axis.rank(from) ?? 0) : from;
+    const high = to === null && !axis.isKnob ? Infinity : axis.isKnob ? (axis.rank(to) ?? axis.values.length - 1) : to;
     const at = axis.isKnob ? (run, row) => rankOn(axis, run, row) : (run, row) => column(run, axis.name)[row];
     return [(run, row) => at(run, row) >= low && at(run, row) <= high];
   });

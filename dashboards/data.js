@@ -10,16 +10,48 @@ const FIGURES = [
   { key: "latency_ms", label: "latency", unit: "ms", per: 1, log: true, better: "less", show: inMs },
   { key: "latency_p95_ms", label: "p95 latency", unit: "ms", per: 1, log: true, better: "less", show: inMs },
   { key: "score", label: metric, unit: "", per: 1, log: false, better: "more", show: fraction },
-  { key: "agreement", label: "agreement with the teacher", unit: "", per: 1, log: false, better: "more", show: fraction },
+  {
+    key: "agreement",
+    label: "agreement with the teacher",
+    unit: "",
+    per: 1,
+    log: false,
+    better: "more",
+    show: fraction,
+  },
   { key: "gzip_bytes", label: "size, compressed", unit: "MB", per: 1e6, log: true, better: "less", show: size },
   { key: "load_ms", label: "time to load", unit: "ms", per: 1, log: true, better: "less", show: (v) => millis(v) },
-  { key: "resident_mb", label: "memory", unit: "MB", per: 1, log: true, better: "less", show: (v) => (known(v) ? `${three(v)} MB` : "–") },
-  { key: "parameters", label: "parameters", unit: "", per: 1, log: true, better: "less", show: (v) => (known(v) ? v.toLocaleString("en") : "–") },
+  {
+    key: "resident_mb",
+    label: "memory",
+    unit: "MB",
+    per: 1,
+    log: true,
+    better: "less",
+    show: (v) => (known(v) ? `${three(v)} MB` : "–"),
+  },
+  {
+    key: "parameters",
+    label: "parameters",
+    unit: "",
+    per: 1,
+    log: true,
+    better: "less",
+    show: (v) => (known(v) ? v.toLocaleString("en") : "–"),
+  },
   { key: "survey_size_pct", label: "survey's size", unit: "%", per: 1, log: true, better: "less", show: asPercent },
 ];
 for (const { key, name, direction } of runs.flatMap((run) => run.objectives || []))
   if (!FIGURES.some((f) => f.key === key))
-    FIGURES.push({ key, label: name, unit: "", per: 1, log: false, better: direction === "maximize" ? "more" : "less", show: (v) => (known(v) ? three(v) : "–") });
+    FIGURES.push({
+      key,
+      label: name,
+      unit: "",
+      per: 1,
+      log: false,
+      better: direction === "maximize" ? "more" : "less",
+      show: (v) => (known(v) ? three(v) : "–"),
+    });
 const figure = (key) => FIGURES.find((f) => f.key === key);
 
 // A figure of a member or landmark: of the held-out split where there is one.
@@ -36,8 +68,18 @@ function errorOf(item, key) {
   return key === "latency_ms" ? (item.latency_spread_ms || 0) / 2 : 0;
 }
 const isBetter = (a, b, key) => (figure(key).better === "less" ? a < b : a > b);
-const MARKS = [["teacher", "teacher"], ["plain_int8", "plain int8"]];
-const landmarksOf = (run) => MARKS.filter(([id]) => run.summary[id]).map(([id, label]) => ({ ...run.summary[id], id, label, run, ref: `${run.key}/${id}` }));
+const MARKS = [
+  ["teacher", "teacher"],
+  ["plain_int8", "plain int8"],
+];
+const landmarksOf = (run) =>
+  MARKS.filter(([id]) => run.summary[id]).map(([id, label]) => ({
+    ...run.summary[id],
+    id,
+    label,
+    run,
+    ref: `${run.key}/${id}`,
+  }));
 const membersOf = (run) => run.summary.members.map((m) => ({ ...m, run, ref: `${run.key}/${m.id}` }));
 const shownRuns = () => runs.filter((run) => state.runs.includes(run.key));
 const shownMembers = () => shownRuns().flatMap(membersOf);
@@ -53,7 +95,8 @@ function memberOf(ref) {
 // Trials' figures as numbers in one array, NaN where there is none; kept until the run has more of them.
 const columns = new Map();
 function column(run, key) {
-  const name = `${run.key} ${key}`, kept = columns.get(name);
+  const name = `${run.key} ${key}`,
+    kept = columns.get(name);
   if (kept && kept.length === run.trials.count) return kept;
   const values = run.trials.values[key] || [];
   const made = Float64Array.from({ length: run.trials.count }, (_, i) => (known(values[i]) ? values[i] : NaN));
@@ -67,8 +110,17 @@ const knobOf = (run, name, row) => {
 function trialOf(run, row) {
   const { id, rung, job, jobs, predicted, values, at_s } = run.trials;
   const figures = Object.fromEntries(Object.keys(values).map((key) => [key, values[key][row]]));
-  return { id: id[row], ref: `${run.key}/${id[row]}`, run, rung: rung[row], at_s: at_s[row], ...jobs[job[row]], id: id[row],
-    ...figures, latency_predicted: Boolean(predicted && predicted[row]) };
+  return {
+    id: id[row],
+    ref: `${run.key}/${id[row]}`,
+    run,
+    rung: rung[row],
+    at_s: at_s[row],
+    ...jobs[job[row]],
+    id: id[row],
+    ...figures,
+    latency_predicted: Boolean(predicted && predicted[row]),
+  };
 }
 
 const dataListeners = [];
@@ -99,6 +151,7 @@ function addRow(trials, row) {
 }
 function codeOf(knob, value) {
   if (!known(value)) return -1;
-  const same = JSON.stringify(value), at = knob.values.findIndex((v) => JSON.stringify(v) === same);
+  const same = JSON.stringify(value),
+    at = knob.values.findIndex((v) => JSON.stringify(v) === same);
   return at < 0 ? knob.values.push(value) - 1 : at;
 }

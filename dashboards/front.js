@@ -5,7 +5,8 @@ const REMOVED = ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "
 const runTone = (run) => colour(`run-${runs.indexOf(run) % SHAPES.length}`);
 const runShape = (run) => SHAPES[runs.indexOf(run) % SHAPES.length];
 const axisTitle = (key) => {
-  const { label, unit, log } = figure(key), split = key === "score" || key === "agreement" ? splitWords() : "";
+  const { label, unit, log } = figure(key),
+    split = key === "score" || key === "agreement" ? splitWords() : "";
   return `${label}${unit ? `, ${unit}` : ""}${split}${log ? " (log scale)" : ""}`;
 };
 function splitWords() {
@@ -26,98 +27,220 @@ function beats(a, b) {
 }
 
 function hoverOf(item) {
-  const facts = [`${size(item.bytes)} (${times(item.times_smaller)})`, `${inMs(item.latency_ms, item)} (${times(item.times_faster)})`];
+  const facts = [
+    `${size(item.bytes)} (${times(item.times_smaller)})`,
+    `${inMs(item.latency_ms, item)} (${times(item.times_faster)})`,
+  ];
   const more = [state.x, state.y, state.c].filter((key) => key && !["bytes", "latency_ms", "score"].includes(key));
-  const lines = [`<b>${safe(nameOf(item))}</b>`, wrapped(item.describe), facts.join(" · "), `${safe(metric)} ${shownFigure(item, "score")}`];
+  const lines = [
+    `<b>${safe(nameOf(item))}</b>`,
+    wrapped(item.describe),
+    facts.join(" · "),
+    `${safe(metric)} ${shownFigure(item, "score")}`,
+  ];
   return [...lines, ...more.map((key) => `${safe(figure(key).label)} ${shownFigure(item, key)}`)].join("<br>");
 }
 function markers(items, extra) {
   const shown = items.filter(isShown);
-  return { type: "scatter", mode: "markers", x: shown.map((m) => scaled(m, state.x)), y: shown.map((m) => scaled(m, state.y)),
-    customdata: shown.map((m) => m.ref), text: shown.map(hoverOf), hovertemplate: "%{text}<extra></extra>", showlegend: false, ...extra };
+  return {
+    type: "scatter",
+    mode: "markers",
+    x: shown.map((m) => scaled(m, state.x)),
+    y: shown.map((m) => scaled(m, state.y)),
+    customdata: shown.map((m) => m.ref),
+    text: shown.map(hoverOf),
+    hovertemplate: "%{text}<extra></extra>",
+    showlegend: false,
+    ...extra,
+  };
 }
 function errorBars(items, key, tone) {
   const array = items.filter(isShown).map((m) => (meetsLimits(m) ? errorOf(m, key) / figure(key).per : 0));
   return { type: "data", array, visible: array.some((e) => e > 0), thickness: 1, width: 0, color: tone };
 }
 function markerOf(run, items, tone, front) {
-  const shown = items.filter(isShown), fits = shown.map((m) => meetsLimits(m));
+  const shown = items.filter(isShown),
+    fits = shown.map((m) => meetsLimits(m));
   const predicted = shown.map((m) => isPredicted(m, state.x) || isPredicted(m, state.y));
-  const base = { size: 11, symbol: predicted.map((p) => runShape(run) + (p ? "-open" : "")), line: { width: 1, color: colour("card") },
-    opacity: fits.map((fit) => (fit ? 1 : 0.22) * (front ? 1 : 0.4)) };
+  const base = {
+    size: 11,
+    symbol: predicted.map((p) => runShape(run) + (p ? "-open" : "")),
+    line: { width: 1, color: colour("card") },
+    opacity: fits.map((fit) => (fit ? 1 : 0.22) * (front ? 1 : 0.4)),
+  };
   if (!state.c) return { ...base, color: tone };
-  const values = shown.map((m) => figureOf(m, state.c)), log = figure(state.c).log;
-  return { ...base, color: values.map((v) => (known(v) ? (log ? Math.log10(v / figure(state.c).per) : v) : null)), coloraxis: "coloraxis" };
+  const values = shown.map((m) => figureOf(m, state.c)),
+    log = figure(state.c).log;
+  return {
+    ...base,
+    color: values.map((v) => (known(v) ? (log ? Math.log10(v / figure(state.c).per) : v) : null)),
+    coloraxis: "coloraxis",
+  };
 }
 function staircase(run, members, tone) {
   const sorted = undominated(members.filter(isShown)).sort((a, b) => figureOf(a, state.x) - figureOf(b, state.x));
   const shape = figure(state.x).better === "less" ? "hv" : "vh";
-  return { type: "scatter", mode: "lines", x: sorted.map((m) => scaled(m, state.x)), y: sorted.map((m) => scaled(m, state.y)), hoverinfo: "skip",
-    showlegend: false, line: { shape, color: tone, width: 1.5, dash: runs.indexOf(run) ? "dash" : "solid" }, opacity: 0.6 };
+  return {
+    type: "scatter",
+    mode: "lines",
+    x: sorted.map((m) => scaled(m, state.x)),
+    y: sorted.map((m) => scaled(m, state.y)),
+    hoverinfo: "skip",
+    showlegend: false,
+    line: { shape, color: tone, width: 1.5, dash: runs.indexOf(run) ? "dash" : "solid" },
+    opacity: 0.6,
+  };
 }
 function runTraces(run) {
-  const members = membersOf(run), front = undominated(members.filter(isShown)), others = members.filter((m) => !front.includes(m));
-  const tone = runTone(run), knee = members.filter((m) => m.id === run.knee);
+  const members = membersOf(run),
+    front = undominated(members.filter(isShown)),
+    others = members.filter((m) => !front.includes(m));
+  const tone = runTone(run),
+    knee = members.filter((m) => m.id === run.knee);
   const ring = { size: 21, symbol: "circle-open", color: tone, line: { width: 1.6 } };
   return [
     ...(state.c ? [] : [staircase(run, members, tone)]),
     ...(state.dominated ? [markers(others, { marker: markerOf(run, others, tone, false) })] : []),
-    markers(front, { marker: markerOf(run, front, tone, true), error_y: errorBars(front, state.y, tone), error_x: errorBars(front, state.x, tone) }),
-    markers(knee, { marker: ring, hoverinfo: "skip", hovertemplate: null, mode: "markers+text", text: knee.map(() => "knee"), textposition: "bottom right", textfont: { color: tone, size: 11 } }),
+    markers(front, {
+      marker: markerOf(run, front, tone, true),
+      error_y: errorBars(front, state.y, tone),
+      error_x: errorBars(front, state.x, tone),
+    }),
+    markers(knee, {
+      marker: ring,
+      hoverinfo: "skip",
+      hovertemplate: null,
+      mode: "markers+text",
+      text: knee.map(() => "knee"),
+      textposition: "bottom right",
+      textfont: { color: tone, size: 11 },
+    }),
     ...landmarksOf(run).map((mark) => landmarkTrace(mark, tone)),
   ];
 }
 function landmarkTrace(mark, tone) {
   const symbol = { teacher: "diamond", plain_int8: "square" }[mark.id] || "x";
   const own = runs.length > 1 ? tone : colour(mark.id === "teacher" ? "teacher" : "plain");
-  return markers([mark], { mode: "markers+text", textposition: "top left", texttemplate: safe(nameOf(mark)), textfont: { color: own, size: 11 },
-    marker: { size: 12, symbol: symbol + (isPredicted(mark, state.x) || isPredicted(mark, state.y) ? "-open" : ""), color: own, line: { width: 1, color: colour("card") } } });
+  return markers([mark], {
+    mode: "markers+text",
+    textposition: "top left",
+    texttemplate: safe(nameOf(mark)),
+    textfont: { color: own, size: 11 },
+    marker: {
+      size: 12,
+      symbol: symbol + (isPredicted(mark, state.x) || isPredicted(mark, state.y) ? "-open" : ""),
+      color: own,
+      line: { width: 1, color: colour("card") },
+    },
+  });
 }
 function chosenTrace() {
   const chosen = [[state.pick, "ink", "circle-open"], ...state.compare.map((ref) => [ref, "soft", "square-open"])];
   const marks = chosen.map(([ref, ...look]) => [memberOf(ref), ...look]).filter(([found]) => found);
-  return marks.map(([{ member, run, ref }, tone, symbol]) => markers([{ ...member, run, ref }],
-    { hoverinfo: "skip", hovertemplate: null, marker: { size: 19, symbol, color: colour(tone), line: { width: 2 } } }));
+  return marks.map(([{ member, run, ref }, tone, symbol]) =>
+    markers([{ ...member, run, ref }], {
+      hoverinfo: "skip",
+      hovertemplate: null,
+      marker: { size: 19, symbol, color: colour(tone), line: { width: 2 } },
+    }),
+  );
 }
 
 // Hopeless candidates must not squeeze the front: the first view is of members and landmarks.
 function firstView(key) {
-  const drawn = shownRuns().flatMap((run) => (state.dominated ? membersOf(run) : undominated(membersOf(run).filter(isShown))));
+  const drawn = shownRuns().flatMap((run) =>
+    state.dominated ? membersOf(run) : undominated(membersOf(run).filter(isShown)),
+  );
   const items = [...drawn, ...shownRuns().flatMap(landmarksOf)].filter(isShown);
-  const ends = items.flatMap((m) => [scaled(m, key) - errorOf(m, key) / figure(key).per, scaled(m, key) + errorOf(m, key) / figure(key).per]);
+  const ends = items.flatMap((m) => [
+    scaled(m, key) - errorOf(m, key) / figure(key).per,
+    scaled(m, key) + errorOf(m, key) / figure(key).per,
+  ]);
   if (!ends.length) return undefined;
-  if (state.trials) ends.push(...shownRuns().map((run) => goodEnd(run, key)).filter(known).map((v) => v / figure(key).per));
-  const log = figure(key).log, put = (v) => (log ? Math.log10(Math.max(v, 1e-9)) : v);
-  const usable = log ? [...items.map((m) => scaled(m, key)), ...ends.slice(2 * items.length)] : ends, low = put(Math.min(...usable)), high = put(Math.max(...usable));
+  if (state.trials)
+    ends.push(
+      ...shownRuns()
+        .map((run) => goodEnd(run, key))
+        .filter(known)
+        .map((v) => v / figure(key).per),
+    );
+  const log = figure(key).log,
+    put = (v) => (log ? Math.log10(Math.max(v, 1e-9)) : v);
+  const usable = log ? [...items.map((m) => scaled(m, key)), ...ends.slice(2 * items.length)] : ends,
+    low = put(Math.min(...usable)),
+    high = put(Math.max(...usable));
   const air = Math.max(0.09 * (high - low), log ? 0.05 : 0.002);
   return [low - air, high + air];
 }
 // Shades what a limit leaves out.
 function limitShapes() {
-  return [["x", state.x], ["y", state.y]].filter(([, key]) => known(state.limits[key])).map(([axis, key]) => {
-    const at = state.limits[key] / figure(key).per, less = figure(key).better === "less", log = figure(key).log;
-    const beyond = less ? (log ? at * 1e6 : 1e12) : log ? at / 1e6 : -1e12;
-    const span = axis === "x" ? { x0: at, x1: beyond, y0: 0, y1: 1, xref: "x", yref: "paper" } : { y0: at, y1: beyond, x0: 0, x1: 1, yref: "y", xref: "paper" };
-    return { type: "rect", layer: "below", line: { width: 1, color: colour("soft"), dash: "dot" }, fillcolor: colour("soft"), opacity: 0.12, ...span };
-  });
+  return [
+    ["x", state.x],
+    ["y", state.y],
+  ]
+    .filter(([, key]) => known(state.limits[key]))
+    .map(([axis, key]) => {
+      const at = state.limits[key] / figure(key).per,
+        less = figure(key).better === "less",
+        log = figure(key).log;
+      const beyond = less ? (log ? at * 1e6 : 1e12) : log ? at / 1e6 : -1e12;
+      const span =
+        axis === "x"
+          ? { x0: at, x1: beyond, y0: 0, y1: 1, xref: "x", yref: "paper" }
+          : { y0: at, y1: beyond, x0: 0, x1: 1, yref: "y", xref: "paper" };
+      return {
+        type: "rect",
+        layer: "below",
+        line: { width: 1, color: colour("soft"), dash: "dot" },
+        fillcolor: colour("soft"),
+        opacity: 0.12,
+        ...span,
+      };
+    });
 }
 function axisLayout(key) {
   const { log } = figure(key);
-  return { title: { text: safe(axisTitle(key)), standoff: 8 }, type: log ? "log" : "linear", range: firstView(key), gridcolor: colour("line"), linecolor: colour("line"),
-    zeroline: false, automargin: true, ...(log ? { dtick: "D2", tickformat: "~g" } : { tickformat: ".4~g" }) };
+  return {
+    title: { text: safe(axisTitle(key)), standoff: 8 },
+    type: log ? "log" : "linear",
+    range: firstView(key),
+    gridcolor: colour("line"),
+    linecolor: colour("line"),
+    zeroline: false,
+    automargin: true,
+    ...(log ? { dtick: "D2", tickformat: "~g" } : { tickformat: ".4~g" }),
+  };
 }
 function colourBar() {
-  const { log } = figure(state.c), ticks = log ? [-3, -2, -1, 0, 1, 2, 3].flatMap((p) => [1, 2, 5].map((d) => d * 10 ** p)) : null;
-  const shown = log ? { tickvals: ticks.map(Math.log10), ticktext: ticks.map((t) => `${Number(t.toPrecision(3))}`) } : {};
-  return { colorscale: "Cividis", reversescale: figure(state.c).better === "less", colorbar: { title: { text: safe(axisTitle(state.c)), side: "right" }, thickness: 12, outlinewidth: 0, ...shown } };
+  const { log } = figure(state.c),
+    ticks = log ? [-3, -2, -1, 0, 1, 2, 3].flatMap((p) => [1, 2, 5].map((d) => d * 10 ** p)) : null;
+  const shown = log
+    ? { tickvals: ticks.map(Math.log10), ticktext: ticks.map((t) => `${Number(t.toPrecision(3))}`) }
+    : {};
+  return {
+    colorscale: "Cividis",
+    reversescale: figure(state.c).better === "less",
+    colorbar: { title: { text: safe(axisTitle(state.c)), side: "right" }, thickness: 12, outlinewidth: 0, ...shown },
+  };
 }
 function layout() {
   const text = { family: "system-ui, sans-serif", size: 12, color: colour("ink") };
-  return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: text, margin: { l: 60, r: 24, t: 20, b: 56 }, hovermode: "closest", showlegend: false,
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: text,
+    margin: { l: 60, r: 24, t: 20, b: 56 },
+    hovermode: "closest",
+    showlegend: false,
     hoverlabel: { align: "left", bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") } },
     modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: colour("soft"), activecolor: colour("ink") },
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "pan", uirevision: `${state.x} ${state.y}`,
-    xaxis: axisLayout(state.x), yaxis: axisLayout(state.y), shapes: limitShapes(), ...(state.c ? { coloraxis: colourBar() } : {}) };
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "pan",
+    uirevision: `${state.x} ${state.y}`,
+    xaxis: axisLayout(state.x),
+    yaxis: axisLayout(state.y),
+    shapes: limitShapes(),
+    ...(state.c ? { coloraxis: colourBar() } : {}),
+  };
 }
 
 let chart;
@@ -134,8 +257,19 @@ function drawFront() {
 function makeFront() {
   const box = byId("front");
   chart = el("div", { id: "chart", class: "chart", role: "img" });
-  const stage = el("div", { class: "stage" }, el("canvas", { id: "trials", "aria-hidden": "true" }), chart, el("p", { id: "tip", role: "tooltip", hidden: true }));
-  box.append(el("div", { id: "controls", class: "controls" }), el("p", { id: "front-hint", class: "hint" }), stage, el("div", { id: "legend", class: "legend" }));
+  const stage = el(
+    "div",
+    { class: "stage" },
+    el("canvas", { id: "trials", "aria-hidden": "true" }),
+    chart,
+    el("p", { id: "tip", role: "tooltip", hidden: true }),
+  );
+  box.append(
+    el("div", { id: "controls", class: "controls" }),
+    el("p", { id: "front-hint", class: "hint" }),
+    stage,
+    el("div", { id: "legend", class: "legend" }),
+  );
 }
 function listenToChart() {
   chart.dataset.drawn = "yes";
@@ -143,41 +277,4 @@ function listenToChart() {
   for (const name of ["plotly_relayouting", "plotly_relayout", "plotly_afterplot"]) chart.on(name, drawTrials);
   followPointer(chart);
   performance.mark("first-chart");
-}
-
-function selectOf(name, label, value, keys, change) {
-  const box = el("select", { id: `choose-${name}`, onchange: (e) => change(e.target.value || null) });
-  for (const [key, words] of keys) box.append(el("option", { value: key, selected: key === (value || "") }, words));
-  return el("label", {}, label, box);
-}
-function checkOf(label, value, change) {
-  return el("label", { class: "check" }, el("input", { type: "checkbox", checked: value, onchange: (e) => change(e.target.checked) }), label);
-}
-let controlsShown = "";
-function drawControls() {
-  const items = [...shownMembers(), ...shownRuns().flatMap(landmarksOf)];
-  const keys = FIGURES.filter((f) => items.some((m) => known(figureOf(m, f.key)))).map((f) => [f.key, f.label]);
-  const now = JSON.stringify([state.x, state.y, state.c, state.trials, state.dominated, state.runs, keys]);
-  const trials = shownRuns().reduce((sum, run) => sum + run.trials.count, 0);
-  byId("front-hint").textContent = `${count(trials, "candidate")} measured. Hover for figures, click a member for its card, shift-click to compare; double-click to see everything.`;
-  chart.setAttribute("aria-label", `Chart of ${figure(state.y).label} over ${figure(state.x).label}; the table of members has the same figures`);
-  if (now === controlsShown) return;
-  controlsShown = now;
-  const swap = el("button", { type: "button", class: "small", onclick: () => setState({ x: state.y, y: state.x }) }, "swap");
-  const link = el("button", { type: "button", class: "small", onclick: () => copyText(location.href, link) }, "Copy link");
-  link.title = page.live ? "The link holds this page's token: whoever has it, and reaches this machine, can use the page." : "This view: figures, limits, what is open.";
-  clear(byId("controls")).append(
-    selectOf("y", "up", state.y, keys, (y) => setState({ y })), selectOf("x", "across", state.x, keys, (x) => setState({ x })), swap,
-    selectOf("c", "by colour", state.c, [["", "nothing"], ...keys], (c) => setState({ c })),
-    checkOf("all candidates", state.trials, (on) => setState({ trials: on })), checkOf("dominated members", state.dominated, (on) => setState({ dominated: on })), link);
-  drawLegend();
-}
-function drawLegend() {
-  clear(byId("legend"));
-  if (runs.length < 2) return;
-  for (const [i, run] of runs.entries()) {
-    const on = state.runs.includes(run.key);
-    const toggle = () => setState({ runs: runs.map((r) => r.key).filter((key) => (key === run.key ? !on : state.runs.includes(key))) });
-    byId("legend").append(el("button", { type: "button", class: "small", "aria-pressed": String(on), onclick: toggle }, el("span", { class: `mark run-${i % SHAPES.length}` }), run.name));
-  }
 }

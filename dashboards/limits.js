@@ -7,14 +7,16 @@ const limitKeys = () => {
   return [...new Set(["score", ...usual, ...Object.keys(state.limits)])].filter((key) => figure(key));
 };
 const meetsLimit = (item, key) => {
-  const value = figureOf(item, key), limit = state.limits[key];
+  const value = figureOf(item, key),
+    limit = state.limits[key];
   return !known(limit) || (known(value) && !isBetter(limit, value, key));
 };
 const meetsLimits = (item) => Object.keys(state.limits).every((key) => meetsLimit(item, key));
 const isWhole = (m) => known(m.bytes) && known(m.latency_ms) && known(figureOf(m, "score"));
 const limitWords = (key) => `${figure(key).label} ${figure(key).better === "less" ? "at most" : "at least"}`;
 // As `autocomp export --pick` chooses: the best score, then the faster one, then the smaller.
-const byScore = (a, b) => figureOf(b, "score") - figureOf(a, "score") || a.latency_ms - b.latency_ms || a.bytes - b.bytes;
+const byScore = (a, b) =>
+  figureOf(b, "score") - figureOf(a, "score") || a.latency_ms - b.latency_ms || a.bytes - b.bytes;
 
 function spanOf(key) {
   const values = [...shownMembers(), ...shownRuns().flatMap(landmarksOf)].map((m) => figureOf(m, key)).filter(known);
@@ -22,14 +24,18 @@ function spanOf(key) {
 }
 // Slider position 0 … STEPS_OF_SLIDER, from strictest to off.
 function valueAt(key, step) {
-  const [low, high] = spanOf(key), { log, better } = figure(key), part = (better === "less" ? step : STEPS_OF_SLIDER - step) / (STEPS_OF_SLIDER - 1);
+  const [low, high] = spanOf(key),
+    { log, better } = figure(key),
+    part = (better === "less" ? step : STEPS_OF_SLIDER - step) / (STEPS_OF_SLIDER - 1);
   const between = Math.min(1, Math.max(0, better === "less" ? part : part - 1 / (STEPS_OF_SLIDER - 1)));
   return log && low > 0 ? low * (high / low) ** between : low + (high - low) * between;
 }
 function stepAt(key, value) {
   if (!known(value)) return STEPS_OF_SLIDER;
-  const [low, high] = spanOf(key), { log, better } = figure(key);
-  const part = high === low ? 0 : log && low > 0 ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+  const [low, high] = spanOf(key),
+    { log, better } = figure(key);
+  const part =
+    high === low ? 0 : log && low > 0 ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
   const step = Math.round((better === "less" ? part : 1 - part) * (STEPS_OF_SLIDER - 1));
   return Math.min(STEPS_OF_SLIDER - 1, Math.max(0, step));
 }
@@ -40,17 +46,35 @@ function setLimit(key, value) {
   setState({ limits });
 }
 function limitRow(key) {
-  const { unit, per } = figure(key), id = `limit-${key}`;
-  const slide = (e) => setLimit(key, Number(e.target.value) >= STEPS_OF_SLIDER ? null : valueAt(key, Number(e.target.value)));
+  const { unit, per } = figure(key),
+    id = `limit-${key}`;
+  const slide = (e) =>
+    setLimit(key, Number(e.target.value) >= STEPS_OF_SLIDER ? null : valueAt(key, Number(e.target.value)));
   const type = (e) => setLimit(key, e.target.value.trim() === "" ? null : Number(e.target.value) * per);
-  return el("div", { class: "limit", "data-key": key },
+  return el(
+    "div",
+    { class: "limit", "data-key": key },
     el("label", { for: id }, limitWords(key)),
-    el("span", { class: "typed" }, el("input", { id, type: "number", step: "any", inputmode: "decimal", placeholder: "any", onchange: type }), unit),
-    el("input", { type: "range", min: 0, max: STEPS_OF_SLIDER, step: 1, oninput: slide, "aria-label": `${limitWords(key)}, slider` }));
+    el(
+      "span",
+      { class: "typed" },
+      el("input", { id, type: "number", step: "any", inputmode: "decimal", placeholder: "any", onchange: type }),
+      unit,
+    ),
+    el("input", {
+      type: "range",
+      min: 0,
+      max: STEPS_OF_SLIDER,
+      step: 1,
+      oninput: slide,
+      "aria-label": `${limitWords(key)}, slider`,
+    }),
+  );
 }
 let limitsShown = "";
 function drawLimits() {
-  const keys = limitKeys().filter(spanOf), now = keys.join();
+  const keys = limitKeys().filter(spanOf),
+    now = keys.join();
   if (now !== limitsShown || !byId("verdict")) makeLimits(keys);
   limitsShown = now;
   for (const row of document.querySelectorAll(".limit")) fillLimit(row, row.dataset.key);
@@ -58,23 +82,51 @@ function drawLimits() {
   drawVerdict();
 }
 function fillLimit(row, key) {
-  const [typed, slider] = row.querySelectorAll("input"), value = state.limits[key], { per, unit, better } = figure(key);
+  const [typed, slider] = row.querySelectorAll("input"),
+    value = state.limits[key],
+    { per, unit, better } = figure(key);
   if (document.activeElement !== typed) typed.value = known(value) ? String(Number((value / per).toPrecision(4))) : "";
   if (document.activeElement !== slider || !known(value)) slider.value = stepAt(key, value);
-  const words = known(value) ? `${better === "less" ? "at most" : "at least"} ${Number((value / per).toPrecision(4))} ${unit}` : "any";
+  const words = known(value)
+    ? `${better === "less" ? "at most" : "at least"} ${Number((value / per).toPrecision(4))} ${unit}`
+    : "any";
   slider.setAttribute("aria-valuetext", words.trim());
   row.classList.toggle("set", known(value));
 }
 function makeLimits(keys) {
   const others = FIGURES.filter((f) => !keys.includes(f.key) && spanOf(f.key));
-  const more = el("select", { "aria-label": "limit another figure", onchange: (e) => e.target.value && setLimit(e.target.value, loosest(e.target.value)) },
-    el("option", { value: "" }, "limit another figure …"), ...others.map((f) => el("option", { value: f.key }, f.label)));
-  const reset = el("button", { type: "button", class: "small", onclick: () => setState({ limits: {}, weights: {} }) }, "Reset");
-  const weights = el("details", { class: "weights", open: Object.keys(state.weights).length > 0 }, el("summary", {}, "Weigh instead"),
-    el("p", { class: "hint" }, "Each figure counts from 0, the best member's, to 1, the worst's (by ratio for sizes and times). The member with the least weighted sum is named."),
-    ...keys.map(weightRow));
-  clear(byId("limits")).append(el("h3", {}, "What must hold"), ...keys.map(limitRow), el("div", { class: "buttons" }, others.length ? more : null, reset),
-    el("div", { id: "verdict", role: "status", "aria-live": "polite" }), weights);
+  const more = el(
+    "select",
+    {
+      "aria-label": "limit another figure",
+      onchange: (e) => e.target.value && setLimit(e.target.value, loosest(e.target.value)),
+    },
+    el("option", { value: "" }, "limit another figure …"),
+    ...others.map((f) => el("option", { value: f.key }, f.label)),
+  );
+  const reset = el(
+    "button",
+    { type: "button", class: "small", onclick: () => setState({ limits: {}, weights: {} }) },
+    "Reset",
+  );
+  const weights = el(
+    "details",
+    { class: "weights", open: Object.keys(state.weights).length > 0 },
+    el("summary", {}, "Weigh instead"),
+    el(
+      "p",
+      { class: "hint" },
+      "Each figure counts from 0, the best member's, to 1, the worst's (by ratio for sizes and times). The member with the least weighted sum is named.",
+    ),
+    ...keys.map(weightRow),
+  );
+  clear(byId("limits")).append(
+    el("h3", {}, "What must hold"),
+    ...keys.map(limitRow),
+    el("div", { class: "buttons" }, others.length ? more : null, reset),
+    el("div", { id: "verdict", role: "status", "aria-live": "polite" }),
+    weights,
+  );
 }
 const loosest = (key) => spanOf(key)[figure(key).better === "less" ? 1 : 0];
 function weightRow(key) {
@@ -82,5 +134,10 @@ function weightRow(key) {
     const weights = { ...state.weights, [key]: Number(e.target.value) };
     setState({ weights: Object.fromEntries(Object.entries(weights).filter(([, w]) => w > 0)) });
   };
-  return el("label", { class: "weight" }, figure(key).label, el("input", { type: "range", min: 0, max: 1, step: 0.05, "data-key": key, oninput: set }));
+  return el(
+    "label",
+    { class: "weight" },
+    figure(key).label,
+    el("input", { type: "range", min: 0, max: 1, step: 0.05, "data-key": key, oninput: set }),
+  );
 }

@@ -1,6 +1,16 @@
 "use strict";
 // What a person has set on the page, kept in the address: `#x=latency_ms&y=score&limits=score:0.93,latency_ms:2&pick=r0/m03`.
-const FIRST = { x: "latency_ms", y: "score", c: null, limits: {}, weights: {}, pick: null, compare: [], dominated: false, trials: true };
+const FIRST = {
+  x: "latency_ms",
+  y: "score",
+  c: null,
+  limits: {},
+  weights: {},
+  pick: null,
+  compare: [],
+  dominated: false,
+  trials: true,
+};
 const MOST_AT_ONCE = 4;
 const state = { ...FIRST, runs: runs.map((run) => run.key) };
 const stateListeners = [];
@@ -8,9 +18,13 @@ const onState = (fn) => stateListeners.push(fn);
 // Steps that a person would want to go back from; the rest replaces the address.
 const STEPS = ["pick", "compare", "x", "y", "c"];
 const HASH = {
-  x: { read: asFigure }, y: { read: asFigure }, c: { read: asFigure },
-  limits: { read: asNumbers, write: numbersText }, weights: { read: asNumbers, write: numbersText },
-  pick: { read: asRef }, compare: { read: asRefs, write: (refs) => refs.join(",") },
+  x: { read: asFigure },
+  y: { read: asFigure },
+  c: { read: asFigure },
+  limits: { read: asNumbers, write: numbersText },
+  weights: { read: asNumbers, write: numbersText },
+  pick: { read: asRef },
+  compare: { read: asRefs, write: (refs) => refs.join(",") },
   hidden: { read: (text) => text.split(",").filter((key) => runs.some((run) => run.key === key)) },
   dominated: { read: (text) => text === "1", write: (on) => (on ? "1" : "") },
   trials: { read: (text) => text !== "0", write: (on) => (on ? "" : "0") },
@@ -24,7 +38,10 @@ function setState(part) {
   stateListeners.forEach((fn) => fn(part));
 }
 function addressOf() {
-  const hidden = runs.map((run) => run.key).filter((key) => !state.runs.includes(key)).join(",");
+  const hidden = runs
+    .map((run) => run.key)
+    .filter((key) => !state.runs.includes(key))
+    .join(",");
   const parts = Object.entries({ ...state, hidden }).flatMap(([key, value]) => {
     if (!HASH[key] || value === FIRST[key]) return [];
     const text = HASH[key].write ? HASH[key].write(value) : value || "";
@@ -57,10 +74,16 @@ function asFigure(text) {
 }
 function asNumbers(text) {
   const pairs = text.split(",").map((part) => part.split(":"));
-  return Object.fromEntries(pairs.filter(([key, value]) => figure(key) && value && Number.isFinite(Number(value))).map(([key, value]) => [key, Number(value)]));
+  return Object.fromEntries(
+    pairs
+      .filter(([key, value]) => figure(key) && value && Number.isFinite(Number(value)))
+      .map(([key, value]) => [key, Number(value)]),
+  );
 }
 function numbersText(numbers) {
-  return Object.entries(numbers).map(([key, value]) => `${key}:${Number(value.toPrecision(6))}`).join(",");
+  return Object.entries(numbers)
+    .map(([key, value]) => `${key}:${Number(value.toPrecision(6))}`)
+    .join(",");
 }
 function asRef(text) {
   return /^r\d+\/[\w.-]+$/.test(text) && runs.some((run) => run.key === text.split("/")[0]) ? text : null;
@@ -76,6 +99,8 @@ readAddress();
 addEventListener("popstate", () => {
   const before = { ...state };
   readAddress();
-  const changed = Object.fromEntries(Object.entries(state).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before[key])));
+  const changed = Object.fromEntries(
+    Object.entries(state).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before[key])),
+  );
   if (Object.keys(changed).length) stateListeners.forEach((fn) => fn(changed));
 });
