@@ -64,7 +64,7 @@ def loaded(browser: Browser, address: str) -> tuple[Page, dict[str, float]]:
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto(address, wait_until="load")
-    page.wait_for_function("performance.getEntriesByName('painted').length > 0")
+    page.wait_for_function("() => performance.getEntriesByName('painted').length > 0")
     spent = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
     return page, {**page.evaluate(MARKS), "cpu": spent["TaskDuration"]}
 

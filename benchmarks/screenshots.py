@@ -21,7 +21,7 @@ from autocomp.report.pick import pick
 from autocomp.report.summary import summary
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-COLOURS, AIR = 64, 16
+COLOURS, AIR = 128, 16
 WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 
 
@@ -80,6 +80,9 @@ def taken(
     if act:
         act(page)
     found = page.locator(part) if part else None
+    if found and found.count():
+        found.scroll_into_view_if_needed()  # what lies further down is drawn when it comes near
+        page.wait_for_timeout(1500)
     if found and not required and (not found.count() or not found.is_visible() or not found.inner_text().strip()):
         picture = b""
     else:
@@ -116,7 +119,7 @@ def compact(picture: bytes) -> bytes:
     """The same PNG with a palette."""
     out = io.BytesIO()
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

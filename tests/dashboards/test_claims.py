@@ -29,8 +29,8 @@ PIXELS = """() => { const c = byId("trials"), d = c.getContext("2d").getImageDat
 
 def drawn(page, address):
     page.goto(address)
-    page.wait_for_function("performance.getEntriesByName('first-chart').length === 1")
-    page.wait_for_function(f"({PIXELS})() > 10")
+    page.wait_for_function("() => performance.getEntriesByName('first-chart').length === 1")
+    page.wait_for_function(f"() => ({PIXELS})() > 10")
     return page
 
 
@@ -48,11 +48,11 @@ def check_narrowing(page, run):
     fits = {name for name, size in sizes.items() if size <= limit}
     page.locator("#limit-bytes").fill(f"{limit / 1e6:.6f}")
     page.locator("#limit-bytes").press("Enter")
-    page.wait_for_function(f"({POINTS})().length === {len(fits)}")
+    page.wait_for_function(f"() => ({POINTS})().length === {len(fits)}")
     assert set(page.evaluate(POINTS)) == fits < set(sizes)
     assert (page.locator("#verdict .pick").inner_text().split(":")[0] in fits) == bool(fits)
     page.get_by_role("button", name="Reset", exact=True).click()
-    page.wait_for_function(f"({POINTS})().length === {len(sizes)}")
+    page.wait_for_function(f"() => ({POINTS})().length === {len(sizes)}")
 
 
 def check_comparison(page, name):

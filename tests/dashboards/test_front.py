@@ -25,7 +25,7 @@ def address(run):
 def opened(page, address, hash=""):
     page.goto("about:blank")
     page.goto(address + hash)
-    page.wait_for_function("performance.getEntriesByName('first-chart').length === 1")
+    page.wait_for_function("() => performance.getEntriesByName('first-chart').length === 1")
     return page
 
 
@@ -66,18 +66,20 @@ def test_a_limit_narrows_the_front_and_names_what_the_command_line_would_pick(pa
     least = sorted(m["score"] for m in found["members"])[3]
     page.locator("#limit-score").fill(f"{least:.4f}")
     page.locator("#limit-score").press("Enter")
-    page.wait_for_function("location.hash.includes('limits=score:')")
+    page.wait_for_function("() => location.hash.includes('limits=score:')")
     page.locator("#limit-bytes").fill("20")
     page.locator("#limit-bytes").press("Enter")
-    page.wait_for_function("location.hash.includes('bytes:20000000')")
+    page.wait_for_function("() => location.hash.includes('bytes:20000000')")
     best = pick(found, f"score>={least:.4f},bytes<=20000000")["id"]
-    page.wait_for_function(f"byId('verdict').querySelector('.pick button').textContent === '{best}'")
+    page.wait_for_function(f"() => byId('verdict').querySelector('.pick button').textContent === '{best}'")
     assert 0 < len(points(page)) < before
     assert "Runner-up" in page.locator("#verdict").inner_text()
     assert f"--pick 'score>={float(f'{least:.4f}'):g},bytes<=20000000'" in page.locator("#verdict code").inner_text()
     page.get_by_role("button", name="Reset", exact=True).click()
-    page.wait_for_function("!location.hash.includes('limits')")
-    page.wait_for_function(f"chart.data.filter((t) => t.error_y)[0].marker.opacity.every((o) => o === 1) && {before}")
+    page.wait_for_function("() => !location.hash.includes('limits')")
+    page.wait_for_function(
+        f"() => chart.data.filter((t) => t.error_y)[0].marker.opacity.every((o) => o === 1) && {before}"
+    )
 
 
 def test_the_slider_does_the_same_by_keyboard(page, address):
@@ -85,11 +87,11 @@ def test_the_slider_does_the_same_by_keyboard(page, address):
     slider.focus()
     for _ in range(30):
         slider.press("ArrowLeft")
-    page.wait_for_function("Number(byId('limit-latency_ms').value) > 0")
+    page.wait_for_function("() => Number(byId('limit-latency_ms').value) > 0")
     typed = float(page.locator("#limit-latency_ms").input_value())
     assert page.evaluate("state.limits.latency_ms") == pytest.approx(typed)
     slider.press("End")
-    page.wait_for_function("byId('limit-latency_ms').value === ''")
+    page.wait_for_function("() => byId('limit-latency_ms').value === ''")
 
 
 def test_impossible_limits_say_which_one_is_to_blame(page, address):
@@ -143,10 +145,10 @@ def test_a_click_on_a_point_opens_its_card_and_shift_compares(page, address):
     page.mouse.move(at["x"], at["y"])
     page.wait_for_selector("#chart .hoverlayer .hovertext")
     page.mouse.click(at["x"], at["y"])
-    page.wait_for_function(f"state.pick === '{at['ref']}'")
+    page.wait_for_function(f"() => state.pick === '{at['ref']}'")
     page.keyboard.down("Shift")
     page.mouse.click(at["x"], at["y"])
-    page.wait_for_function(f"state.compare.includes('{at['ref']}')")
+    page.wait_for_function(f"() => state.compare.includes('{at['ref']}')")
 
 
 def test_a_candidate_under_the_pointer_is_told(page, address):
@@ -239,8 +241,8 @@ def test_several_runs_in_one_chart(page, run, tmp_path):
     both = len(table(page))
     assert {ref.split("/")[0] for ref in page.evaluate("chart.data.flatMap((t) => t.customdata || [])")} == {"r0", "r1"}
     page.get_by_role("button", name="other", exact=True).click()
-    page.wait_for_function("location.hash === '#hidden=r1'")
-    page.wait_for_function(f"document.querySelectorAll('#member-table tbody tr').length < {both}")
+    page.wait_for_function("() => location.hash === '#hidden=r1'")
+    page.wait_for_function(f"() => document.querySelectorAll('#member-table tbody tr').length < {both}")
 
 
 @pytest.mark.parametrize("events", [journal(finished=False), journal()[:1], journal()[:2]])

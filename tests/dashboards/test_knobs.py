@@ -70,7 +70,7 @@ def opened(browser, data, tmp_path_factory):
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error.stack)))
     page.goto(write(data, tmp_path_factory.mktemp("knobs") / "page.html"))
-    page.wait_for_function("performance.getEntriesByName('first-chart').length === 1")
+    page.wait_for_function("() => performance.getEntriesByName('first-chart').length === 1")
     page.wait_for_timeout(100)
     early = page.evaluate("document.querySelectorAll('#parallel svg, #progress svg').length")
     see(page)
@@ -164,9 +164,9 @@ def drag(page, axis, low, high):
 
 def test_dragging_brushes_and_names_the_members_that_match(sheet, data):
     drag(sheet, "knob:depth.layers", 0, 0.22)
-    sheet.wait_for_function(f"{COUNTED}.includes('depth layers 1 to 2')")
+    sheet.wait_for_function(f"() => {COUNTED}.includes('depth layers 1 to 2')")
     drag(sheet, "figure:latency_ms", 0, 0.5)
-    sheet.wait_for_function(f"{COUNTED}.includes('latency at most')")
+    sheet.wait_for_function(f"() => {COUNTED}.includes('latency at most')")
     most = sheet.evaluate("parallel.brushes.get('figure:latency_ms').to")
     rows, members = matching(data, depth__layers=(1, 2), latency_ms=(0, most))
     assert 0 < rows < data["runs"][0]["trials"]["count"] and members
@@ -176,25 +176,25 @@ def test_dragging_brushes_and_names_the_members_that_match(sheet, data):
     outside = sheet.locator(".faint-line:not(.inside)").first.evaluate("line => +getComputedStyle(line).opacity")
     assert outside < 0.1
     sheet.get_by_role("button", name="Show all again").click()
-    sheet.wait_for_function("!shownParallel.node.classList.contains('brushed')")
+    sheet.wait_for_function("() => !shownParallel.node.classList.contains('brushed')")
     assert named(sheet) == set()
 
 
 def test_a_click_on_a_value_chooses_it_and_again_lets_it_go(sheet, data):
     drag(sheet, "knob:depth.layers", 0.4, 0.4)
-    sheet.wait_for_function(f"{COUNTED}.includes('With depth layers 3:')")
+    sheet.wait_for_function(f"() => {COUNTED}.includes('With depth layers 3:')")
     assert f": {matching(data, depth__layers=(3, 3))[0]} of " in sheet.inner_text("#brushed")
     drag(sheet, "knob:depth.layers", 0.4, 0.4)
-    sheet.wait_for_function("parallel.brushes.size === 0")
+    sheet.wait_for_function("() => parallel.brushes.size === 0")
 
 
 def test_select_boxes_brush_by_keyboard_and_a_button_opens_the_card(sheet, data):
     sheet.locator("#brush-boxes").evaluate("box => { box.open = true; }")
     sheet.get_by_label("linear bits, from", exact=True).select_option("6")
     sheet.get_by_label("depth layers, to", exact=True).select_option("2")
-    sheet.wait_for_function("parallel.brushes.size === 2")
+    sheet.wait_for_function("() => parallel.brushes.size === 2")
     rows, members = matching(data, depth__layers=(1, 2), linear_bits__bits=(6, 8))
-    sheet.wait_for_function(f"{COUNTED}.includes(': {rows} of ')")
+    sheet.wait_for_function(f"() => {COUNTED}.includes(': {rows} of ')")
     assert named(sheet) == members and members
     sheet.locator("#brushed-members [data-ref]").first.focus()
     ref = sheet.evaluate("document.activeElement.dataset.ref")
@@ -206,17 +206,17 @@ def test_select_boxes_brush_by_keyboard_and_a_button_opens_the_card(sheet, data)
 
 def test_boxes_say_what_was_dragged_and_axes_can_be_chosen(sheet):
     drag(sheet, "figure:bytes", 0.3, 0.7)
-    sheet.wait_for_function("parallel.brushes.size === 1")
+    sheet.wait_for_function("() => parallel.brushes.size === 1")
     brush = sheet.evaluate("parallel.brushes.get('figure:bytes')")
     boxes = [sheet.get_by_label(f"size, MB, {end}", exact=True) for end in ("from", "to")]
-    sheet.wait_for_function("document.querySelector('[data-axis=\"figure:bytes\"] select').value !== ''")
+    sheet.wait_for_function("() => document.querySelector('[data-axis=\"figure:bytes\"] select').value !== ''")
     assert [json.loads(box.input_value()) for box in boxes] == [brush["from"], brush["to"]]
     before = sheet.evaluate("shownParallel.axes.length")
     sheet.locator("#brush-boxes").evaluate("box => { box.open = true; }")
     sheet.get_by_label("show size, MB").uncheck()
     assert sheet.evaluate("[shownParallel.axes.length, parallel.brushes.size]") == [before - 1, 0]
     sheet.get_by_label("sparsity fraction, from", exact=True).select_option("0.5")
-    sheet.wait_for_function("shownParallel.axes.some((a) => a.key === 'knob:sparsity.fraction')")
+    sheet.wait_for_function("() => shownParallel.axes.some((a) => a.key === 'knob:sparsity.fraction')")
 
 
 def test_the_same_in_words(sheet, data):
@@ -236,7 +236,7 @@ def test_proxies_tell_their_rank_correlation(sheet, data):
     first = panels.first.inner_text()
     assert "is mostly ahead in the score on the held-out split" in first and "points" in first
     sheet.locator("#proxies .pair-dot.opens").first.click()
-    sheet.wait_for_function("state.pick !== null")
+    sheet.wait_for_function("() => state.pick !== null")
 
 
 def test_words_fit_the_rank_correlation(sheet):
@@ -284,7 +284,7 @@ def test_a_phone_has_room_for_all(pages, data, tmp_path):
     page.locator("#brush-boxes").evaluate("box => { box.open = true; }")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     drag(page, "knob:depth.layers", 0, 0.22)
-    page.wait_for_function(f"{COUNTED}.includes('depth layers 1 to 2')")
+    page.wait_for_function(f"() => {COUNTED}.includes('depth layers 1 to 2')")
 
 
 def test_a_run_that_only_began_and_one_beside_it(page, data, tmp_path):
@@ -305,7 +305,7 @@ def test_a_run_that_only_began_and_one_beside_it(page, data, tmp_path):
     dashes = page.locator(".volume .run-path").evaluate_all("all => all.map((p) => p.getAttribute('stroke-dasharray'))")
     assert len(set(dashes)) == 2
     page.evaluate("setState({runs: ['r1']})")
-    page.wait_for_function("!document.querySelector('#progress svg') && !document.querySelector('#knobs svg')")
+    page.wait_for_function("() => !document.querySelector('#progress svg') && !document.querySelector('#knobs svg')")
 
 
 def test_a_served_page_asks_what_mattered_when_it_is_seen(page, data, tmp_path):

@@ -211,13 +211,13 @@ def test_candidates_have_a_card_too(sheet):
 def test_members_side_by_side(sheet):
     compare(sheet, "m01", "m03")
     sheet.select_option("#comparison select", "r0/m02")
-    sheet.wait_for_function("document.querySelectorAll('#comparison .layers svg').length === 3")
+    sheet.wait_for_function("() => document.querySelectorAll('#comparison .layers svg').length === 3")
     best = sheet.locator("#comparison .compared tr:has(th:text-is('size')) td")
     assert best.first.inner_text().startswith("★") and "★" not in best.nth(1).inner_text()
     assert sheet.locator("#comparison tr.differs th").all_inner_texts() == ["≠\xa0bits: linear"]
     assert sheet.locator("#comparison .overlaid path.spread").count() == 3
     sheet.click("[aria-label='Remove m01']")
-    sheet.wait_for_function("document.querySelectorAll('#comparison .layers svg').length === 2")
+    sheet.wait_for_function("() => document.querySelectorAll('#comparison .layers svg').length === 2")
     assert sheet.evaluate("state.compare") == ["r0/m03", "r0/m02"]
     sheet.click("#comparison button:text-is('End')")
     sheet.wait_for_selector("#comparison", state="hidden")
