@@ -162,22 +162,20 @@ function nameMembers(box, inside) {
   box.dataset.named = named;
   const held =
     document.activeElement && box.contains(document.activeElement) ? document.activeElement.dataset.ref : null;
-  const buttons = inside
-    .slice(0, MOST_NAMED)
-    .map(({ ref, member, run }) =>
-      el(
-        "button",
-        {
-          type: "button",
-          class: "small",
-          "data-ref": ref,
-          "aria-pressed": String(state.pick === ref),
-          title: member.describe,
-          onclick: () => setState({ pick: ref }),
-        },
-        nameOf({ ...member, run }),
-      ),
-    );
+  const buttons = inside.slice(0, MOST_NAMED).map(({ ref, member, run }) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: "small",
+        "data-ref": ref,
+        "aria-pressed": String(state.pick === ref),
+        title: member.describe,
+        onclick: () => setState({ pick: ref }),
+      },
+      nameOf({ ...member, run }),
+    ),
+  );
   const more =
     inside.length > MOST_NAMED ? [el("span", { class: "hint" }, `and ${inside.length - MOST_NAMED} more`)] : [];
   clear(box).append(

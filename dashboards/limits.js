@@ -39,9 +39,14 @@ function stepAt(key, value) {
   const step = Math.round((better === "less" ? part : 1 - part) * (STEPS_OF_SLIDER - 1));
   return Math.min(STEPS_OF_SLIDER - 1, Math.max(0, step));
 }
+// Four digits, to the loose side: at its strictest the slider leaves the best member in.
+function rounded(key, value) {
+  const unit = 10 ** (Math.floor(Math.log10(Math.abs(value) || 1)) - 3);
+  return Number(((figure(key).better === "less" ? Math.ceil : Math.floor)(value / unit) * unit).toPrecision(12));
+}
 function setLimit(key, value) {
   const limits = { ...state.limits };
-  if (known(value) && Number.isFinite(value)) limits[key] = Number(value.toPrecision(4));
+  if (known(value) && Number.isFinite(value)) limits[key] = value;
   else delete limits[key];
   setState({ limits });
 }
@@ -49,8 +54,12 @@ function limitRow(key) {
   const { unit, per } = figure(key),
     id = `limit-${key}`;
   const slide = (e) =>
-    setLimit(key, Number(e.target.value) >= STEPS_OF_SLIDER ? null : valueAt(key, Number(e.target.value)));
-  const type = (e) => setLimit(key, e.target.value.trim() === "" ? null : Number(e.target.value) * per);
+    setLimit(
+      key,
+      Number(e.target.value) >= STEPS_OF_SLIDER ? null : rounded(key, valueAt(key, Number(e.target.value))),
+    );
+  const type = (e) =>
+    setLimit(key, e.target.value.trim() === "" ? null : Number((Number(e.target.value) * per).toPrecision(12)));
   return el(
     "div",
     { class: "limit", "data-key": key },
@@ -85,10 +94,10 @@ function fillLimit(row, key) {
   const [typed, slider] = row.querySelectorAll("input"),
     value = state.limits[key],
     { per, unit, better } = figure(key);
-  if (document.activeElement !== typed) typed.value = known(value) ? String(Number((value / per).toPrecision(4))) : "";
+  if (document.activeElement !== typed) typed.value = known(value) ? String(Number((value / per).toPrecision(10))) : "";
   if (document.activeElement !== slider || !known(value)) slider.value = stepAt(key, value);
   const words = known(value)
-    ? `${better === "less" ? "at most" : "at least"} ${Number((value / per).toPrecision(4))} ${unit}`
+    ? `${better === "less" ? "at most" : "at least"} ${Number((value / per).toPrecision(10))} ${unit}`
     : "any";
   slider.setAttribute("aria-valuetext", words.trim());
   row.classList.toggle("set", known(value));

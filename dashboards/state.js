@@ -82,7 +82,7 @@ function asNumbers(text) {
 }
 function numbersText(numbers) {
   return Object.entries(numbers)
-    .map(([key, value]) => `${key}:${Number(value.toPrecision(6))}`)
+    .map(([key, value]) => `${key}:${value}`)
     .join(",");
 }
 function asRef(text) {

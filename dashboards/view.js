@@ -14,13 +14,19 @@ function checkOf(label, value, change) {
   );
 }
 let controlsShown = "";
+// A candidate above the front need not be better than it: it was scored on other texts.
+function splitHint() {
+  const scored = [state.x, state.y].some((key) => key === "score" || key === "agreement");
+  if (!scored || !state.trials || !shownRuns().some((run) => run.summary.final)) return "";
+  return " Candidates are scored on the search split, members on the held-out split: do not compare one with the other.";
+}
 function drawControls() {
   const items = [...shownMembers(), ...shownRuns().flatMap(landmarksOf)];
   const keys = FIGURES.filter((f) => items.some((m) => known(figureOf(m, f.key)))).map((f) => [f.key, f.label]);
   const now = JSON.stringify([state.x, state.y, state.c, state.trials, state.dominated, state.runs, keys]);
   const trials = shownRuns().reduce((sum, run) => sum + run.trials.count, 0);
   byId("front-hint").textContent =
-    `${count(trials, "candidate")} measured. Hover for figures, click a member for its card, shift-click to compare; double-click to see everything.`;
+    `${count(trials, "candidate")} measured. Hover for figures, click a member for its card, shift-click to compare; double-click to see everything.${splitHint()}`;
   chart.setAttribute(
     "aria-label",
     `Chart of ${figure(state.y).label} over ${figure(state.x).label}; the table of members has the same figures`,

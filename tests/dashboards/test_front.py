@@ -92,6 +92,20 @@ def test_the_slider_does_the_same_by_keyboard(page, address):
     page.wait_for_function("() => byId('limit-latency_ms').value === ''")
 
 
+def test_a_limit_is_what_was_typed_and_a_slider_leaves_the_best_in(page, address, run):
+    opened(page, address)
+    page.locator("#limit-score").fill("0.96576")
+    page.locator("#limit-score").press("Enter")
+    assert page.evaluate("state.limits.score") == 0.96576 and "limits=score:0.96576" in page.url
+    for name in ("accuracy at least, slider", "latency at most, slider", "size at most, slider"):
+        page.get_by_role("button", name="Reset", exact=True).click()
+        slider = page.get_by_label(name, exact=True)
+        slider.press("Home")
+        page.wait_for_function("() => Object.keys(state.limits).length === 1")
+        marks = page.evaluate("shownRuns().flatMap(landmarksOf).filter(meetsLimits).length")
+        assert marks + len(page.evaluate("shownMembers().filter(meetsLimits).map((m) => m.id)")) >= 1
+
+
 def test_impossible_limits_say_which_one_is_to_blame(page, address):
     opened(page, address, "#limits=score:0.999,latency_ms:100")
     said = page.locator("#verdict").inner_text()
