@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from autocomp.report.command_line import command as command
@@ -23,12 +23,12 @@ def note(text: str) -> None:
 
 def patient() -> Callable[[str], None]:
     """Says what is done on stderr, at most once a second, and nothing of what takes less."""
-    last = time.monotonic()
+    last = monotonic()
 
     def tell(words: str) -> None:
         nonlocal last
-        if time.monotonic() - last >= PATIENCE_S:
-            last = time.monotonic()
+        if monotonic() - last >= PATIENCE_S:
+            last = monotonic()
             note(f"{words} …")
 
     return tell

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from autocomp.errors import UnknownName
@@ -202,7 +203,7 @@ class Followed:
 
     def _changed(self) -> dict[str, Any]:
         """Parts that are others than at the last call; passing time alone counts now and then."""
-        grown, parts, at = not self._lines, self._parts(), time.monotonic()
+        grown, parts, at = not self._lines, self._parts(), monotonic()
         is_due = grown or at - self._clock_at >= CLOCK_S
         self._clock_at = at if is_due else self._clock_at
         return {name: part for name, part in parts.items() if self._is_news(name, part, is_due)}

@@ -105,7 +105,7 @@ def test_a_report_of_several_runs_as_json(autocomp, finished, tmp_path):
 
 def test_a_report_that_takes_long_says_what_it_does(autocomp, finished, monkeypatch):
     clock = iter(range(0, 100_000, 2))
-    monkeypatch.setattr("autocomp.cli._say.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("autocomp.cli._say.monotonic", lambda: next(clock))
     status, out, err = autocomp("report", finished)
     assert status == 0 and "candidates read …" in err and "which knobs matter …" in err and "…" not in out
 

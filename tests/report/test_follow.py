@@ -95,7 +95,7 @@ def test_what_runs_now_is_told_but_passing_time_only_now_and_then(tmp_path, monk
     last = next(i for i, e in enumerate(events) if e["event"] == "charge" and e.get("job") == "t0003")
     run = write_run(tmp_path / "run", events[: last - 1])
     clock = [1000.0]
-    monkeypatch.setattr("autocomp.report.follow.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("autocomp.report.follow.monotonic", lambda: clock[0])
     with Lock(run):
         followed = Followed(run)
         [job] = followed.run_data()["now"]

@@ -3,8 +3,10 @@
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -156,7 +158,7 @@ def serving(runs, exports=Path("exports"), host="127.0.0.1", allowed=(), templat
     finally:
         started.stop()
         thread.join(20)
-        assert not thread.is_alive()
+        assert not thread.is_alive(), "".join(traceback.format_stack(sys._current_frames()[thread.ident]))
 
 
 @pytest.fixture
