@@ -100,6 +100,15 @@ function nearestTrial(px, py) {
   return best;
 }
 
+// The member or landmark at a point of the chart: what is drawn, whatever plotly thinks the pointer is over.
+function nearestMember(px, py) {
+  const { xaxis, yaxis } = chart._fullLayout;
+  const marks = chart.data.flatMap((t) => (t.customdata || []).map((ref, i) => ({ ref, x: t.x[i], y: t.y[i] })));
+  const away = ({ x, y }) => Math.hypot(xaxis.d2p(x) + xaxis._offset - px, yaxis.d2p(y) + yaxis._offset - py);
+  const near = marks.map((m) => ({ ref: m.ref, away: away(m) })).sort((a, b) => a.away - b.away)[0];
+  return near && near.away < NEAR_PX ? near.ref : null;
+}
+
 // Plotly says what of its own is under the pointer; elsewhere a trial may be.
 function followPointer(box) {
   let onMember = null,
@@ -142,9 +151,10 @@ function followPointer(box) {
     (event) => {
       const here = placeOf(event),
         still = pressed && Math.hypot(here.x - pressed.x, here.y - pressed.y) < 4;
-      const trial = still && !onMember ? nearestTrial(here.x, here.y) : null;
+      const trial = still && !onMember && !event.shiftKey ? nearestTrial(here.x, here.y) : null;
       pressed = null;
-      if (still && onMember && event.shiftKey) toggleCompared(onMember); // plotly tells of clicks without shift only
+      const member = still && event.shiftKey ? nearestMember(here.x, here.y) : null; // plotly tells of no click with shift
+      if (member) toggleCompared(member);
       if (trial) pickTrial(trial);
     },
     true,

@@ -121,6 +121,7 @@ def running(finished, study, started, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_running_study_is_followed_within_three_seconds(page, running, dashboard):
     drawn(page, dashboard(running).url)
     page.evaluate("window.seen = []; onData(() => seen.push([runs[0].trials.count, Date.now() / 1000]))")

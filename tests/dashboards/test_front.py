@@ -22,7 +22,35 @@ def address(run):
     return write_report([run], run.parent / "page.html").as_uri()
 
 
+@pytest.fixture(scope="module")
+def loaded(browser, address):
+    """One page for most tests here, for loading takes longest; and what went wrong in it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page, errors = context.new_page(), []
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error.stack)))
+    opened(page, address)
+    yield page, errors
+    context.close()
+
+
+@pytest.fixture
+def face(loaded):
+    """The page as it was at first; it must end without an error."""
+    page, errors = loaded
+    page.mouse.move(0, 0)
+    page.evaluate("Object.assign(sorting, { key: 'bytes', up: true })")
+    yield page
+    assert errors == []
+
+
 def opened(page, address, hash=""):
+    if page.url.split("#")[0] == address:
+        page.evaluate("(hash) => { location.hash = hash; }", hash)
+        page.wait_for_timeout(50)
+        page.evaluate("() => { drawFront(); drawLimits(); drawMembers(); }")
+        page.wait_for_timeout(100)
+        return page
     page.goto("about:blank")
     page.goto(address + hash)
     page.wait_for_function("() => performance.getEntriesByName('first-chart').length === 1")
@@ -50,74 +78,74 @@ def table(page):
     return [row.get_attribute("data-ref").split("/")[1] for row in page.locator("#member-table tbody tr").all()]
 
 
-def test_the_chart_draws_members_landmarks_and_trials(page, address, run):
-    opened(page, address)
+def test_the_chart_draws_members_landmarks_and_trials(face, address, run):
+    opened(face, address)
     members = {m["id"] for m in summary(run)["members"]}
-    assert set(points(page)) <= members and len(points(page)) > 2
-    assert {"teacher", "plain int8"} <= set(page.locator("#chart .textpoint text").all_text_contents())
-    assert drawn_trials(page) > 50
-    page.get_by_label("all candidates").uncheck()
-    assert drawn_trials(page) == 0
+    assert set(points(face)) <= members and len(points(face)) > 2
+    assert {"teacher", "plain int8"} <= set(face.locator("#chart .textpoint text").all_text_contents())
+    assert drawn_trials(face) > 50
+    face.get_by_label("all candidates").uncheck()
+    assert drawn_trials(face) == 0
 
 
-def test_a_limit_narrows_the_front_and_names_what_the_command_line_would_pick(page, address, run):
-    before = len(points(opened(page, address)))
+def test_a_limit_narrows_the_front_and_names_what_the_command_line_would_pick(face, address, run):
+    before = len(points(opened(face, address)))
     found = summary(run)
     least = sorted(m["score"] for m in found["members"])[3]
-    page.locator("#limit-score").fill(f"{least:.4f}")
-    page.locator("#limit-score").press("Enter")
-    page.wait_for_function("() => location.hash.includes('limits=score:')")
-    page.locator("#limit-bytes").fill("20")
-    page.locator("#limit-bytes").press("Enter")
-    page.wait_for_function("() => location.hash.includes('bytes:20000000')")
+    face.locator("#limit-score").fill(f"{least:.4f}")
+    face.locator("#limit-score").press("Enter")
+    face.wait_for_function("() => location.hash.includes('limits=score:')")
+    face.locator("#limit-bytes").fill("20")
+    face.locator("#limit-bytes").press("Enter")
+    face.wait_for_function("() => location.hash.includes('bytes:20000000')")
     best = pick(found, f"score>={least:.4f},bytes<=20000000")["id"]
-    page.wait_for_function(f"() => byId('verdict').querySelector('.pick button').textContent === '{best}'")
-    assert 0 < len(points(page)) < before
-    assert "Runner-up" in page.locator("#verdict").inner_text()
-    assert f"--pick 'score>={float(f'{least:.4f}'):g},bytes<=20000000'" in page.locator("#verdict code").inner_text()
-    page.get_by_role("button", name="Reset", exact=True).click()
-    page.wait_for_function("() => !location.hash.includes('limits')")
-    page.wait_for_function("() => chart.data.filter((t) => t.error_y)[0].marker.opacity.every((o) => o === 1)")
+    face.wait_for_function(f"() => byId('verdict').querySelector('.pick button').textContent === '{best}'")
+    assert 0 < len(points(face)) < before
+    assert "Runner-up" in face.locator("#verdict").inner_text()
+    assert f"--pick 'score>={float(f'{least:.4f}'):g},bytes<=20000000'" in face.locator("#verdict code").inner_text()
+    face.get_by_role("button", name="Reset", exact=True).click()
+    face.wait_for_function("() => !location.hash.includes('limits')")
+    face.wait_for_function("() => chart.data.filter((t) => t.error_y)[0].marker.opacity.every((o) => o === 1)")
 
 
-def test_the_slider_does_the_same_by_keyboard(page, address):
-    slider = opened(page, address).get_by_label("latency at most, slider", exact=True)
+def test_the_slider_does_the_same_by_keyboard(face, address):
+    slider = opened(face, address).get_by_label("latency at most, slider", exact=True)
     slider.focus()
     for _ in range(30):
         slider.press("ArrowLeft")
-    page.wait_for_function("() => Number(byId('limit-latency_ms').value) > 0")
-    typed = float(page.locator("#limit-latency_ms").input_value())
-    assert page.evaluate("state.limits.latency_ms") == pytest.approx(typed)
+    face.wait_for_function("() => Number(byId('limit-latency_ms').value) > 0")
+    typed = float(face.locator("#limit-latency_ms").input_value())
+    assert face.evaluate("state.limits.latency_ms") == pytest.approx(typed)
     slider.press("End")
-    page.wait_for_function("() => byId('limit-latency_ms').value === ''")
+    face.wait_for_function("() => byId('limit-latency_ms').value === ''")
 
 
-def test_a_limit_is_what_was_typed_and_a_slider_leaves_the_best_in(page, address, run):
-    opened(page, address)
-    page.locator("#limit-score").fill("0.96576")
-    page.locator("#limit-score").press("Enter")
-    assert page.evaluate("state.limits.score") == 0.96576 and "limits=score:0.96576" in page.url
+def test_a_limit_is_what_was_typed_and_a_slider_leaves_the_best_in(face, address, run):
+    opened(face, address)
+    face.locator("#limit-score").fill("0.96576")
+    face.locator("#limit-score").press("Enter")
+    assert face.evaluate("state.limits.score") == 0.96576 and "limits=score:0.96576" in face.url
     for name in ("accuracy at least, slider", "latency at most, slider", "size at most, slider"):
-        page.get_by_role("button", name="Reset", exact=True).click()
-        slider = page.get_by_label(name, exact=True)
+        face.get_by_role("button", name="Reset", exact=True).click()
+        slider = face.get_by_label(name, exact=True)
         slider.press("Home")
-        page.wait_for_function("() => Object.keys(state.limits).length === 1")
-        marks = page.evaluate("shownRuns().flatMap(landmarksOf).filter(meetsLimits).length")
-        assert marks + len(page.evaluate("shownMembers().filter(meetsLimits).map((m) => m.id)")) >= 1
+        face.wait_for_function("() => Object.keys(state.limits).length === 1")
+        marks = face.evaluate("shownRuns().flatMap(landmarksOf).filter(meetsLimits).length")
+        assert marks + len(face.evaluate("shownMembers().filter(meetsLimits).map((m) => m.id)")) >= 1
 
 
-def test_impossible_limits_say_which_one_is_to_blame(page, address):
-    opened(page, address, "#limits=score:0.999,latency_ms:100")
-    said = page.locator("#verdict").inner_text()
+def test_impossible_limits_say_which_one_is_to_blame(face, address):
+    opened(face, address, "#limits=score:0.999,latency_ms:100")
+    said = face.locator("#verdict").inner_text()
     assert "meets every limit" in said and "None of" in said and "Nearest:" in said
     assert "at least 0.9990" in said
 
 
-def test_weights_name_another_one_and_tell_the_sum(page, address, run):
-    opened(page, address, "#weights=bytes:1")
+def test_weights_name_another_one_and_tell_the_sum(face, address, run):
+    opened(face, address, "#weights=bytes:1")
     smallest = min(summary(run)["members"], key=lambda m: m["bytes"])["id"]
-    assert page.locator("#verdict .pick button").inner_text() == smallest
-    assert "1 × size 0.00" in page.locator("#verdict").inner_text()
+    assert face.locator("#verdict .pick button").inner_text() == smallest
+    assert "1 × size 0.00" in face.locator("#verdict").inner_text()
 
 
 def test_the_address_keeps_the_view(page, address):
@@ -135,18 +163,18 @@ def test_the_address_keeps_the_view(page, address):
     assert page.evaluate("state.x") == "bytes"
 
 
-def test_nonsense_in_the_address_is_ignored(page, address):
+def test_nonsense_in_the_address_is_ignored(face, address):
     opened(
-        page, address, "#x=__proto__&y=%&limits=a:b,score:1e,constructor:3&pick=r9/m01&compare=r0/%3Cb%3E,,&hidden=r7&z"
+        face, address, "#x=__proto__&y=%&limits=a:b,score:1e,constructor:3&pick=r9/m01&compare=r0/%3Cb%3E,,&hidden=r7&z"
     )
-    assert page.evaluate("[state.x, state.y, state.limits, state.pick, state.compare, state.runs]") == [
+    assert face.evaluate("[state.x, state.y, state.limits, state.pick, state.compare, state.runs]") == [
         "latency_ms", "score", {}, None, [], ["r0"],
     ]  # fmt: skip
 
 
-def test_a_click_on_a_point_opens_its_card_and_shift_compares(page, address):
-    opened(page, address)
-    at = page.evaluate(
+def test_a_click_on_a_point_opens_its_card_and_shift_compares(face, address):
+    opened(face, address)
+    at = face.evaluate(
         """() => {
             const trace = chart.data.find((t) => t.error_y), { xaxis, yaxis } = chart._fullLayout;
             const last = trace.x.length - 1, box = chart.getBoundingClientRect();
@@ -154,18 +182,18 @@ def test_a_click_on_a_point_opens_its_card_and_shift_compares(page, address):
             return { ref: trace.customdata[last], x, y: box.y + yaxis._offset + yaxis.d2p(trace.y[last]) };
         }"""
     )
-    page.mouse.move(at["x"], at["y"])
-    page.wait_for_selector("#chart .hoverlayer .hovertext")
-    page.mouse.click(at["x"], at["y"])
-    page.wait_for_function(f"() => state.pick === '{at['ref']}'")
-    page.keyboard.down("Shift")
-    page.mouse.click(at["x"], at["y"])
-    page.wait_for_function(f"() => state.compare.includes('{at['ref']}')")
+    face.mouse.move(at["x"], at["y"])
+    face.wait_for_selector("#chart .hoverlayer .hovertext")
+    face.mouse.click(at["x"], at["y"])
+    face.wait_for_function(f"() => state.pick === '{at['ref']}'")
+    face.keyboard.down("Shift")
+    face.mouse.click(at["x"], at["y"])
+    face.wait_for_function(f"() => state.compare.includes('{at['ref']}')")
 
 
-def test_a_candidate_under_the_pointer_is_told(page, address):
-    opened(page, address)
-    at = page.evaluate(
+def test_a_candidate_under_the_pointer_is_told(face, address):
+    opened(face, address)
+    at = face.evaluate(
         """() => {
             const { x, y } = scales(), { xaxis, yaxis } = chart._fullLayout, box = chart.getBoundingClientRect();
             const xs = places(runs[0], state.x), ys = places(runs[0], state.y);
@@ -177,18 +205,18 @@ def test_a_candidate_under_the_pointer_is_told(page, address):
             return { x: box.x + px, y: box.y + py };
         }"""
     )
-    page.mouse.move(at["x"], at["y"])
-    page.wait_for_selector("#tip:not([hidden])")
-    assert "depth.layers" in page.locator("#tip").inner_text()
+    face.mouse.move(at["x"], at["y"])
+    face.wait_for_selector("#tip:not([hidden])")
+    assert "depth.layers" in face.locator("#tip").inner_text()
 
 
-def test_columns_sort(page, address, run):
-    opened(page, address)
+def test_columns_sort(face, address, run):
+    opened(face, address)
     by_size = [m["id"] for m in sorted(summary(run)["members"], key=lambda m: m["bytes"])]
-    assert [name for name in table(page) if name in by_size] == by_size
-    page.locator("[data-focus=sort-bytes]").click()
-    assert [name for name in table(page) if name in by_size] == by_size[::-1]
-    assert page.locator("th[aria-sort=descending]").count() == 1
+    assert [name for name in table(face) if name in by_size] == by_size
+    face.locator("[data-focus=sort-bytes]").click()
+    assert [name for name in table(face) if name in by_size] == by_size[::-1]
+    assert face.locator("th[aria-sort=descending]").count() == 1
 
 
 def saved(page, name, folder):
@@ -198,15 +226,15 @@ def saved(page, name, folder):
     return (folder / "saved").read_text(encoding="utf-8")
 
 
-def test_downloads_hold_what_is_shown(page, address, run, tmp_path):
+def test_downloads_hold_what_is_shown(face, address, run, tmp_path):
     found = summary(run)
     limit = sorted(m["bytes"] for m in found["members"])[4]
-    opened(page, address, f"#limits=bytes:{limit}")
-    rows = list(csv.DictReader(saved(page, "Members as CSV", tmp_path).splitlines()))
+    opened(face, address, f"#limits=bytes:{limit}")
+    rows = list(csv.DictReader(saved(face, "Members as CSV", tmp_path).splitlines()))
     fitting = {m["id"]: m for m in found["members"] if m["bytes"] <= limit}
     assert {r["member"] for r in rows} == {*fitting, "teacher", "plain_int8"}
     assert all(float(r["score"]) == fitting[r["member"]]["score"] for r in rows if r["member"] in fitting)
-    trials = json.loads(saved(page, "Candidates as JSON", tmp_path))
+    trials = json.loads(saved(face, "Candidates as JSON", tmp_path))
     assert 0 < len(trials) < 39 and all(t["bytes"] <= limit for t in trials)
     assert {t["depth.layers"] for t in trials} <= {1, 2, 3, 4, 5, 6}
 

@@ -275,6 +275,7 @@ def test_records_have_a_second_scale_on_demand(sheet):
     sheet.get_by_label("candidates measured").uncheck()
 
 
+@pytest.mark.slow
 def test_a_phone_has_room_for_all(pages, data, tmp_path):
     page = pages(viewport={"width": 360, "height": 740}, color_scheme="dark")
     page.goto(write(data, tmp_path / "page.html"))
@@ -287,6 +288,7 @@ def test_a_phone_has_room_for_all(pages, data, tmp_path):
     page.wait_for_function(f"() => {COUNTED}.includes('depth layers 1 to 2')")
 
 
+@pytest.mark.slow
 def test_a_run_that_only_began_and_one_beside_it(page, data, tmp_path):
     begun, small = (
         write_run(tmp_path / name, events) for name, events in (("new", journal()[:1]), ("small", journal()))
@@ -308,6 +310,7 @@ def test_a_run_that_only_began_and_one_beside_it(page, data, tmp_path):
     page.wait_for_function("() => !document.querySelector('#progress svg') && !document.querySelector('#knobs svg')")
 
 
+@pytest.mark.slow
 def test_a_served_page_asks_what_mattered_when_it_is_seen(page, data, tmp_path):
     run = {**data["runs"][0], "importance": None}
     page.goto(write({**data, "runs": [run], "live": {"exports": None}}, tmp_path / "page.html"))

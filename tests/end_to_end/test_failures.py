@@ -46,6 +46,7 @@ def assert_only_landmarks(found):
     assert all(Path(m["path"]).is_dir() for m in found["members"])
 
 
+@pytest.mark.slow
 def test_losses_that_are_no_numbers_fail_the_trials_and_not_the_study(search, inline, monkeypatch, books, tmp_path):
     monkeypatch.setattr(recovery, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
     found, by_job = search(recovery_steps=[21])
@@ -106,6 +107,7 @@ def test_a_budget_for_nothing_but_the_teacher(search, inline, finished):
     assert_only_landmarks(found)
 
 
+@pytest.mark.slow
 def test_a_budget_that_ends_in_the_first_trial_still_gives_a_front(search, inline, monkeypatch, finished, tmp_path):
     monkeypatch.setattr(loop, "LEAST_TRAINING_S", 1.0)
     monkeypatch.setattr(loop, "SQUEEZE", 0.0)

@@ -129,6 +129,7 @@ def test_a_run_that_is_being_worked_on_is_left_alone(finished, autocomp, cut):
         assert events(run) == before
 
 
+@pytest.mark.slow
 def test_kill_and_resume(started, autocomp, tiny, tmp_path, cache, books, inline, quick_front):
     run = tmp_path / "run"
     study = tiny(recovery_steps=[100, 300], budget="2trials")

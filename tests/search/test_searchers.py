@@ -159,7 +159,7 @@ def test_the_best_points_are_not_forgotten(rng):
     assert all(losses in values for losses in least) and len(values) < 2 * _study.KNOWN
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n if n != "gp" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_every_searcher_goes_on_with_less(name, rng, monkeypatch):
     monkeypatch.setattr(_study, "KNOWN", 8)
     monkeypatch.setattr(_study, "BEST", 2)

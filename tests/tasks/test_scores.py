@@ -43,7 +43,9 @@ def test_the_jackknife_of_a_mean_is_its_textbook_error():
     assert _jackknife(rows, lambda kept: kept.mean()) == pytest.approx(rows.std(ddof=1) / 50**0.5)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "matthews"])
+@pytest.mark.parametrize(
+    "metric", ["accuracy", *(pytest.param(m, marks=pytest.mark.slow) for m in ("macro_f1", "matthews"))]
+)
 def test_errors_match_the_spread_over_fresh_data(metric):
     rng = np.random.default_rng(2)
     sets = [draw(rng) for _ in range(60)]
