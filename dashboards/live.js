@@ -106,4 +106,5 @@ function liveMark() {
   return mark;
 }
 
-if (isLive) page.runs.forEach((_, index) => follow(index));
+// What is known is on the screen before anything new is asked for.
+if (isLive) requestAnimationFrame(() => setTimeout(() => page.runs.forEach((_, index) => follow(index))));

@@ -172,9 +172,10 @@ def test_nonsense_in_the_address_is_ignored(face, address):
     ]  # fmt: skip
 
 
-def test_a_click_on_a_point_opens_its_card_and_shift_compares(face, address):
-    opened(face, address)
-    at = face.evaluate(
+def last_point(face):
+    """A member on the chart: its name, and where it is in the window; what opens below may have scrolled the page."""
+    face.locator("#chart").scroll_into_view_if_needed()
+    return face.evaluate(
         """() => {
             const trace = chart.data.find((t) => t.error_y), { xaxis, yaxis } = chart._fullLayout;
             const last = trace.x.length - 1, box = chart.getBoundingClientRect();
@@ -182,13 +183,22 @@ def test_a_click_on_a_point_opens_its_card_and_shift_compares(face, address):
             return { ref: trace.customdata[last], x, y: box.y + yaxis._offset + yaxis.d2p(trace.y[last]) };
         }"""
     )
+
+
+def test_a_click_on_a_point_opens_its_card_and_shift_compares(face, address):
+    opened(face, address)
+    at = last_point(face)
     face.mouse.move(at["x"], at["y"])
     face.wait_for_selector("#chart .hoverlayer .hovertext")
     face.mouse.click(at["x"], at["y"])
-    face.wait_for_function(f"() => state.pick === '{at['ref']}'")
+    face.wait_for_selector("#card:not([hidden])")
+    assert face.evaluate("state.pick") == at["ref"]
+    at = last_point(face)
     face.keyboard.down("Shift")
     face.mouse.click(at["x"], at["y"])
-    face.wait_for_function(f"() => state.compare.includes('{at['ref']}')")
+    face.keyboard.up("Shift")
+    face.wait_for_selector("#comparison:not([hidden])")
+    assert face.evaluate("state.compare") == [at["ref"]] and face.evaluate("state.pick") == at["ref"]
 
 
 def test_a_candidate_under_the_pointer_is_told(face, address):
@@ -262,7 +272,7 @@ def test_html_in_texts_stays_text(page, tmp_path):
     assert evil in page.locator("#title").inner_text() and page.locator("main b").filter(has_text="bold").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
 def test_a_phone_needs_no_sideways_scrolling(pages, address, scheme):
     page = opened(
         pages(viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True),
@@ -285,7 +295,10 @@ def test_several_runs_in_one_chart(page, run, tmp_path):
     page.wait_for_function(f"() => document.querySelectorAll('#member-table tbody tr').length < {both}")
 
 
-@pytest.mark.parametrize("events", [journal(finished=False), journal()[:1], journal()[:2]])
+@pytest.mark.parametrize(
+    "events",
+    [journal()[:1], *(pytest.param(e, marks=pytest.mark.slow) for e in (journal(finished=False), journal()[:2]))],
+)
 def test_a_run_that_has_only_begun_has_a_page(page, events, tmp_path):
     opened(page, write_report([write_run(tmp_path / "run", events)], tmp_path / "page.html").as_uri())
     assert page.locator("#title").inner_text()

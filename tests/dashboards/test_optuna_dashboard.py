@@ -42,6 +42,7 @@ def asked(address):
     raise TimeoutError(address)
 
 
+@pytest.mark.slow
 def test_it_lists_the_study_and_shows_it(served, page):
     (study,) = asked(f"{served}/api/studies")["study_summaries"]
     trials = asked(f"{served}/api/studies/{study['study_id']}?after=0")["trials"]
