@@ -139,12 +139,6 @@ def _volume(front: Losses, reference: Losses) -> float:
     return float(width @ depth @ np.diff(np.append(front[by_y, 1], reference[1])))
 
 
-def contributions(losses: Losses, reference: Losses) -> Losses:
-    """Hypervolume that each row alone adds."""
-    whole = hypervolume(losses, reference)
-    return np.array([whole - hypervolume(np.delete(losses, i, axis=0), reference) for i in range(len(losses))])
-
-
 def knee(losses: Losses) -> int:
     """Row with the least distance to the ideal point after scaling each column to 0..1."""
     low, high = losses.min(axis=0), losses.max(axis=0)

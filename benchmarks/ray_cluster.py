@@ -21,14 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import _ray_works
 import numpy as np
+from _ray_nodes import Nodes, crew_of, drive
 
 from autocomp.record import read_events
 from autocomp.testing.studies import write_study
@@ -49,37 +49,6 @@ SPACE: dict[str, Any] = {
     },
     "start": [{"post_training": True, "linear_bits.bits": 8, "embedding_bits.bits": 8}],
 }
-
-
-class Nodes:
-    """A cluster of real nodes on loopback; the head is the driver's, every other node has stages of its own."""
-
-    def __init__(self, folder: Path, cores: list[int], **more: Any) -> None:
-        from ray.cluster_utils import Cluster
-
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        self.folder, self._made, self._more = folder, 0, more
-        head = {"num_cpus": cores[0], "include_dashboard": False, "env_vars": self._env("driver"), **more}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.others = [self.add(n) for n in cores[1:]]
-
-    def _env(self, name: str) -> dict[str, str]:
-        return {"AUTOCOMP_CACHE": str(self.folder / name), "OMP_NUM_THREADS": "1"}
-
-    def add(self, cores: int) -> Any:
-        """One more node."""
-        self._made += 1
-        more = {k: v for k, v in self._more.items() if k != "_system_config"}
-        return self.cluster.add_node(num_cpus=cores, env_vars=self._env(f"node{self._made}"), **more)
-
-    @property
-    def address(self) -> str:
-        """Of the head."""
-        return str(self.cluster.address)
-
-    def close(self) -> None:
-        """End all nodes."""
-        self.cluster.shutdown()
 
 
 def start(words: list[Any], cache: Path) -> subprocess.Popen[str]:
@@ -283,35 +252,6 @@ def chaos(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 def any_event(run: Path, kind: str) -> bool:
     """Whether the journal has one."""
     return (run / "journal.jsonl").is_file() and any(read_events(run / "journal.jsonl", kind))
-
-
-def drive(executor: Any, jobs: list[dict[str, Any]], most: int) -> Iterator[float]:
-    """Run all jobs, at most so many at once; when each ended, in seconds from the first submission."""
-    waiting, began = deque(jobs), time.perf_counter()
-    while waiting or executor.running:
-        while waiting and len(executor.running) < most:
-            executor.submit(waiting.popleft())
-        for _, result, error in executor.collect(1.0):
-            if result is None:
-                raise SystemExit(f"a trial failed: {error}")
-            yield time.perf_counter() - began
-
-
-@contextmanager
-def crew_of(folder: Path, cores: list[int], **more: Any) -> Iterator[Any]:
-    """A crew on nodes of its own."""
-    from autocomp.executors.ray import RayCrew
-
-    nodes = Nodes(folder, cores, **more)
-    os.environ["AUTOCOMP_CACHE"] = str(folder / "driver")
-    try:
-        with RayCrew(nodes.address, 0, "nothing") as crew:
-            crew.mirrors = (f"{_ray_works.__name__}:mirror", f"{_ray_works.__name__}:card")
-            (folder / "run").mkdir()
-            crew.serve(folder / "run", folder / "driver" / "stages")
-            yield crew
-    finally:
-        nodes.close()
 
 
 def sleeping(folder: Path, trials: int, seconds: float) -> list[dict[str, Any]]:

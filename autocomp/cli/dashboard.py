@@ -83,8 +83,9 @@ def run(args: argparse.Namespace) -> int:
 def _serving(args: argparse.Namespace) -> Serving:
     """Everything that may be wrong is found here, before the port is bound and anything is printed."""
     from autocomp.cli._say import command, patient
+    from autocomp.report.page import template_of
     from autocomp.serving.app import Dashboard
-    from autocomp.serving.page import new_nonce, template_of
+    from autocomp.serving.page import new_nonce
     from autocomp.serving.places import bind, hosts
     from autocomp.serving.server import Serving
     from autocomp.serving.shown import open_runs

@@ -12,6 +12,7 @@ REGISTRIES = {
     "metrics": "autocomp.metrics",
     "searchers": "autocomp.search.searchers",
     "measures": "autocomp.measures",
+    "targets": "autocomp.publishing",
 }
 CATALOGUES = {"spaces": "search_spaces", "objectives": "objectives", "devices": "devices", "studies": "studies"}
 KINDS = (*REGISTRIES, *CATALOGUES, "dashboards")

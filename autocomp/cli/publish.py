@@ -16,7 +16,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="a run directory, finished or not")
-    parser.add_argument("--to", required=True, metavar="TOOL", help="optuna, tensorboard or mlflow")
+    parser.add_argument("--to", required=True, metavar="TOOL", help="a name of `autocomp list targets`")
     parser.add_argument("--out", type=Path, metavar="WHERE", help="file or folder (default: inside RUN)")
     parser.add_argument("--json", action="store_true", help="what was written, as JSON")
 

@@ -63,6 +63,19 @@ def write_report(
     return write_page(file, template, page_data(runs, texts=texts, tell=tell))
 
 
+def template_of(page: str, include: Iterable[Path] = ()) -> Path:
+    """The file of a page template.
+
+    Raises:
+        UnknownName: no such template.
+        SpecError: two folders define one name.
+    """
+    known = pages(include)
+    if page not in known:
+        raise UnknownName("page", page, known)
+    return known[page]
+
+
 def template_for(file: Path, page: str, include: Iterable[Path] = ()) -> Path:
     """The template of a page that is to be written to `file`, before any work is done for it.
 
@@ -70,12 +83,10 @@ def template_for(file: Path, page: str, include: Iterable[Path] = ()) -> Path:
         UnknownName: no such template.
         InputError: there is no folder for `file`.
     """
-    known = pages(include)
-    if page not in known:
-        raise UnknownName("page", page, known)
+    template = template_of(page, include)
     if not file.absolute().parent.is_dir():
         raise InputError(f"{file} cannot be written: there is no folder {file.absolute().parent}; make it first")
-    return known[page]
+    return template
 
 
 def write_page(file: Path, template: Path, data: Mapping[str, Any]) -> Path:

@@ -10,7 +10,6 @@ from autocomp.budget import Budget, Charge, Ledger, parse_budget
 
 Member = dict[str, Any]
 LOST = "lost"
-SPENT = ("wall_s", "cpu_s", "gpu_s", "trials")
 
 
 @dataclass

@@ -9,7 +9,6 @@ from typing import Any
 
 from autocomp.executors import Data
 from autocomp.search.context import FILE, context_keys
-from autocomp.search.stages import StageStore
 
 IN_CONTEXT = ("data", "teacher", "knowledge", "baseline")
 
@@ -52,11 +51,6 @@ def mirror(known: Mapping[str, Any], store: Path, folder: Path) -> Path:
         scratch.write_text(text, encoding="utf-8")
         scratch.replace(folder / FILE)
     return folder
-
-
-def store_of(run: Path) -> StageStore:
-    """The stages of a run's context."""
-    return StageStore(Path(context_keys(run).store))
 
 
 def keys_of(chosen: Sequence[Any]) -> dict[str, str]:

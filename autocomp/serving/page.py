@@ -3,24 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
-from pathlib import Path
-
-from autocomp.errors import UnknownName
-from autocomp.report.page import pages
-
-
-def template_of(page: str, include: Iterable[Path] = ()) -> Path:
-    """The file of a page template.
-
-    Raises:
-        UnknownName: no such template.
-        SpecError: two folders define one name.
-    """
-    known = pages(include)
-    if page not in known:
-        raise UnknownName("page", page, known)
-    return known[page]
 
 
 def new_nonce() -> str:

@@ -6,7 +6,6 @@ import pytest
 from autocomp.pareto import (
     Growing,
     added,
-    contributions,
     crowding,
     dominates,
     hypervolume,
@@ -92,12 +91,6 @@ def test_what_rows_add_is_the_difference_of_two_volumes(dimensions, seed):
     assert added(losses, others, reference) == pytest.approx(expected)
     assert added(others + 1, others, reference) == 0
     assert added(losses, others[:0], reference) == pytest.approx(hypervolume(losses, reference))
-
-
-def test_contributions_are_what_each_row_alone_adds():
-    losses, reference = np.array([[0.0, 2.0], [1.0, 1.0], [2.0, 0.0], [2.0, 2.0]]), np.array([3.0, 3.0])
-    assert contributions(losses, reference) == pytest.approx([1, 1, 1, 0])
-    assert contributions(np.array([[1.0, 1.0]] * 2), reference) == pytest.approx([0, 0])
 
 
 def test_crowding_of_a_line():

@@ -14,8 +14,8 @@ import pytest
 
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
+from autocomp.report.page import template_of
 from autocomp.serving.app import Dashboard
-from autocomp.serving.page import template_of
 from autocomp.serving.places import bind
 from autocomp.serving.server import Serving
 from autocomp.serving.shown import open_runs

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import re
 import socket
 import time
@@ -678,7 +677,6 @@ def test_a_failure_of_the_server_tells_no_details(client, monkeypatch, caplog):
     assert "division" in caplog.text and client.token not in caplog.text
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_an_export_can_be_read_by_others_as_any_new_folder(fresh, tmp_path):
     fresh.post(f"{MEMBER}/m01/export", {"name": "x"})
     probe = tmp_path / "probe"

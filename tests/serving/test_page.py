@@ -12,7 +12,7 @@ import pytest
 
 import autocomp
 from autocomp.report.follow import Followed
-from autocomp.serving.page import template_of
+from autocomp.report.page import template_of
 from autocomp.testing.runs import records
 
 MEMBER = "/api/runs/0/members"

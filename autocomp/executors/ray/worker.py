@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
@@ -22,11 +22,6 @@ from autocomp.executors.ray.parcels import alone, packed, unpack
 
 NAMESPACE = "autocomp"
 TELL_EVERY_S = 1.0
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """`module:function`, by which another process finds it."""
-    return f"{function.__module__}:{function.__qualname__}"
 
 
 def named(name: str) -> Any:
