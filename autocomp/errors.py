@@ -10,6 +10,7 @@
      │  ├ RunFolderError        a run directory that exists, is missing or is not a run
      │  ├ ArtifactError         a file that is not an artifact, or is damaged
      │  ├ ClusterError          a cluster that cannot be reached or used, or is gone
+     │  ├ GpuError              GPUs are wanted where none can be used
      │  └ MissingExtra          an optional package is absent (carries the pip line)
      └ TrialError             one candidate failed; recorded, never ends a study
         ├ InfeasiblePlan        its steps cannot be combined or leave nothing
@@ -92,6 +93,10 @@ class ArtifactError(InputError):
 
 class ClusterError(InputError):
     """A Ray cluster cannot be reached, cannot run this study, or has gone."""
+
+
+class GpuError(InputError):
+    """A study wants GPUs, and none is there that PyTorch can use."""
 
 
 class MissingExtra(InputError):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 def measure_importance(encoder: Encoder, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     """Scores of `heads.<depth>` `[heads]`, `feed_forward.<depth>` `[F]` and `hidden` `[H]` over labelled batches."""
-    masks = Masks.ones(encoder.shape)
+    device = next(encoder.parameters()).device
+    masks = Masks.ones(encoder.shape, device)
     assert masks.hidden is not None
     parts: dict[str, Tensor] = {"hidden": masks.hidden}
     parts |= {f"heads.{d}": m for d, m in enumerate(masks.heads or ())}
@@ -32,11 +33,12 @@ def measure_importance(encoder: Encoder, batches: Iterable[Batch]) -> dict[str, 
     total = {name: torch.zeros_like(mask, requires_grad=False) for name, mask in parts.items()}
     encoder.eval()
     for batch in batches:
+        batch = batch.to(device)
         logits = encoder(batch.ids, batch.mask, batch.types, masks=masks).logits
         gradients = torch.autograd.grad(F.cross_entropy(logits, batch.labels, reduction="sum"), list(parts.values()))
         for name, gradient in zip(parts, gradients, strict=True):
             total[name] += gradient.abs()
-    return {name: value.numpy() for name, value in total.items()}
+    return {name: value.cpu().numpy() for name, value in total.items()}
 
 
 def block_scores(student: Student, importance: Mapping[str, np.ndarray], kind: str) -> list[np.ndarray]:

@@ -69,6 +69,7 @@ def stored_weights(student: Student) -> Iterator[None]:
             weights[name].data = torch.from_numpy(value)
         yield
     finally:
+        weights = stored_parameters(student.encoder)  # anew: they may have been elsewhere meanwhile
         for name, data in before.items():
             weights[name].data = data
 

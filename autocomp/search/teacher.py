@@ -101,6 +101,7 @@ def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[st
 
     from autocomp.models.importance import measure_importance
     from autocomp.models.pieces import count_pieces
+    from autocomp.training.accelerator import placed
     from autocomp.training.batches import collate, encode, in_order
     from autocomp.training.inference import predict
 
@@ -110,7 +111,9 @@ def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[st
     forward_s = time.time() - started
     rows = np.random.default_rng(seed).permutation(len(data.train))[:IMPORTANCE_ROWS].tolist()
     sample = encode(teacher, [data.train[i] for i in rows])
-    importance = measure_importance(teacher.encoder, (collate(teacher, sample, r) for r in in_order(sample, 32)))
+    with placed(teacher.encoder):
+        batches = (collate(teacher, sample, r) for r in in_order(sample, 32))
+        importance = measure_importance(teacher.encoder, batches)
     arrays = {"logits": logits, **{f"importance.{name}": scores for name, scores in importance.items()}}
     save_file(arrays, folder / "arrays.safetensors")
     texts = [t for e in data.train for t in (e.text, e.pair) if t is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +47,10 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Batch:
-    """A padded batch: `labels` and `rows` are `[B]`, all else `[B, N]` int64, padded on the right (units with -1)."""
+    """A padded batch: `labels` and `rows` are `[B]`, all else `[B, N]` int64, padded on the right (units with -1).
+
+    `units` and `rows` are read on the CPU and stay there.
+    """
 
     ids: Tensor
     mask: Tensor
@@ -55,6 +58,13 @@ class Batch:
     units: Tensor
     labels: Tensor
     rows: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch with what the encoder and the loss read on a device."""
+        types = None if self.types is None else self.types.to(device)
+        return replace(
+            self, ids=self.ids.to(device), mask=self.mask.to(device), types=types, labels=self.labels.to(device)
+        )
 
 
 def encode(student: Student, examples: Sequence[Example]) -> Encoded:

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autocomp.models.slicing import keep_vocabulary
+from autocomp.training.accelerator import autocast, place, placed
 from autocomp.training.batches import Encoded, collate, encode, shuffled
-from autocomp.training.inference import autocast
 from autocomp.training.loop import Progress, Trained, train
 
 if TYPE_CHECKING:
@@ -49,13 +49,14 @@ def fine_tune(
     small = replace(teacher, encoder=keep_vocabulary(teacher.encoder, used.tolist()))
     losses = _losses(small, replace(data, ids=[np.searchsorted(used, i) for i in data.ids]), rng)
     small.encoder.train()
-    done = train(small.encoder.parameters(), losses, steps, learning_rate, deadline=deadline, progress=progress)
+    with placed(small.encoder):
+        done = train(small.encoder.parameters(), losses, steps, learning_rate, deadline=deadline, progress=progress)
     return _written_back(teacher, small, used), done
 
 
 def _losses(student: Student, data: Encoded, rng: np.random.Generator) -> Iterator[Tensor]:
     for rows in shuffled(data, BATCH, rng):
-        batch = collate(student, data, rows)
+        batch = collate(student, data, rows).to(place())
         with autocast():
             logits = student.encoder(batch.ids, batch.mask, batch.types).logits
         yield F.cross_entropy(logits.float(), batch.labels)

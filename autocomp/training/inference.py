@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from autocomp.models.encoder import Outputs, masked_mean
+from autocomp.training.accelerator import autocast, placed
 from autocomp.training.batches import Batch, Encoded, collate, in_order
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
-
-
-@cache
-def has_bf16() -> bool:
-    """Whether this CPU multiplies BF16 natively; autocast slows others down."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def autocast() -> AbstractContextManager[object]:
-    """BF16 autocast where it pays."""
-    return torch.autocast("cpu", torch.bfloat16) if has_bf16() else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -41,10 +30,11 @@ class Predictions:
 def outputs(student: Student, data: Encoded, size: int = 64) -> Iterator[tuple[Batch, Outputs]]:
     """Batches with the encoder's outputs, without gradients, similar lengths together."""
     student.encoder.eval()
-    for rows in in_order(data, size):
-        batch = collate(student, data, rows)
-        with torch.no_grad():
-            yield batch, student.encoder(batch.ids, batch.mask, batch.types)
+    with placed(student.encoder) as device:
+        for rows in in_order(data, size):
+            batch = collate(student, data, rows).to(device)
+            with torch.no_grad():
+                yield batch, student.encoder(batch.ids, batch.mask, batch.types)
 
 
 def predict(student: Student, data: Encoded, *, means: bool = False, size: int = 64, fast: bool = False) -> Predictions:
@@ -56,12 +46,12 @@ def predict(student: Student, data: Encoded, *, means: bool = False, size: int =
     with autocast() if fast else nullcontext():
         for batch, out in outputs(student, data, size):
             rows = batch.rows.numpy()
-            logits[rows] = out.logits.float().numpy()
+            logits[rows] = out.logits.float().cpu().numpy()
             for depth in exits:
-                exits[depth][rows] = out.exit_logits[depth].float().numpy()
+                exits[depth][rows] = out.exit_logits[depth].float().cpu().numpy()
             if states is not None:
                 seen = zip(out.hidden, out.tokens, strict=True)
-                states[rows] = torch.stack([masked_mean(h.float(), t.mask) for h, t in seen], 1).numpy()
+                states[rows] = torch.stack([masked_mean(h.float(), t.mask) for h, t in seen], 1).cpu().numpy()
     return Predictions(logits, exits, states)
 
 

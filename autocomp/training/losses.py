@@ -23,7 +23,7 @@ def word_averages(units: Tensor, words: int) -> Tensor:
 
     units: `[B, N]` word number of each token, -1 at padding. Words beyond `words` are left out.
     """
-    belongs = units[:, None, :] == torch.arange(words)[None, :, None]
+    belongs = units[:, None, :] == torch.arange(words, device=units.device)[None, :, None]
     return belongs.float() / belongs.sum(-1, keepdim=True).clamp(min=1)
 
 

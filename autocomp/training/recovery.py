@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autocomp.training.accelerator import autocast, place, placed
 from autocomp.training.batches import Batch, Encoded, collate, encode, shuffled
-from autocomp.training.inference import autocast
 from autocomp.training.loop import Progress, Trained, train
 from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
 
@@ -55,9 +55,10 @@ def recover(
     torch.manual_seed(int(rng.integers(2**31)))
     student.encoder.train()
     bridges = _bridges(student, lesson.teacher)
-    weights = [*student.encoder.parameters(), *bridges.parameters()]
     losses = _losses(student, lesson, options, bridges, batch, rng)
-    done = train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
+    with placed(student.encoder, lesson.teacher.encoder, bridges):
+        weights = [*student.encoder.parameters(), *bridges.parameters()]
+        done = train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
     student.encoder.eval()
     return done
 
@@ -80,11 +81,11 @@ def _losses(
     looks_inside = options.hidden > 0 or options.relations > 0
     seen_by_teacher = encode(lesson.teacher, lesson.examples) if looks_inside else None
     for rows in shuffled(data, size, rng):
-        batch = collate(student, data, rows)
+        batch = collate(student, data, rows).to(place())
         with autocast():
             out = student.encoder(batch.ids, batch.mask, batch.types)
         logits = out.logits.float()
-        loss = options.logits * soft_labels(logits, targets[rows], options.temperature)
+        loss = options.logits * soft_labels(logits, targets[rows].to(place()), options.temperature)
         if options.labels:
             loss = loss + options.labels * F.cross_entropy(logits, batch.labels)
         if seen_by_teacher is not None:
@@ -95,13 +96,13 @@ def _losses(
 def _inner_losses(
     batch: Batch, out: Outputs, teacher: Student, data: Encoded, options: DistillationOptions, bridge: nn.Module
 ) -> Tensor:
-    theirs = collate(teacher, data, batch.rows.tolist())
+    theirs = collate(teacher, data, batch.rows.tolist()).to(place())
     with torch.no_grad(), autocast():
         reference = teacher.encoder(theirs.ids, theirs.mask, theirs.types)
     words = int(min(batch.units.max(), theirs.units.max())) + 1
-    theirs_by_word = word_averages(theirs.units, words)
-    pairs = [_words(batch.units, tokens, theirs_by_word) for tokens in out.tokens]
-    loss = torch.zeros(())
+    units, theirs_by_word = batch.units.to(place()), word_averages(theirs.units.to(place()), words)
+    pairs = [_words(units, tokens, theirs_by_word) for tokens in out.tokens]
+    loss = torch.zeros((), device=place())
     if options.hidden:
         loss = loss + options.hidden * _hidden(out, reference, pairs, bridge)
     if options.relations:

@@ -1,0 +1,106 @@
+"""Where does PyTorch compute? On this process's cores, unless a job holds a share of a GPU.
+
+Training and predictions ask `place`; everything else stays on the CPU, and an encoder is back there when they are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from functools import cache
+
+import torch
+from torch import nn
+
+from autocomp.errors import GpuError
+
+CPU = torch.device("cpu")
+_place: ContextVar[torch.device] = ContextVar("place", default=CPU)
+
+
+def gpus() -> int:
+    """GPUs of this process that its PyTorch can use."""
+    return torch.accelerator.device_count() if torch.accelerator.is_available() else 0
+
+
+def gpu_name() -> str:
+    """Of this process's first GPU; empty without one."""
+    if not gpus():
+        return ""
+    return str(_ask(_gpu(), "get_device_name") or _gpu())
+
+
+def place() -> torch.device:
+    """Where training and predictions happen now."""
+    return _place.get()
+
+
+@contextmanager
+def computing_on(share: float) -> Iterator[None]:
+    """Training and predictions use that share of this process's GPU while this lasts; the CPU if it is 0.
+
+    Who wants more memory than its share fails alone, and not those beside it.
+
+    Raises:
+        GpuError: there is a share, and no GPU that PyTorch can use.
+    """
+    if not share:
+        yield
+        return
+    device = _gpu()
+    _ask(device, "set_per_process_memory_fraction", float(share))
+    before = _place.set(device)
+    try:
+        yield
+    finally:
+        _place.reset(before)
+        _ask(device, "empty_cache")
+
+
+def _gpu() -> torch.device:
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is None:
+        raise GpuError(f"this process holds a GPU, but its PyTorch ({torch.__version__}) can use none; {WAY_OUT}")
+    return torch.device(found.type, torch.accelerator.current_device_index())
+
+
+def _ask(device: torch.device, name: str, *args: object) -> object:
+    """What PyTorch's module for this kind of device answers; None if it knows no such thing."""
+    asked = getattr(torch.get_device_module(device), name, None)
+    return asked(*args) if asked else None
+
+
+WAY_OUT = "install a PyTorch built for it (https://pytorch.org/get-started), or train on CPUs with --gpu-share 0"
+
+
+@contextmanager
+def placed(*modules: nn.Module) -> Iterator[torch.device]:
+    """The modules live where training and predictions happen while this lasts, and on the CPU afterwards."""
+    device = place()
+    if device == CPU:
+        yield device
+        return
+    for module in modules:
+        module.to(device)
+    try:
+        yield device
+    finally:
+        for module in modules:
+            module.to(CPU)
+
+
+def autocast() -> AbstractContextManager[object]:
+    """BF16 autocast where the present place multiplies it natively; it slows others down."""
+    kind = place().type
+    return torch.autocast(kind, torch.bfloat16) if has_bf16(kind) else nullcontext()
+
+
+@cache
+def has_bf16(kind: str = "cpu") -> bool:
+    """Whether devices of this kind multiply BF16 natively."""
+    if kind == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(_ask(torch.device(kind), "is_bf16_supported"))

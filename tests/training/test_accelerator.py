@@ -1,0 +1,63 @@
+"""Training on a GPU, without one: on a device that PyTorch takes for another than the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from autocomp.errors import GpuError
+from autocomp.techniques import techniques
+from autocomp.training.accelerator import computing_on, gpu_name, gpus, place, placed
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def on_pretend(script: Path, **env: str) -> subprocess.CompletedProcess:
+    """A script in a process with a pretend GPU."""
+    path = os.pathsep.join(map(str, (HERE / "pretend", HERE, ROOT)))
+    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **env}
+    return subprocess.run([sys.executable, str(script)], env=env, capture_output=True, text=True, timeout=280)
+
+
+@pytest.fixture(scope="module")
+def both():
+    done = on_pretend(HERE / "on_pretend.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("what", ["teacher", *techniques])
+def test_a_gpu_gives_what_the_cpu_gives(both, what):
+    assert both["gpu"]["given"][what] == both["cpu"]["given"][what]
+
+
+def test_the_gpu_is_used_when_a_share_is_held_and_only_then(both):
+    assert both["cpu"]["operators"] == 0
+    assert both["gpu"]["operators"] > 1000 * len(list(techniques))
+    assert (both["gpus"], both["name"]) == (1, "Pretend GPU")
+
+
+def test_a_tensor_of_the_cpu_among_those_of_the_gpu_is_an_error(tmp_path):
+    script = tmp_path / "mixed.py"
+    script.write_text("import torch\ntorch.ones(2, device='pretend') + torch.ones(2)\n")
+    assert "of the CPU among those of the device" in on_pretend(script).stderr
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine has a GPU")
+def test_a_share_of_no_gpu_is_refused():
+    with pytest.raises(GpuError, match=r"PyTorch \(.+\) can use none; install .+ --gpu-share 0"), computing_on(0.5):
+        pass
+    assert (gpus(), gpu_name(), place()) == (0, "", torch.device("cpu"))
+
+
+def test_without_a_share_nothing_moves():
+    module = torch.nn.Linear(2, 2)
+    weight = module.weight
+    with computing_on(0), placed(module) as device:
+        assert device == place() == torch.device("cpu")
+        assert module.weight is weight
