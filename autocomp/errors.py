@@ -98,6 +98,8 @@ class ClusterError(InputError):
 class GpuError(InputError):
     """A study wants GPUs, and none is there that PyTorch can use."""
 
+    way_out = "install a PyTorch built for it (https://pytorch.org/get-started), or use cpu-hours and no --gpu-share"
+
 
 class MissingExtra(InputError):
     """An optional package is absent; the message is the pip line that installs it."""

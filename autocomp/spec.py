@@ -135,6 +135,9 @@ class StudySpec(Spec):
     budget: str = "30m"
     searcher: str = "tpe"
     workers: int = Field(default=0, ge=0, le=256, description="worker processes; 0 = one per free core")
+    gpu_share: float | None = Field(default=None, ge=0, le=1)
+    """Of a GPU, for each training; None: measured if the budget counts gpu-hours, else 0, which trains on CPUs."""
+
     seed: int = Field(default=0, ge=0)
     teacher_epochs: float = Field(default=3.0, gt=0, le=50)
     teacher_learning_rate: float = Field(default=8e-5, gt=0, lt=1)
@@ -153,6 +156,11 @@ class StudySpec(Spec):
     def parsed_budget(self) -> Budget:
         """The budget as numbers."""
         return parse_budget(self.budget)
+
+    @property
+    def wants_gpus(self) -> bool:
+        """Whether it trains on GPUs."""
+        return self.parsed_budget.gpu_s is not None if self.gpu_share is None else self.gpu_share > 0
 
 
 def read_study(study: str | None, overrides: Mapping[str, Any], include: Sequence[str] = ()) -> StudySpec:

@@ -2,6 +2,8 @@
 
     python benchmarks/front.py demo -- demo --budget 9m
     python benchmarks/front.py sst2 -- --model ../shared/teachers/minilm-sst2 --task ../shared/data/sst2 --budget 60m
+    python benchmarks/front.py sst2-gpu -- --model ../shared/teachers/minilm-sst2 --task ../shared/data/sst2 \
+        --budget 0.3gpu-hours                             # and how busy the GPU was
     python benchmarks/front.py demo --from runs/demo      # a run that is there already
 
 Everything in the file comes from the run's journal: machine, versions, data fingerprint, ledger, members measured
@@ -16,6 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from _gpus import watched
 
 from autocomp.record import read_events
 from autocomp.report.summary import summary
@@ -33,17 +37,23 @@ def collect(run: Path, asked: list[str]) -> dict[str, Any]:
     """What is kept of a run; `asked` are the arguments it was started with, if known."""
     shown = summary(run)
     study = next(read_events(run / "journal.jsonl", "study"))
+    gpus = [_without(event, "event", "at") for event in read_events(run / "journal.jsonl", "gpus")]
     short = {name: _short(shown[name]) for name in ("teacher", "plain_int8")}
     return {
         "command": " ".join(["autocomp search", *(asked or _asked(study["spec"]))]),
         **{key: shown[key] for key in ("task", "metric", "budget", "trials", "hypervolume")},
         "search_vs_held_out": shown["agreement"],
+        **({"gpus": gpus} if gpus else {}),
         "machine": study["machine"],
         "versions": study["versions"],
         "data": {k: v for k, v in study["data"].items() if k != "notes"},
         **short,
         "members": [_short(m) for m in shown["members"]],
     }
+
+
+def _without(event: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key not in keys}
 
 
 def _asked(spec: dict[str, Any]) -> list[str]:
@@ -68,12 +78,15 @@ def main() -> int:
     parser.add_argument("search", nargs="*", help="arguments of `autocomp search`, after --")
     args = parser.parse_args()
     run = args.run or Path("runs") / f"benchmark-{args.name}"
+    busy: dict[str, Any] = {}
     if args.run is None:
         search = [sys.executable, "-m", "autocomp", "search", *args.search, "--out", str(run), "--log"]
-        subprocess.run(search, check=True)
+        with watched() as busy:
+            subprocess.run(search, check=True)
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{args.name}.json"
-    file.write_text(json.dumps(collect(run, args.search), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    found = collect(run, args.search) | ({"gpu_use": busy} if busy else {})
+    file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(file)
     return 0
 

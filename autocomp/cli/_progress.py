@@ -126,6 +126,12 @@ def _teacher(event: Event, state: RunState) -> list[str]:
     ]
 
 
+def _gpus(event: Event, state: RunState) -> list[str]:
+    tried = ", ".join(f"{one['jobs']}: {one['steps_per_s']:.0f}" for one in event["tried"])
+    trainings = f"{event['jobs']} trainings share one" if event["jobs"] > 1 else "each training has one"
+    return [f"{event['found']} × {event['gpu']}: {trainings} (steps a second with so many: {tried})"]
+
+
 def _started(event: Event, state: RunState) -> list[str]:
     expected = f", about {duration(event['expected_s'])}" if event.get("expected_s") else ""
     return [f"start {event['job']}: {_kind(event['kind'])}, {event.get('describe') or 'no plan'}{expected}"]
@@ -168,6 +174,7 @@ def _left(state: RunState, now: float | None = None) -> str:
 _LINES: dict[str, Callable[[Event, RunState], list[str]]] = {
     "study": _study,
     "teacher": _teacher,
+    "gpus": _gpus,
     "started": _started,
     "progress": _progress,
     "record": _record,

@@ -81,9 +81,11 @@ class Executor(Protocol):
 
     Attributes:
         threads: of each worker.
+        gpus: share of a GPU that each job holds.
     """
 
     threads: int
+    gpus: float
 
     @property
     def workers(self) -> int:
@@ -124,7 +126,7 @@ class Crew(Protocol):
 
     Attributes:
         threads: of each worker.
-        gpus: held while the study runs.
+        gpus: that are there and that PyTorch can use; 0 for a study that wants none.
         has_device: whether the device is a place of its own, where measuring is done.
     """
 
@@ -147,8 +149,11 @@ class Crew(Protocol):
     def serve(self, run: Path, store: Path) -> None:
         """Work for this run directory from now on, with its stages in this folder."""
 
-    def executor(self, work: Work, most: int | None = None) -> Executor:
-        """For jobs of one kind, at most so many at once."""
+    def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
+        """For jobs of one kind, at most so many at once, each with a share of a GPU."""
+
+    def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
+        """Do one job where a GPU is, with all of it."""
 
     def at_device(self, work: Work, job: Data) -> dict[str, Any]:
         """Do one job where the device is, with nothing beside it; here if it has no place of its own."""

@@ -12,7 +12,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -29,13 +29,13 @@ class LocalCrew:
     Args:
         workers: processes; 0 runs each job at once in this process.
         threads: of each worker.
+        gpus: of this machine that its workers may use.
     """
 
-    gpus = 0
     has_device = False
 
-    def __init__(self, workers: int, threads: int) -> None:
-        self.workers, self.threads = workers, threads
+    def __init__(self, workers: int, threads: int, gpus: int = 0) -> None:
+        self.workers, self.threads, self.gpus = workers, threads, gpus
 
     def __enter__(self) -> LocalCrew:
         return self
@@ -56,10 +56,17 @@ class LocalCrew:
     def serve(self, run: Path, store: Path) -> None:
         """Nothing to do: every process here sees both folders."""
 
-    def executor(self, work: Work, most: int | None = None) -> LocalExecutor:
-        """A pool."""
+    def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> LocalExecutor:
+        """A pool; where GPUs have room for fewer jobs than there are cores, each has more threads."""
         workers = self.workers if most is None else min(self.workers, most)
-        return LocalExecutor(work.run, workers, self.threads)
+        if not share:
+            return LocalExecutor(work.run, workers, self.threads)
+        workers = min(workers, self.gpus * per_gpu(share))
+        return LocalExecutor(work.run, workers, max(1, self.cores // max(1, workers)), share, visible(self.gpus))
+
+    def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
+        """In this process."""
+        return work.run(job)
 
     def at_device(self, work: Work, job: Data) -> dict[str, Any]:
         """In this process."""
@@ -67,7 +74,7 @@ class LocalCrew:
 
     def facts(self) -> dict[str, Any]:
         """Nothing but their number."""
-        return {"kind": "local", "workers": self.workers, "threads": self.threads}
+        return {"kind": "local", "workers": self.workers, "threads": self.threads, "gpus": self.gpus}
 
     def close(self) -> None:
         """Every pool closes itself."""
@@ -80,10 +87,20 @@ class LocalExecutor:
         work: a module-level function; takes and returns plain data.
         workers: processes; 0 runs each job at once in this process.
         threads: of each worker.
+        share: of a GPU, for each job.
+        visible: names of the GPUs, which the workers share out among them.
     """
 
-    def __init__(self, work: Callable[[Data], dict[str, Any]], workers: int, threads: int) -> None:
-        self._work, self.workers, self.threads = work, workers, threads
+    def __init__(
+        self,
+        work: Callable[[Data], dict[str, Any]],
+        workers: int,
+        threads: int,
+        share: float = 0.0,
+        visible: Sequence[str] = (),
+    ) -> None:
+        self._work, self.workers, self.threads, self.gpus = work, workers, threads, share
+        self._visible = visible
         self._pools: list[ProcessPoolExecutor | None] = [None] * workers
         self._running: dict[Future[dict[str, Any]], Data] = {}
         self._began: dict[Future[dict[str, Any]], float] = {}
@@ -117,11 +134,11 @@ class LocalExecutor:
         self._running[future], self._began[future] = job, time.time()
 
     def _start(self, slot: int, job: Data) -> Future[dict[str, Any]]:
-        pool = self._pools[slot] or self._new_pool()
+        pool = self._pools[slot] or self._new_pool(slot)
         try:
             future = pool.submit(self._work, job)
         except BrokenProcessPool:  # it died while it had nothing to do
-            pool = self._new_pool()
+            pool = self._new_pool(slot)
             future = pool.submit(self._work, job)
         self._pools[slot] = pool
         return future
@@ -164,9 +181,10 @@ class LocalExecutor:
             process.join(timeout=10)
         self._pools = [None] * self.workers
 
-    def _new_pool(self) -> ProcessPoolExecutor:
+    def _new_pool(self, slot: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(self.threads,))
+        gpu = self._visible[slot % len(self._visible)] if self._visible else None
+        return ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(self.threads, gpu))
 
 
 def _done_here(work: Callable[[Data], dict[str, Any]], job: Data) -> Future[dict[str, Any]]:
@@ -185,7 +203,20 @@ def share_of_cores(workers: int) -> tuple[int, int]:
     return wanted, max(1, cores // wanted)
 
 
-def _start_worker(threads: int) -> None:
+def per_gpu(share: float) -> int:
+    """Jobs of this share that a GPU has room for."""
+    return int(1 / share + 1e-9)
+
+
+def visible(gpus: int) -> list[str]:
+    """Names of this process's first GPUs, as `CUDA_VISIBLE_DEVICES` takes them."""
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return (named or [str(number) for number in range(gpus)])[:gpus]
+
+
+def _start_worker(threads: int, gpu: str | None = None) -> None:
+    if gpu is not None:  # read when the worker first uses its GPU, which is the only one that it sees
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

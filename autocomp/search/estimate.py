@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
 
 STEP_OVERHEAD_S = 0.015
+BATCH = 32
 BACKWARD = 3.3
 """A training step costs about this many forward passes."""
 UNITS = 7
@@ -35,18 +36,20 @@ class Clock:
         teacher_weights: weights of the teacher's layers.
         latency_s: the teacher's latency; scoring is judged by it.
         search_rows: texts scored per plan.
+        overhead_s: of a training step, whatever the student.
     """
 
     per_weight_s: float
     teacher_weights: int
     latency_s: float
     search_rows: int
+    overhead_s: float = STEP_OVERHEAD_S
     _ratios: list[float] = field(default_factory=list)
 
     def step_s(self, weights: float, looks_inside: bool, batch: int) -> float:
         """One recovery step of a student with so many weights."""
         passes = BACKWARD * weights + (self.teacher_weights if looks_inside else 0)
-        return STEP_OVERHEAD_S + batch * passes * self.per_weight_s
+        return self.overhead_s + batch * passes * self.per_weight_s
 
     def job_s(self, weights: float, steps: int, batch: int, looks_inside: bool, plans: int) -> float:
         """A whole job: recovery, sweep and measuring, corrected by experience."""
@@ -64,7 +67,21 @@ class Clock:
         self._ratios.append(real_s / max(expected_s, 1e-3) * self.correction)
 
 
-def auto_ladder(clock: Clock, seconds: float, workers: int, batch: int = 32) -> tuple[Fidelity, ...]:
+def clock_of_steps(third_s: float, whole_s: float, part: float, weights: int, latency_s: float, rows: int) -> Clock:
+    """The clock by which recovery steps of two students take what they took.
+
+    Args:
+        third_s, whole_s: a step of a student with a `part` of the teacher's layers, and with all of them, that looks
+            inside the teacher.
+        weights: the teacher's.
+    """
+    per_pass = max(whole_s - third_s, 0.0) / (BATCH * BACKWARD * weights * max(1 - part, 1e-9)) if part < 1 else 0.0
+    clock = Clock(per_pass, weights, latency_s, rows, overhead_s=0.0)
+    clock.overhead_s = max(third_s - clock.step_s(part * weights, looks_inside=True, batch=BATCH), 0.0)
+    return clock
+
+
+def auto_ladder(clock: Clock, seconds: float, workers: int, batch: int = BATCH) -> tuple[Fidelity, ...]:
     """Fidelities for the time left, judged by students of a third of the teacher's weights."""
     step = clock.step_s(clock.teacher_weights / 3, looks_inside=True, batch=batch)
     steps = max(60.0, seconds * workers / UNITS / step)
@@ -72,6 +89,6 @@ def auto_ladder(clock: Clock, seconds: float, workers: int, batch: int = 32) -> 
     return ladder(int(rounding * round(steps / rounding)) or rounding, batch, RUNGS)
 
 
-def given_ladder(steps: tuple[int, ...], batch: int = 32) -> tuple[Fidelity, ...]:
+def given_ladder(steps: tuple[int, ...], batch: int = BATCH) -> tuple[Fidelity, ...]:
     """Fidelities that a person fixed."""
     return tuple(Fidelity(rung, total, batch) for rung, total in enumerate(sorted(steps)))

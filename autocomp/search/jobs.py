@@ -38,6 +38,7 @@ class Job:
         sweep: how many further plans of the sweep are measured.
         train_until, until: seconds since 1970 at which training, and the whole job, has to be finished.
         source: who proposed it: `start`, `tpe`, `promotion` …
+        gpus: share of a GPU that it holds, for training and predictions.
         measured: where what depends on the device is measured: by this job, at the device afterwards, or not at all but
             predicted from what is recorded of the device.
         parent: stage of the student that it goes on from, if that is known.
@@ -55,6 +56,7 @@ class Job:
     until: float = math.inf
     source: str = ""
     threads: int = 1
+    gpus: float = 0.0
     measured: str = HERE
     parent: str | None = None
 
@@ -131,17 +133,19 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
     from autocomp.models.student import load_student
     from autocomp.search.recovered import recovered_stage
     from autocomp.search.sweep import sweep
+    from autocomp.training.accelerator import computing_on
 
     _use_threads(job.threads)
     run = Path(job.run)
     context, tell = open_context(run), teller(run, job.id)
-    stage, settled = recovered_stage(
-        context, job.plan, job.rungs, deadline=job.train_until, progress=lambda f: tell("recovery", 0.7 * f)
-    )
-    result.facts = {"student": stage.key, "was_cached": stage.was_cached, "plan": settled.to_json(), **stage.facts}
-    student = load_student(stage.folder / "student")
-    tell("sweep", 0.7)
-    plans = sweep(context, student, settled, job.space, job.sweep, job.until)
+    with computing_on(job.gpus):
+        stage, settled = recovered_stage(
+            context, job.plan, job.rungs, deadline=job.train_until, progress=lambda f: tell("recovery", 0.7 * f)
+        )
+        result.facts = {"student": stage.key, "was_cached": stage.was_cached, "plan": settled.to_json(), **stage.facts}
+        student = load_student(stage.folder / "student")
+        tell("sweep", 0.7)
+        plans = sweep(context, student, settled, job.space, job.sweep, job.until)
     for i, plan in enumerate(plans):
         if i and time.time() > job.until:
             return

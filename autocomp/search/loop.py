@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autocomp.budget import Fidelity
 from autocomp.plan import CompressionPlan
 from autocomp.record import Journal, TrialRecord
+from autocomp.report.state import LOST
 from autocomp.search.context import StudyContext
 from autocomp.search.estimate import Clock, block_weights
 from autocomp.search.found import Found
@@ -108,7 +109,7 @@ class Loop:
         return self.rungs[:1] if recovers else ()
 
     def _time_left(self) -> float:
-        return self.purse.seconds_left() - self.reserve_s
+        return self.purse.seconds_left(self.reserve_s)
 
     def _next(self) -> Job | None:
         """The next job that fits: queued ones, then promotions, then proposals."""
@@ -161,6 +162,7 @@ class Loop:
             sweep=SWEEP,
             source=source,
             threads=self.executor.threads,
+            gpus=self.executor.gpus,
             measured=self.measured,
             parent=self._parent(plan) if source == "promotion" else None,
         )
@@ -221,11 +223,12 @@ class Loop:
             source=job.source,
             expected_s=round(min(wanted, left), 1),
         )
+        self.purse.began(job.id, self.executor.threads, self.executor.gpus)
         self.executor.submit(ready.to_json(), min(wanted, left))
 
     def _book_lost(self, attempt: Lost) -> None:
         """Charge an attempt that brought nothing; the journal says so when its job was started again."""
-        self.purse.charge("lost", held_s=attempt.held_s * self.executor.threads)
+        self.purse.charge_job(LOST, attempt.job["id"], attempt.held_s, goes_on=attempt.again)
         if attempt.again:
             told = {"job": attempt.job["id"], "attempt": attempt.attempt, "node": attempt.node}
             self.journal.append("retried", **told, error=attempt.error, lost_s=round(attempt.held_s, 3))
@@ -238,8 +241,7 @@ class Loop:
         self.journal.extend("record", [{"record": record} for record in new])
         for record in new:
             self.keep(TrialRecord.from_json(record))
-        held = result["seconds"] * self.executor.threads
-        self.purse.charge(job.kind, job=job.id, held_s=held, trials=1)
+        self.purse.charge_job(job.kind, job.id, result["seconds"], trials=1)
         if not result["facts"].get("was_cached") and result["error"] is None:
             self.clock.learn(self.expected.get(job.id, result["seconds"]), result["seconds"])
         progress_file(self.run, job.id).unlink(missing_ok=True)

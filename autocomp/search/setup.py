@@ -59,7 +59,7 @@ def check(spec: StudySpec) -> Checked:
         InputError: one of its kinds, saying what is wrong, where, and the way out.
     """
     budget = parse_budget(spec.budget)
-    _check_gpu(budget, spec.budget)
+    _check_gpu(spec)
     device = read_device(spec.device, spec.include)
     objectives = tuple(read_objective(name, spec.include) for name in spec.objectives)
     for objective in objectives:
@@ -137,10 +137,12 @@ def data_facts(data: TaskData) -> dict[str, Any]:
     }
 
 
-def _check_gpu(budget: Budget, text: str) -> None:
+def _check_gpu(spec: StudySpec) -> None:
     """A budget that nothing would ever be charged to must not be accepted."""
-    if budget.gpu_s is not None:
-        raise BudgetError(f"budget {text!r} counts GPUs, but this version trains on CPUs only; use cpu-hours or 2h")
+    if spec.parsed_budget.gpu_s is not None and not spec.wants_gpus:
+        raise BudgetError(
+            f"budget {spec.budget!r} counts GPUs, but gpu_share 0 trains on CPUs; use cpu-hours or 2h, or a share"
+        )
 
 
 def _check_disk(store: Path, loaded: LoadedModel) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autocomp.budget import Budget, Charge, Ledger
+from autocomp.report.state import LOST
 
 if TYPE_CHECKING:
     from autocomp.record import Journal
@@ -20,27 +21,47 @@ class Purse:
     Args:
         budget: of the study.
         journal: charges already there are taken over.
-        cores, gpus: held by this study while it runs.
+        cores, gpus: held by this study while it runs, by all its jobs together.
     """
 
-    def __init__(self, budget: Budget, journal: Journal, cores: int, gpus: int = 0) -> None:
+    def __init__(self, budget: Budget, journal: Journal, cores: int, gpus: float = 0.0) -> None:
         self.budget, self.cores, self.gpus = budget, cores, gpus
         self._journal = journal
+        self._held: dict[str, tuple[float, float, float]] = {}
         self.ledger = Ledger()
         for event in journal.events("charge"):
             self.ledger.add(Charge(**event["charge"]))
         self._since = time.time()
 
-    def charge(self, what: str, *, job: str | None = None, held_s: float | None = None, trials: int = 0) -> None:
-        """Book the clock since the last charge, and cores held for `held_s` (the clock's time if None) by this study.
+    def began(self, job: str, cores: float, gpus: float) -> None:
+        """From now on a job holds these, until it is charged."""
+        self._held[job] = (time.time(), cores, gpus)
 
-        Jobs that run side by side each name their own `held_s` in core-seconds; the clock runs once.
+    def charge(self, what: str, *, gpus: float = 0.0, trials: int = 0) -> None:
+        """Book the clock since the last charge, for all cores, and for some GPUs."""
+        wall = self._clock()
+        self._book(Charge(what, round(wall, 3), round(wall * self.cores, 3), round(wall * gpus, 3), trials), None)
+
+    def charge_job(self, what: str, job: str, seconds: float, *, trials: int = 0, goes_on: bool = False) -> None:
+        """Book the clock since the last charge, and what a job held for some seconds.
+
+        Args:
+            seconds: for which the job held what it was said to hold when it began; the clock runs once, however many
+                jobs run side by side.
+            goes_on: it is started again.
         """
+        _, cores, gpus = self._held.pop(job, (0.0, 0.0, 0.0))
+        if goes_on:
+            self.began(job, cores, gpus)
+        wall = self._clock()
+        charge = Charge(what, round(wall, 3), round(seconds * cores, 3), round(seconds * gpus, 3), trials)
+        self._book(charge, None if goes_on or what == LOST else job)
+
+    def _clock(self) -> float:
+        """Seconds since the last charge."""
         now = time.time()
-        wall = now - self._since
-        cpu = wall * self.cores if held_s is None else held_s
-        self._since = now
-        self._book(Charge(what, round(wall, 3), round(cpu, 3), round(wall * self.gpus, 3), trials), job)
+        wall, self._since = now - self._since, now
+        return wall
 
     def charge_lost(self, run: Path, since: float, last: float) -> None:
         """Book what an interrupted study held since its last charge, until it last showed life.
@@ -52,20 +73,32 @@ class Purse:
         """
         alive = max([last, *(f.stat().st_mtime for f in (run / "work").glob("*.json"))])
         lost = max(0.0, alive - since)
-        self._book(Charge("lost", round(lost, 3), round(lost * self.cores, 3), round(lost * self.gpus, 3)), None)
+        self._book(Charge(LOST, round(lost, 3), round(lost * self.cores, 3), round(lost * self.gpus, 3)), None)
         self._since = time.time()
 
     def _book(self, charge: Charge, job: str | None) -> None:
         self.ledger.add(charge)
         self._journal.append("charge", charge=asdict(charge), **({"job": job} if job else {}))
 
-    def seconds_left(self) -> float:
-        """Clock time until the first limit is reached at the present rate of spending; infinite without one."""
-        left = self.ledger.left(self.budget)
-        passed = time.time() - self._since
-        rates = {"wall_s": 1, "cpu_s": self.cores, "gpu_s": self.gpus}
-        times = [left[kind] / rate - passed for kind, rate in rates.items() if kind in left and rate]
-        return max(0.0, min(times)) if times else math.inf
+    def seconds_left(self, reserve_s: float = 0.0) -> float:
+        """Clock time for training until the first limit is reached at the present rate; infinite without one.
+
+        Args:
+            reserve_s: clock time that is kept for the front, which needs no GPU.
+        """
+        gpu_s = self._left("gpu_s", 2) / self.gpus if self.gpus else math.inf
+        return max(0.0, min(self.clock_left() - reserve_s, gpu_s))
+
+    def clock_left(self) -> float:
+        """The same, if no GPU is used any more."""
+        return max(0.0, min(self._left("wall_s", 0), self._left("cpu_s", 1) / max(1, self.cores)))
+
+    def _left(self, kind: str, place: int) -> float:
+        """Of one limit, less what is held and not yet charged; infinite without a limit."""
+        left, now = self.ledger.left(self.budget).get(kind, math.inf), time.time()
+        if self._held and place:
+            return left - sum((now - held[0]) * held[place] for held in self._held.values())
+        return left - (now - self._since) * (1, self.cores, self.gpus)[place]
 
     def trials_left(self) -> float:
         """Trials that may still be finished; infinite without a limit."""

@@ -26,6 +26,7 @@ CODE = {
     "data": ("tasks",),
     "teacher": ("models", "training"),
     "knowledge": ("models", "training"),
+    "sharing": ("models", "training"),
     "baseline": ("models", "artifact"),
     "student": ("models", "training", "techniques"),
     "artifact": ("models", "training", "techniques", "artifact"),

@@ -14,19 +14,19 @@ import numpy as np
 from autocomp.budget import Fidelity
 from autocomp.errors import BudgetError, RunFolderError
 from autocomp.executors import Crew, Executor
-from autocomp.executors.local import LocalCrew, share_of_cores
 from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.state import LOST
 from autocomp.report.summary import summary
 from autocomp.search import front
 from autocomp.search.context import ContextKeys, StudyContext, context_keys, open_context
-from autocomp.search.estimate import Clock, auto_ladder, block_weights, given_ladder
+from autocomp.search.crews import open_crew, usable_gpus
+from autocomp.search.estimate import Clock, auto_ladder, block_weights, clock_of_steps, given_ladder
 from autocomp.search.evidence import write_evidence
 from autocomp.search.jobs import TRIALS, Job, teller
 from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
-from autocomp.search.measuring import check_place, place
+from autocomp.search.measuring import place
 from autocomp.search.searchers import Searcher
 from autocomp.search.setup import (
     Checked,
@@ -38,6 +38,7 @@ from autocomp.search.setup import (
     versions,
     with_absolute_paths,
 )
+from autocomp.search.sharing import Sharing, settle_sharing, third_of
 from autocomp.search.spending import Purse
 from autocomp.search.stages import StageStore, default_store
 from autocomp.search.teacher import BASELINE, data_stage, knowledge_stage, teacher_stage
@@ -86,30 +87,6 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
             raise
 
 
-def open_crew(checked: Checked, ray: str | None) -> Crew:
-    """Who works for a study.
-
-    Raises:
-        InputError: no such cluster, or one on which this study cannot run; or a device that is away, and of which
-            nothing is recorded that could replace it.
-    """
-    crew = _crew(checked, ray)
-    try:
-        check_place(checked.device, [o.measure for o in checked.objectives], crew)
-    except BaseException:
-        crew.close()
-        raise
-    return crew
-
-
-def _crew(checked: Checked, ray: str | None) -> Crew:
-    if ray is None:
-        return LocalCrew(*share_of_cores(checked.spec.workers))
-    from autocomp.executors.ray import RayCrew
-
-    return RayCrew(ray, checked.spec.workers, checked.device.name)
-
-
 def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> dict[str, Any]:
     """Go on with an interrupted study, on any crew; a finished one is only summarised.
 
@@ -139,21 +116,42 @@ def _go_on(
     interrupted_after: float | None = None,
 ) -> dict[str, Any]:
     crew.serve(run, default_store())
-    purse = Purse(checked.budget, journal, crew.cores, crew.gpus)
+    purse = Purse(checked.budget, journal, crew.cores, _held_gpus(journal, checked.spec))
     if interrupted_after is not None:
         charged = [e["at"] for e in journal.events("charge")]
         began = next(journal.events("study"))["at"]
         purse.charge_lost(run, since=max([began, *charged]), last=interrupted_after)
     context = _prepare_teacher(checked, run, purse, listen, crew)
     landmarks = _measure_landmarks(context, checked, run, journal, purse, crew)
-    with crew.executor(TRIALS) as executor:
-        loop = _loop(checked, context, run, journal, purse, executor, place(checked.device, crew), landmarks, listen)
+    sharing = _share_gpus(checked.spec, run, journal, purse, listen, crew)
+    with crew.executor(TRIALS, share=sharing.share if sharing else 0.0) as executor:
+        purse.gpus = executor.gpus * max(1, executor.workers)
+        where = place(checked.device, crew)
+        loop = _loop(checked, context, run, journal, purse, executor, where, landmarks, listen, sharing)
         _replay(loop, journal)
         reason = loop.go()
     _finish(loop, checked, context, run, journal, landmarks, crew)
     journal.append("finished", reason=reason)
     shutil.rmtree(run / "work", ignore_errors=True)
     return summary(run)
+
+
+def _held_gpus(journal: Journal, spec: StudySpec) -> float:
+    """By a study that was interrupted: all its trials', or one while the teacher is made."""
+    held = [e["held"] for e in journal.events("gpus")]
+    return float(held[-1]) if held else float(spec.wants_gpus)
+
+
+def _share_gpus(
+    spec: StudySpec, run: Path, journal: Journal, purse: Purse, listen: Listener | None, crew: Crew
+) -> Sharing | None:
+    """How the study's trainings share GPUs; nothing for one that trains on CPUs."""
+    if not spec.wants_gpus:
+        return None
+    _teller(run, listen, "measuring how many trainings share a GPU")(0.0)
+    found = settle_sharing(journal, crew, run, spec.gpu_share)
+    purse.charge("measuring", gpus=1.0)
+    return found
 
 
 def _teller(run: Path, listen: Listener | None, what: str) -> Callable[[float], None]:
@@ -171,17 +169,20 @@ def _teller(run: Path, listen: Listener | None, what: str) -> Callable[[float], 
 def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener | None, crew: Crew) -> StudyContext:
     """Data, teacher, knowledge and baseline as stages; `context.json` names them."""
     from autocomp.models.student import load_student
+    from autocomp.training.accelerator import computing_on
 
     spec, data, store = checked.spec, checked.data, StageStore(default_store())
     rows = data_stage(store, data)
     tell = _teller(run, listen, "fine-tuning the teacher" if not checked.loaded.fine_tuned else "reading the teacher")
     tell(0.0)
-    teacher = teacher_stage(store, checked.loaded, data, spec, purse.seconds_left(), tell)
-    purse.charge("teacher")
-    student = load_student(teacher.folder / "student")
-    _teller(run, listen, "learning from the teacher")(0.0)
-    learnt = knowledge_stage(store, student, teacher.key, data, spec.seed)
-    purse.charge("knowledge")
+    gpus = float(spec.wants_gpus and usable_gpus() > 0)  # the driver of a cluster may have none
+    with computing_on(gpus):
+        teacher = teacher_stage(store, checked.loaded, data, spec, purse.seconds_left(), tell)
+        purse.charge("teacher", gpus=gpus)
+        student = load_student(teacher.folder / "student")
+        _teller(run, listen, "learning from the teacher")(0.0)
+        learnt = knowledge_stage(store, student, teacher.key, data, spec.seed)
+        purse.charge("knowledge", gpus=gpus)
     _teller(run, listen, "exporting and measuring the teacher")(0.0)
     device = checked.device.model_dump()
     made_of: dict[str, Any] = {"store": str(store.root), "data": rows.key, "teacher": teacher.key, "device": device}
@@ -223,12 +224,13 @@ def _loop(
     measured: str,
     landmarks: Landmarks,
     listen: Listener | None,
+    sharing: Sharing | None,
 ) -> Loop:
     judge = Judge(checked.objectives, tuple(o.value(landmarks["teacher"]) for o in checked.objectives))
-    clock = _clock(context, executor)
-    reserve = _reserve(context, purse.seconds_left())
+    clock = _clock(context, executor, sharing)
+    reserve = _reserve(context, purse.clock_left())
     searcher = Searcher(checked.space, len(checked.objectives), checked.spec.searcher, checked.spec.seed, identity)
-    rungs = _fidelities(checked, journal, clock, purse.seconds_left() - reserve, executor)
+    rungs = _fidelities(checked, journal, clock, purse.seconds_left(reserve), executor)
     return Loop(
         run=run,
         context=context,
@@ -249,16 +251,17 @@ def _loop(
     ).starting_with(checked.space_spec.start)
 
 
-def _clock(context: StudyContext, executor: Executor) -> Clock:
-    """Speeds from what the teacher's own stages took."""
-    store = context.store
-    facts = store.find(context_keys(Path(context.run)).knowledge).facts  # type: ignore[union-attr]
-    weights = block_weights(context.teacher.encoder.shape)
-    threads = max(1, executor.threads)
-    slower = max(1.0, 0.7 * executor.workers * threads / threads)
+def _clock(context: StudyContext, executor: Executor, sharing: Sharing | None) -> Clock:
+    """Speeds from what the teacher's own stages took, or from what was measured of the GPU."""
+    shape, rows = context.teacher.encoder.shape, len(context.data.search)
+    weights, latency = block_weights(shape), float(context.knowledge.latencies_ms.mean()) / 1e3
+    if sharing:
+        part = third_of(shape.depth) / shape.depth
+        return clock_of_steps(sharing.third_s, sharing.whole_s, part, weights, latency, rows)
+    facts = context.store.find(context_keys(Path(context.run)).knowledge).facts  # type: ignore[union-attr]
+    slower = max(1.0, 0.7 * executor.workers)
     per_weight = facts["forward_s"] / facts["texts"] / weights * slower
-    latency = float(context.knowledge.latencies_ms.mean()) / 1e3
-    return Clock(per_weight, weights, latency, len(context.data.search))
+    return Clock(per_weight, weights, latency, rows)
 
 
 def _reserve(context: StudyContext, left: float) -> float:
@@ -317,7 +320,7 @@ def _finish(
 ) -> None:
     """Score, time and write the final front; without any record it is the teacher and its int8 export."""
     teller(run, "front")("scoring and timing the final front", 0.0)
-    left, workers = min(loop.purse.seconds_left(), 1e9), max(1, loop.executor.workers)
+    left, workers = min(loop.purse.clock_left(), 1e9), max(1, loop.executor.workers)
     timing_s = float(np.clip(left / 2, 2.0, front.TIMING_S))
     rows = len(context.data.held_out)
     chosen = front.candidates(loop.judge, loop.found.front(), checked.spec.members, (left - timing_s) * workers, rows)

@@ -61,7 +61,9 @@ def computing_on(share: float) -> Iterator[None]:
 def _gpu() -> torch.device:
     found = torch.accelerator.current_accelerator(check_available=True)
     if found is None:
-        raise GpuError(f"this process holds a GPU, but its PyTorch ({torch.__version__}) can use none; {WAY_OUT}")
+        raise GpuError(
+            f"this process holds a GPU, but its PyTorch ({torch.__version__}) can use none; {GpuError.way_out}"
+        )
     return torch.device(found.type, torch.accelerator.current_device_index())
 
 
@@ -69,9 +71,6 @@ def _ask(device: torch.device, name: str, *args: object) -> object:
     """What PyTorch's module for this kind of device answers; None if it knows no such thing."""
     asked = getattr(torch.get_device_module(device), name, None)
     return asked(*args) if asked else None
-
-
-WAY_OUT = "install a PyTorch built for it (https://pytorch.org/get-started), or train on CPUs with --gpu-share 0"
 
 
 @contextmanager

@@ -46,6 +46,7 @@ def test_every_key_of_a_study_has_a_flag(autocomp, study, tmp_path):
         "searcher": ("--searcher", "random"),
         "workers": ("--workers", "2"),
         "seed": ("--seed", "3"),
+        "gpu_share": ("--gpu-share", "0.25"),
         "teacher_epochs": ("--teacher-epochs", "0.5"),
         "teacher_learning_rate": ("--teacher-learning-rate", "1e-5"),
         "recovery_steps": ("--recovery-steps", "10,20"),

@@ -14,7 +14,7 @@ import pytest
 
 from autocomp.cli import main
 from autocomp.record import read_events
-from autocomp.search import study as study_module
+from autocomp.search import crews
 from autocomp.testing.studies import write_bert, write_study, write_texts
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def autocomp():
 @pytest.fixture
 def inline(monkeypatch):
     """Jobs run in this process, so that a test can make them fail."""
-    monkeypatch.setattr(study_module, "share_of_cores", lambda workers: (0, 1))
+    monkeypatch.setattr(crews, "share_of_cores", lambda workers: (0, 1))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ def work(job):
         _die(Path(job["marks"]), job)
     made = _make(job) if "make" in job else None
     read = [(StageStore(Path(job["store"])).folder(k) / "text").read_text() for k in job.get("reads", ())]
-    return {"id": job["id"], "pid": os.getpid(), "made": made, "read": read, "cache": os.environ.get("AUTOCOMP_CACHE")}
+    seen = {"cache": os.environ.get("AUTOCOMP_CACHE"), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
+    return {"id": job["id"], "pid": os.getpid(), "made": made, "read": read, **seen}
 
 
 def _die(marks, job):

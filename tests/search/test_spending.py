@@ -38,7 +38,8 @@ def test_the_clock_is_charged_once(purse, clock):
     clock.now += 30
     one.charge("teacher")
     clock.now += 12.5
-    one.charge("recovery", job="t0001", held_s=20.0, trials=1)
+    one.began("t0001", 1, 0.0)
+    one.charge_job("recovery", "t0001", 20.0, trials=1)
     assert [(c["what"], c["wall_s"], c["cpu_s"], c["trials"]) for c in charges(one)] == [
         ("teacher", 30.0, 60.0, 0),
         ("recovery", 12.5, 20.0, 1),
@@ -85,7 +86,7 @@ def test_nothing_is_left_below_zero(purse, clock):
 def test_a_purse_takes_over_the_journal(purse, clock):
     one = purse("10m,9trials")
     clock.now += 100
-    one.charge("recovery", job="t0001", trials=1)
+    one.charge_job("recovery", "t0001", 100.0, trials=1)
     clock.now += 500  # nobody was at work
     again = purse("10m,9trials")
     assert (again.seconds_left(), again.trials_left()) == (pytest.approx(500), 8)
@@ -102,3 +103,54 @@ def test_what_was_held_until_the_last_sign_of_life_is_lost(purse, clock, tmp_pat
     one.charge_lost(tmp_path, since=clock.now, last=clock.now + 40)
     assert charges(one) == [{"what": "lost", "wall_s": lost, "cpu_s": 2 * lost, "gpu_s": 0, "trials": 0}]
     assert one.seconds_left() == pytest.approx(600 - lost)
+
+
+def test_a_job_holds_cores_and_a_share_of_a_gpu(purse, clock):
+    one = purse("1h,1cpu-hours,600gpu-s", cores=4, gpus=1)
+    for job, cores, share in (("a", 1, 0.25), ("b", 2, 0.5)):
+        one.began(job, cores, share)
+    clock.now += 100
+    assert one.seconds_left() == pytest.approx(600 - 25 - 50), "what is held is spent, charged or not"
+    one.charge_job("recovery", "a", 100, trials=1)
+    assert one.seconds_left() == pytest.approx(600 - 25 - 50)
+    clock.now += 10
+    one.charge_job("recovery", "b", 110, trials=1)
+    assert [(c["wall_s"], c["cpu_s"], c["gpu_s"]) for c in charges(one)] == [(100, 100, 25), (10, 220, 55)]
+    assert one.seconds_left() == pytest.approx(600 - 25 - 55)
+
+
+def test_jobs_side_by_side_never_spend_more_than_there_is(purse, clock):
+    """The first charge starts the clock anew; the other job holds its core all the same."""
+    one = purse("400cpu-s", cores=2)
+    one.began("a", 1, 0), one.began("b", 1, 0)
+    clock.now += 100
+    one.charge_job("recovery", "a", 100)
+    assert one.seconds_left() == pytest.approx((400 - 200) / 2)
+
+
+def test_a_lost_attempt_is_charged_and_the_job_holds_on(purse, clock):
+    one = purse("100gpu-s", gpus=1)
+    one.began("a", 1, 1.0)
+    clock.now += 30
+    one.charge_job("lost", "a", 30, goes_on=True)
+    clock.now += 10
+    assert one.seconds_left() == pytest.approx(60)
+    one.charge_job("recovery", "a", 10, trials=1)
+    assert [(c["what"], c["gpu_s"]) for c in charges(one)] == [("lost", 30), ("recovery", 10)]
+    assert [e.get("job") for e in one._journal.events("charge")] == [None, "a"]
+
+
+def test_the_front_needs_no_gpu(purse, clock):
+    one = purse("10m,60gpu-s", cores=1, gpus=1)
+    assert (one.seconds_left(reserve_s=50), one.clock_left()) == (60, 600)
+    assert one.seconds_left(reserve_s=570) == 30
+    one.charge("teacher", gpus=1.0)
+    clock.now += 90
+    one.charge("teacher", gpus=1.0)
+    assert (one.seconds_left(), one.clock_left()) == (0, 510)
+    assert charges(one)[-1]["gpu_s"] == 90
+
+
+def test_gpu_hours_alone_leave_the_clock_without_limit(purse):
+    one = purse("1gpu-hours", cores=2, gpus=4)
+    assert (one.seconds_left(reserve_s=100), one.clock_left()) == (900, math.inf)

@@ -12,7 +12,8 @@ from typing import Any
 
 import ray
 
-from autocomp.errors import ClusterError
+from autocomp.errors import ClusterError, GpuError
+from autocomp.executors.local import per_gpu
 from autocomp.executors.ray.worker import NAMESPACE, about_node
 
 RULE = "--ray is auto (the cluster that runs here, or else a new one), local (a new one on this machine) or HOST:PORT"
@@ -91,14 +92,19 @@ def nodes() -> list[dict[str, Any]]:
     ]
 
 
-def slots(threads: int, gpus: float = 0.0) -> int:
-    """Workers of so many threads that the living nodes have room for."""
-    return sum(_room(n["resources"], threads, gpus) for n in nodes() if n["alive"])
+def slots(threads: int, share: float = 0.0) -> int:
+    """Workers of so many threads, with a share of a GPU each, that the living nodes have room for."""
+    return sum(_room(n["resources"], threads, share) for n in nodes() if n["alive"])
 
 
-def _room(resources: Mapping[str, float], threads: int, gpus: float) -> int:
+def _room(resources: Mapping[str, float], threads: int, share: float) -> int:
     by_cores = int(resources.get("CPU", 0) // threads)
-    return min(by_cores, int(resources.get("GPU", 0) / gpus)) if gpus else by_cores
+    return min(by_cores, int(resources.get("GPU", 0)) * per_gpu(share)) if share else by_cores
+
+
+def gpus() -> int:
+    """Of all living nodes."""
+    return int(sum(n["resources"].get("GPU", 0) for n in nodes() if n["alive"]))
 
 
 def pinned(node: str) -> Any:
@@ -106,22 +112,31 @@ def pinned(node: str) -> Any:
     return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
 
-def check_nodes(timeout_s: float = 60.0) -> list[dict[str, Any]]:
+def check_nodes(wants_gpus: bool = False, timeout_s: float = 60.0) -> list[dict[str, Any]]:
     """Ask every living node what it computes with.
 
     Raises:
         ClusterError: one has another version of autocomp or of what computes results, or does not answer.
+        GpuError: GPUs are wanted, and one offers some that its PyTorch cannot use.
     """
+    alive = {n["node"]: n["resources"].get("GPU", 0) for n in nodes() if n["alive"]}
     asked = {
-        n["node"]: ray.remote(about_node).options(num_cpus=0, scheduling_strategy=pinned(n["node"])).remote()
-        for n in nodes()
-        if n["alive"]
+        node: ray.remote(about_node)
+        .options(num_cpus=0, scheduling_strategy=pinned(node))
+        .remote(bool(wants_gpus and offered))
+        for node, offered in alive.items()
     }
     found = [told for told in (_told(node, asked[node], timeout_s) for node in asked) if told]
     here = about_driver()
     for node in found:
+        if node["gpus"] is not None and node["gpus"] < alive[node["node"]]:
+            raise GpuError(
+                f"{node['host']} offers {alive[node['node']]:g} GPUs to Ray, but its PyTorch "
+                f"({node['versions']['torch']}) can use {node['gpus']}; {GpuError.way_out}"
+            )
         for key in ("autocomp", "torch", "onnxruntime", "numpy"):
-            if node["versions"][key] != here["versions"][key]:
+            # A build for CUDA and one for CPUs are one version: 2.13.0+cu130, 2.13.0+cpu.
+            if node["versions"][key].partition("+")[0] != here["versions"][key].partition("+")[0]:
                 theirs, ours = node["versions"][key], here["versions"][key]
                 raise ClusterError(
                     f"{node['host']} has {key} {theirs}, this machine {ours}: results would not be the same; "

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from autocomp.errors import ClusterError
+from autocomp.errors import ClusterError, GpuError
 from autocomp.executors import Data, Ended, Executor, Lost, Work
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray import cluster
@@ -31,6 +31,7 @@ class RayCrew:
         address: `auto`, `local` or `HOST:PORT`.
         workers: jobs at once, at most; 0 for one a core.
         device: name of the device profile; a node that has its resource is where measuring is done.
+        wants_gpus: whether the study trains on GPUs.
 
     Attributes:
         has_device: a node is the device.
@@ -38,15 +39,17 @@ class RayCrew:
 
     Raises:
         ClusterError: the cluster cannot be reached or used.
+        GpuError: a node offers GPUs that its PyTorch cannot use.
     """
 
     mirrors = ("autocomp.search.freight:mirror", "autocomp.search.freight:card")
 
-    def __init__(self, address: str, workers: int, device: str) -> None:
+    def __init__(self, address: str, workers: int, device: str, wants_gpus: bool = False) -> None:
         self.address = cluster.connect(address)
         try:
-            self.hosts = cluster.check_nodes()
-            self._wanted, self.threads, self.gpus = workers, 1, 0
+            self.hosts = cluster.check_nodes(wants_gpus)
+            self._wanted, self.threads, self._share = workers, 1, 0.0
+            self.gpus = cluster.gpus() if wants_gpus else 0
             self._place = device_resource(device)
             # Settled now: if that node dies, measurements wait for it, and are never taken elsewhere instead.
             self.has_device = any(n["alive"] and n["resources"].get(self._place) for n in cluster.nodes())
@@ -57,6 +60,7 @@ class RayCrew:
             raise
         self._device, self._home, self._run = device, "", Path()
         self._executors: list[Any] = []
+        self._single: tuple[str, dict[str, float]] = ("", {})
         self._seen: dict[str, bool] = {n["node"]: n["alive"] for n in cluster.nodes()}
         self._where: dict[str, str] = {}
         self._news: deque[dict[str, Any]] = deque()
@@ -72,7 +76,11 @@ class RayCrew:
     @property
     def workers(self) -> int:
         """Jobs that the living nodes have room for."""
-        room = cluster.slots(self.threads)
+        return self.room(0.0)
+
+    def room(self, share: float) -> int:
+        """Jobs with this share of a GPU that the living nodes have room for."""
+        room = cluster.slots(self.threads, share)
         return min(room, self._wanted) if self._wanted else room
 
     @property
@@ -89,7 +97,7 @@ class RayCrew:
     def facts(self) -> dict[str, Any]:
         """Address, nodes and workers."""
         hosts = [{k: h[k] for k in ("node", "host", "machine")} for h in self.hosts]
-        size = {"workers": self.workers, "threads": self.threads}
+        size = {"workers": self.workers, "threads": self.threads, "gpus": self.gpus}
         return {"kind": "ray", "address": self.address, **size, "nodes": hosts}
 
     def serve(self, run: Path, store: Path) -> None:
@@ -105,16 +113,15 @@ class RayCrew:
         ray.get(self._actor.about.remote())
         self._list_keeper.start()
 
-    def executor(self, work: Work, most: int | None = None) -> Executor:
-        """Trials of Ray Tune for work that trains, Ray tasks for the rest."""
-        found: Any = self._tuned(work) if work.then else TaskExecutor(self, work, most)
+    def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
+        """Trials of Ray Tune for work that trains, Ray tasks for the rest, which need no GPU."""
+        found: Any = self._tuned(work, share) if work.then else TaskExecutor(self, work, most)
         self._executors.append(found)
         return found  # type: ignore[no-any-return]
 
-    def _tuned(self, work: Work) -> Executor:
-        resources = {"CPU": self.threads}
-        folder = self._run / "work" / "tune"
-        tuned = TuneExecutor(self, self._home, work, resources, folder)
+    def _tuned(self, work: Work, share: float) -> Executor:
+        self._share, folder = share, self._run / "work" / "tune"
+        tuned = TuneExecutor(self, self._home, work, share, folder)
         return Chain(tuned, work, self) if self.has_device else tuned
 
     def at_device(self, work: Work, job: Data) -> dict[str, Any]:
@@ -125,13 +132,34 @@ class RayCrew:
         """
         if not self.has_device:
             return work.run(job)
-        tasks = self.tasks_at_device(work)
-        tasks.submit(with_needs(work, job))
-        while True:
-            for _, result, error in tasks.collect(1.0):
-                if result is None:
-                    raise ClusterError(f"{self._device}: {job['id']} could not be measured ({error})")
-                return result
+        result, error = self._only(self.tasks_at_device(work), with_needs(work, job), {self._place: 1.0})
+        if result is None:
+            raise ClusterError(f"{self._device}: {job['id']} could not be measured ({error})")
+        return result
+
+    def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
+        """Do one job on a node with a GPU, which it holds alone.
+
+        Raises:
+            GpuError: it could not be done there.
+        """
+        tasks = Tasks(self._home, work.name, {"num_cpus": self.threads, "num_gpus": 1})
+        held = {"CPU": float(self.threads), "GPU": 1.0}
+        result, error = self._only(tasks, with_needs(work, job), held)
+        if result is None:
+            raise GpuError(f"{job['id']} did not run on a GPU of {self.address} ({error})")
+        return result
+
+    def _only(self, tasks: Tasks, job: Data, held: dict[str, float]) -> tuple[dict[str, Any] | None, str | None]:
+        """What came of the only job of these: its result, or the reason why there is none."""
+        tasks.submit(job)
+        self._single = (str(job["id"]), held)
+        try:
+            while True:
+                for _, result, error in tasks.collect(1.0):
+                    return result, error
+        finally:
+            self._single = ("", {})
 
     def tasks_at_device(self, work: Work) -> Tasks:
         """Jobs that run at the device, one at a time."""
@@ -161,6 +189,7 @@ class RayCrew:
 
     def _list(self) -> dict[str, Any]:
         found, jobs = cluster.nodes(), {str(job["id"]) for e in self._executors for job in e.running}
+        jobs |= {self._single[0]}
         self._notice(found)
         where: dict[str, str] = ray.get(self._actor.where.remote(), timeout=10)
         self._where = {job: node for job, node in where.items() if job in jobs}
@@ -169,8 +198,16 @@ class RayCrew:
     def _shown(self, node: dict[str, Any]) -> dict[str, Any]:
         jobs = sorted(job for job, where in self._where.items() if where == node["node"])
         is_device = bool(node["resources"].get(self._place))
-        used = {self._place: 1.0} if is_device and jobs else {"CPU": float(self.threads * len(jobs))}
+        used = {self._place: 1.0} if is_device and jobs else self._held(jobs)
         return {**node, "device": self._device if is_device else None, "jobs": jobs, "used": used}
+
+    def _held(self, jobs: list[str]) -> dict[str, float]:
+        """By trials, or by the one job that runs before them."""
+        name, held = self._single
+        if name in jobs:
+            return held
+        gpus = {"GPU": round(self._share * len(jobs), 4)} if self._share else {}
+        return {"CPU": float(self.threads * len(jobs)), **gpus}
 
     def _notice(self, found: list[dict[str, Any]]) -> None:
         """Nodes that came and went since the last look."""
@@ -198,7 +235,7 @@ class TaskExecutor:
     """Short jobs on any node."""
 
     def __init__(self, crew: RayCrew, work: Work, most: int | None) -> None:
-        self._crew, self._work, self._most, self.threads = crew, work, most, crew.threads
+        self._crew, self._work, self._most, self.threads, self.gpus = crew, work, most, crew.threads, 0.0
         self._tasks = crew.tasks(work)
 
     def __enter__(self) -> TaskExecutor:
@@ -250,7 +287,7 @@ class Chain:
 
     def __init__(self, first: TuneExecutor, work: Work, crew: RayCrew) -> None:
         assert work.then is not None
-        self._first, self._then, self.threads = first, work.then, first.threads
+        self._first, self._then, self.threads, self.gpus = first, work.then, first.threads, first.gpus
         self._second = crew.tasks_at_device(work.then.work)
         self._half: dict[str, tuple[Data, dict[str, Any]]] = {}
 

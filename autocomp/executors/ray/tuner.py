@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,17 +181,18 @@ class TuneExecutor:
         crew: whose workers they are.
         home: name of the study's actor.
         work: what they are.
-        resources: that each trial holds.
+        share: of a GPU that each trial holds, beside its cores.
         folder: where Tune keeps its own notes; nothing in it is read again.
     """
 
-    def __init__(self, crew: RayCrew, home: str, work: Work, resources: Mapping[str, float], folder: Path) -> None:
-        self.threads, self._crew, self._mail, self._work = crew.threads, crew, Mail(crew.where), work
+    def __init__(self, crew: RayCrew, home: str, work: Work, share: float, folder: Path) -> None:
+        self.threads, self.gpus = crew.threads, share
+        self._crew, self._mail, self._work = crew, Mail(crew.where), work
         feed = _Feed(self._mail, home, work.name)
         self._running: dict[str, Data] = {}
         self._failed: BaseException | None = None
         self._tuner = tune.Tuner(
-            tune.with_resources(Recovery, dict(resources)),
+            tune.with_resources(Recovery, {"CPU": self.threads, **({"GPU": share} if share else {})}),
             tune_config=tune.TuneConfig(search_alg=feed, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
                 name=f"tune-{os.getpid()}-{time.monotonic_ns()}",
@@ -219,12 +220,12 @@ class TuneExecutor:
     @property
     def workers(self) -> int:
         """As many as the cluster has room for now."""
-        return max(1, self._crew.workers)
+        return max(1, self._crew.room(self.gpus))
 
     @property
     def free(self) -> int:
         """How many more jobs could start now."""
-        return self._crew.workers - len(self._running)
+        return self._crew.room(self.gpus) - len(self._running)
 
     @property
     def running(self) -> list[Data]:

@@ -147,14 +147,21 @@ def _pass_on(home: Any, file: Path, job: str, done: threading.Event) -> None:
             last = text
 
 
-def about_node() -> dict[str, Any]:
-    """What the driver checks before it sends work here."""
+def _usable() -> int:
+    from autocomp.training.accelerator import gpus  # torch, seconds to import
+
+    return gpus()
+
+
+def about_node(has_gpus: bool = False) -> dict[str, Any]:
+    """What the driver checks before it sends work here; `gpus` that PyTorch can use, if the node has some."""
     import platform
 
     from autocomp.search.setup import machine_facts, versions
     from autocomp.search.stages import CODE, code_version
 
     return {
+        "gpus": _usable() if has_gpus else None,
         "host": platform.node(),
         "node": ray.get_runtime_context().get_node_id(),
         "machine": machine_facts(),
