@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,15 @@ from autocomp.report.state import LOST
 
 if TYPE_CHECKING:
     from autocomp.record import Journal
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a job holds since a time."""
+
+    since: float
+    cores: float
+    gpus: float
 
 
 class Purse:
@@ -27,7 +36,7 @@ class Purse:
     def __init__(self, budget: Budget, journal: Journal, cores: int, gpus: float = 0.0) -> None:
         self.budget, self.cores, self.gpus = budget, cores, gpus
         self._journal = journal
-        self._held: dict[str, tuple[float, float, float]] = {}
+        self._held: dict[str, Held] = {}
         self.ledger = Ledger()
         for event in journal.events("charge"):
             self.ledger.add(Charge(**event["charge"]))
@@ -35,7 +44,7 @@ class Purse:
 
     def began(self, job: str, cores: float, gpus: float) -> None:
         """From now on a job holds these, until it is charged."""
-        self._held[job] = (time.time(), cores, gpus)
+        self._held[job] = Held(time.time(), cores, gpus)
 
     def charge(self, what: str, *, gpus: float = 0.0, trials: int = 0) -> None:
         """Book the clock since the last charge, for all cores, and for some GPUs."""
@@ -50,11 +59,11 @@ class Purse:
                 jobs run side by side.
             goes_on: it is started again.
         """
-        _, cores, gpus = self._held.pop(job, (0.0, 0.0, 0.0))
+        held = self._held.pop(job, Held(0.0, 0.0, 0.0))
         if goes_on:
-            self.began(job, cores, gpus)
-        wall = self._clock()
-        charge = Charge(what, round(wall, 3), round(seconds * cores, 3), round(seconds * gpus, 3), trials)
+            self.began(job, held.cores, held.gpus)
+        wall, cpu, gpu = self._clock(), seconds * held.cores, seconds * held.gpus
+        charge = Charge(what, round(wall, 3), round(cpu, 3), round(gpu, 3), trials)
         self._book(charge, None if goes_on or what == LOST else job)
 
     def _clock(self) -> float:
@@ -86,19 +95,23 @@ class Purse:
         Args:
             reserve_s: clock time that is kept for the front, which needs no GPU.
         """
-        gpu_s = self._left("gpu_s", 2) / self.gpus if self.gpus else math.inf
-        return max(0.0, min(self.clock_left() - reserve_s, gpu_s))
+        gpu_s = self._left("gpu_s") - self._uncharged("gpus")
+        return max(0.0, min(self.clock_left() - reserve_s, gpu_s / self.gpus if self.gpus else math.inf))
 
     def clock_left(self) -> float:
         """The same, if no GPU is used any more."""
-        return max(0.0, min(self._left("wall_s", 0), self._left("cpu_s", 1) / max(1, self.cores)))
+        wall_s = self._left("wall_s") - (time.time() - self._since)
+        cpu_s = self._left("cpu_s") - self._uncharged("cores")
+        return max(0.0, min(wall_s, cpu_s / max(1, self.cores)))
 
-    def _left(self, kind: str, place: int) -> float:
-        """Of one limit, less what is held and not yet charged; infinite without a limit."""
-        left, now = self.ledger.left(self.budget).get(kind, math.inf), time.time()
-        if self._held and place:
-            return left - sum((now - held[0]) * held[place] for held in self._held.values())
-        return left - (now - self._since) * (1, self.cores, self.gpus)[place]
+    def _left(self, kind: str) -> float:
+        """Of one limit; infinite without one."""
+        return self.ledger.left(self.budget).get(kind, math.inf)
+
+    def _uncharged(self, what: str) -> float:
+        """Held until now times seconds: by running jobs or, while there are none, by the study itself."""
+        now, held = time.time(), self._held.values() or [Held(self._since, self.cores, self.gpus)]
+        return sum((now - one.since) * float(getattr(one, what)) for one in held)
 
     def trials_left(self) -> float:
         """Trials that may still be finished; infinite without a limit."""
