@@ -109,10 +109,10 @@ def test_the_report_works_from_a_file_without_network(pages, finished, tmp_path)
 
 
 @pytest.fixture
-def running(finished, study, started, tmp_path):
+def running(tiny_run, tiny_cache, started, tmp_path):
     """A real study at work, the teacher of which is known from the finished one; a job of it takes a second or two."""
     run = tmp_path / "running"
-    process = started("search", study.file, "--budget", "60trials", "--out", run, "--quiet")
+    process = started("search", tiny_run.study, "--budget", "60trials", "--out", run, "--quiet", cache=tiny_cache)
     deadline = time.time() + 90
     while not (run / "journal.jsonl").exists() or not list(read_events(run / "journal.jsonl", "record")):
         assert process.poll() is None, process.stderr.read()
