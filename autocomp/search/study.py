@@ -105,7 +105,7 @@ def open_crew(checked: Checked, ray: str | None) -> Crew:
 def _crew(checked: Checked, ray: str | None) -> Crew:
     if ray is None:
         return LocalCrew(*share_of_cores(checked.spec.workers))
-    from autocomp.executors.ray import RayCrew
+    from autocomp.executors.ray.crew import RayCrew
 
     return RayCrew(ray, checked.spec.workers, checked.device.name)
 
