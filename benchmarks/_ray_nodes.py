@@ -59,7 +59,7 @@ def drive(executor: Any, jobs: list[dict[str, Any]], most: int) -> Iterator[floa
 @contextmanager
 def crew_of(folder: Path, cores: list[int], **more: Any) -> Iterator[Any]:
     """A crew on nodes of its own."""
-    from autocomp.executors.ray import RayCrew
+    from autocomp.executors.ray.crew import RayCrew
 
     nodes = Nodes(folder, cores, **more)
     os.environ["AUTOCOMP_CACHE"] = str(folder / "driver")

@@ -35,7 +35,7 @@ def _crew(checked: Checked, ray: str | None) -> Crew:
     spec = checked.spec
     if ray is None:
         return LocalCrew(*share_of_cores(spec.workers), usable_gpus() if spec.wants_gpus else 0)
-    from autocomp.executors.ray import RayCrew
+    from autocomp.executors.ray.crew import RayCrew
 
     return RayCrew(ray, spec.workers, checked.device.name, spec.wants_gpus)
 
@@ -44,7 +44,7 @@ def _check_gpus(spec: StudySpec, crew: Crew, ray: str | None) -> None:
     """A study that wants GPUs must have one."""
     if spec.wants_gpus and not crew.gpus:
         asks = f"gpu_share {spec.gpu_share:g}" if spec.gpu_share else f"budget {spec.budget!r}"
-        where = "PyTorch sees none on this machine" if ray is None else f"no node of the cluster ({ray}) offers one"
+        where = "PyTorch sees none on this machine" if ray is None else f"no node of the cluster ({ray}) offers one beside a core"
         raise GpuError(f"{asks} wants a GPU, but {where}; {GpuError.way_out}, or name a cluster that has some: --ray")
 
 

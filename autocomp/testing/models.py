@@ -93,8 +93,8 @@ def wordpiece_tokenizer(size: int) -> Tokenizer:
         raise ValueError(f"vocabulary = {size}, but size >= {len(essential)} must hold for all ASCII characters")
     letters = string.ascii_lowercase
     endings = (f"##{''.join(pair)}" for n in (2, 3) for pair in itertools.product(letters, repeat=n))
-    words = (word for word in COMMON_WORDS if len(word) > 1)
-    pieces = itertools.islice(dict.fromkeys(itertools.chain(essential, words, endings)), size)
+    words = dict.fromkeys(word for word in COMMON_WORDS if len(word) > 1)
+    pieces = itertools.islice(itertools.chain(essential, words, endings), size)
     tokenizer = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()

@@ -151,8 +151,9 @@ def check_unknown_options_are_refused(technique: AnyTechnique) -> None:
 
 def check_options_survive_json(technique: AnyTechnique) -> None:
     """Options, given and settled, come back from a journal as they were."""
+    student = contract_student()
     for options in grid(technique):
-        for each in (options, technique.settle(contract_student(), options, contract_context())):
+        for each in (options, technique.settle(student, options, contract_context())):
             text = json.dumps(each.model_dump(mode="json"))
             assert technique.parse(json.loads(text)) == each, f"{each!r} does not survive JSON"
 
@@ -177,8 +178,9 @@ def check_the_given_student_stays_as_it_is(technique: AnyTechnique) -> None:
 
 def check_equal_inputs_give_equal_students(technique: AnyTechnique) -> None:
     """The same student, options and context give the same weights, bit for bit."""
+    students = contract_student(), contract_student()
     for options in grid(technique):
-        first, second = (applied(technique, options, contract_student()) for _ in range(2))
+        first, second = (applied(technique, options, student) for student in students)
         assert fingerprint(first) == fingerprint(second), f"{options!r} gives two different students"
 
 
@@ -203,9 +205,10 @@ def check_files_answer_as_students_do(technique: AnyTechnique) -> None:
 
 def check_nothing_need_be_known(technique: AnyTechnique) -> None:
     """Without importance, counts or sensitivities it works or says that it cannot; it never breaks."""
+    student = contract_student()
     for options in grid(technique):
         try:
-            applied(technique, options, contract_student(), Context())
+            applied(technique, options, student, Context())
         except InfeasiblePlan as error:
             assert str(error), f"{options!r} is refused without a reason"
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -15,7 +14,6 @@ from playwright.sync_api import sync_playwright
 
 from autocomp.report.page import write_report
 from autocomp.testing.runs import write_run
-from autocomp.testing.studies import write_study
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -124,21 +122,6 @@ def report(tmp_path):
     return written
 
 
-@contextmanager
-def once(folder):
-    """The path of a folder that one process of the test session makes and the others wait for.
-
-    Yields:
-        `(folder, is_made)`.
-    """
-    import fcntl
-
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder, folder.with_suffix(".done").exists()
-        folder.with_suffix(".done").touch()
-
-
 def environment(cache):
     """Of a subprocess that runs the code under test."""
     return {**os.environ, "AUTOCOMP_CACHE": str(cache), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -150,40 +133,21 @@ def autocomp(*words):
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory):
-    """What all test processes share: a folder, and its stage cache."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dashboards"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def study(shelf):
-    """A study of seconds: its file, the cache that holds its teacher once it ran."""
-    return SimpleNamespace(file=shelf / "study" / "tiny.yaml", cache=shelf / "cache")
-
-
-@pytest.fixture(scope="session")
-def finished(shelf, study):
-    """The folder of a real finished run, two trials of a tiny model; its members are real files."""
-    with once(shelf / "run") as (run, is_made):
-        if not is_made:
-            write_study(study.file.parent, budget="2trials", teacher_epochs=5.0, recovery_steps=[20])
-            command = autocomp("search", study.file, "--out", run, "--quiet")
-            done = subprocess.run(command, env=environment(study.cache), capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-    return run
+def finished(tiny_run, tmp_path_factory):
+    """The folder of a real finished run, three trials of a tiny model; its members are real files. A copy, for servers
+    that look at it from other processes ask for its lock.
+    """
+    return shutil.copytree(tiny_run.run, tmp_path_factory.mktemp("finished") / "run")
 
 
 @pytest.fixture
-def started(study):
-    """`started(*words)`: an `autocomp` command that runs beside the test, with pipes; killed at the end."""
+def started(tmp_path):
+    """`started(*words, cache=…)`: an `autocomp` command that runs beside the test, with pipes; killed at the end."""
     processes = []
 
-    def run(*words):
+    def run(*words, cache=tmp_path / "cache"):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(autocomp(*words), env=environment(study.cache), **pipes))
+        processes.append(subprocess.Popen(autocomp(*words), env=environment(cache), **pipes))
         return processes[-1]
 
     yield run

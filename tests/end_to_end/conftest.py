@@ -1,29 +1,24 @@
 """Tiny real studies, run through the command line."""
 
-import contextlib
-import io
-import json
 import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from autocomp.cli import main
 from autocomp.record import read_events
 from autocomp.search import crews
-from autocomp.testing.studies import write_bert, write_study, write_texts
+from autocomp.testing.studies import write_study
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory):
+def cache(tiny_cache):
     """One stage cache for all: the teacher is fine-tuned once unless a test wants its own."""
-    return tmp_path_factory.mktemp("cache")
+    return tiny_cache
 
 
 @pytest.fixture(autouse=True)
@@ -32,29 +27,14 @@ def environment(cache, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture(scope="session")
-def shelf(tmp_path_factory):
-    """The tiny model and its texts, as `write_study` wants them."""
-    folder = tmp_path_factory.mktemp("shelf")
-    return {"model": str(write_bert(folder / "bert")), "texts": str(write_texts(folder / "texts"))}
-
-
 @pytest.fixture
-def tiny(shelf, tmp_path):
+def tiny(tiny_parts, tmp_path):
     """`tiny(**changes)` writes a study of the shared model and texts; its path."""
-    return lambda **changes: write_study(tmp_path / "study", **{**shelf, **changes})
-
-
-def call(*words):
-    """A command line in this process: `status`, `out`, `err`."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main([str(word) for word in words])
-    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
+    return lambda **changes: write_study(tmp_path / "study", **{**tiny_parts, **changes})
 
 
 @pytest.fixture
-def autocomp():
+def autocomp(call):
     return call
 
 
@@ -65,16 +45,9 @@ def inline(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def finished(shelf, cache, tmp_path_factory):
+def finished(tiny_run):
     """A finished run of three trials with a real worker: folder and what `search` said."""
-    folder = tmp_path_factory.mktemp("finished")
-    run = folder / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTOCOMP_CACHE", str(cache))
-        patch.setenv("OMP_NUM_THREADS", "1")
-        said = call("search", write_study(folder / "study", **shelf), "--out", run, "--quiet", "--json")
-    assert said.status == 0, said.err
-    return SimpleNamespace(run=run, summary=json.loads(said.out), err=said.err)
+    return tiny_run
 
 
 def start(*words, cache):

@@ -152,7 +152,7 @@ def test_kill_and_resume(started, autocomp, tiny, tmp_path, cache, books, inline
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_random_moments_and_always_resumed(started, shelf, tiny, tmp_path, books, seed):
+def test_killed_at_random_moments_and_always_resumed(started, tiny, tmp_path, books, seed):
     rng, run, cache = np.random.default_rng(seed), tmp_path / "run", tmp_path / "cache"
     study = tiny(budget="4trials", recovery_steps=[200, 400], workers=2, seed=seed)
     spent = SimpleNamespace(wall_s=0.0)

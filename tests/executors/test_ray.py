@@ -99,6 +99,14 @@ def lost(executor):
     return Counter((one.job["id"], one.attempt, one.again) for one in executor.lost())
 
 
+def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, crew, job):
+    """Before any trial, as in a study: trials hold on to their cores for the next one."""
+    found = crew.at_gpu(ray_works.TRIALS, job("g0"))
+    assert found["cache"] == str(cluster.folder / "far") and found["gpu"] in ("0", "1")
+    with pytest.raises(GpuError, match=r"g1 did not run on a GPU of .*no such thing"):
+        crew.at_gpu(ray_works.TRIALS, job("g1", **{"raise": "no such thing"}))
+
+
 def test_a_trial_runs_on_a_worker_and_is_measured_at_the_device(cluster, trials, job):
     assert trials.workers == trials.free == 2
     for number in range(4):
@@ -196,13 +204,6 @@ def test_measurements_wait_for_a_device_that_died(cluster, crew, trials, job):
     add_node(cluster, **cluster.place)
     [(result, reason)] = collect_all(trials).values()
     assert reason is None and result["measured"]["cache"] == str(cluster.folder / "device")
-
-
-def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, crew, job):
-    found = crew.at_gpu(ray_works.TRIALS, job("g0"))
-    assert found["cache"] == str(cluster.folder / "far") and found["gpu"] in ("0", "1")
-    with pytest.raises(GpuError, match=r"g1 did not run on a GPU of .*no such thing"):
-        crew.at_gpu(ray_works.TRIALS, job("g1", **{"raise": "no such thing"}))
 
 
 def test_there_is_room_for_as_many_jobs_as_cores_and_gpus_allow(crew):

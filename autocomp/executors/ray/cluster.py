@@ -103,8 +103,8 @@ def _room(resources: Mapping[str, float], threads: int, share: float) -> int:
 
 
 def gpus() -> int:
-    """Of all living nodes."""
-    return int(sum(n["resources"].get("GPU", 0) for n in nodes() if n["alive"]))
+    """Of all living nodes that have a core to go with them."""
+    return int(sum(n["resources"].get("GPU", 0) for n in nodes() if n["alive"] and n["resources"].get("CPU")))
 
 
 def pinned(node: str) -> Any:
