@@ -44,7 +44,8 @@ def _check_gpus(spec: StudySpec, crew: Crew, ray: str | None) -> None:
     """A study that wants GPUs must have one."""
     if spec.wants_gpus and not crew.gpus:
         asks = f"gpu_share {spec.gpu_share:g}" if spec.gpu_share else f"budget {spec.budget!r}"
-        where = "PyTorch sees none on this machine" if ray is None else f"no node of the cluster ({ray}) offers one beside a core"
+        cluster = f"no node of the cluster ({ray}) offers one beside a core"
+        where = "PyTorch sees none on this machine" if ray is None else cluster
         raise GpuError(f"{asks} wants a GPU, but {where}; {GpuError.way_out}, or name a cluster that has some: --ray")
 
 
