@@ -145,17 +145,25 @@ def test_members_are_bold_and_a_sample_is_faint(sheet, data):
     assert f"{data['runs'][0]['trials']['count']} candidates, {members} of them members" in sheet.inner_text("#brushed")
 
 
-def drag(page, axis, low, high):
-    """Along an axis, from one share of its length to another."""
-    page.locator("#parallel .picture").evaluate("box => box.scrollIntoView({block: 'center'})")
-    page.evaluate(STILL)
-    place = page.evaluate(
+def places(page, axis, low, high):
+    """Where two shares of an axis' length are on the screen."""
+    return page.evaluate(
         """([key, low, high]) => { const i = shownParallel.axes.findIndex((a) => a.key === key);
             const box = shownParallel.node.getBoundingClientRect();
             return [low, high].map((s) => shownParallel.place.at(i, s)).map(([x, y]) => [box.x + x, box.y + y]); }""",
         [axis, low, high],
     )
-    page.mouse.move(*place[0])
+
+
+def drag(page, axis, low, high):
+    """Along an axis, from one share of its length to another; what moved under the pointer is aimed at again."""
+    page.locator("#parallel .picture").evaluate("box => box.scrollIntoView({block: 'center'})")
+    for _ in range(5):
+        page.evaluate(STILL)
+        place = places(page, axis, low, high)
+        page.mouse.move(*place[0])
+        if places(page, axis, low, high) == place:
+            break
     page.mouse.down()
     page.mouse.move(*np.mean(place, axis=0))
     page.mouse.move(*place[1])

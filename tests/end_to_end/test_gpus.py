@@ -49,7 +49,8 @@ def gpu_seconds(run):
 def test_a_study_with_gpu_hours_trains_on_gpus_and_books_what_it_held(tiny, tmp_path, books):
     run = tmp_path / "run"
     flags = ["--budget", "0.1gpu-hours,2trials", "--gpu-share", "0.5", "--log", "--json", "--out", run]
-    done = search("search", tiny(workers=2), *flags, cache=tmp_path / "cache", gpus=2)
+    study = tiny(workers=2, teacher_epochs=2.0, recovery_steps=[10])
+    done = search("search", study, *flags, cache=tmp_path / "cache", gpus=2)
     books(run, 2)
     [found] = events(run, "gpus")
     assert (found["gpu"], found["jobs"], found["share"], found["held"], found["found"]) == (

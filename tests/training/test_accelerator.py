@@ -50,7 +50,7 @@ def test_a_tensor_of_the_cpu_among_those_of_the_gpu_is_an_error(tmp_path):
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine has a GPU")
 def test_a_share_of_no_gpu_is_refused():
-    with pytest.raises(GpuError, match=r"PyTorch \(.+\) can use none; install .+ --gpu-share 0"), computing_on(0.5):
+    with pytest.raises(GpuError, match=r"PyTorch \(.+\) can use none; install .+ no --gpu-share"), computing_on(0.5):
         pass
     assert (gpus(), gpu_name(), place()) == (0, "", torch.device("cpu"))
 
