@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -86,6 +88,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    # Code that an earlier run compiled is no help to a search, whose students are all of other sizes.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="training-")
     torch.set_num_threads(args.threads)
     data = resolve_task(args.task, max_length=64)
     teacher = load_teacher(args.model, data.labels, pairs=data.pairs, max_length=64).student
