@@ -135,9 +135,9 @@ class StudySpec(Spec):
     budget: str = "30m"
     searcher: str = "tpe"
     workers: int = Field(default=0, ge=0, le=256, description="worker processes; 0 = one per free core")
-    gpu_share: float | None = Field(default=None, ge=0, le=1)
-    """Of a GPU, for each training; None: measured if the budget counts gpu-hours, else 0, which trains on CPUs."""
-
+    gpu_share: float | None = Field(
+        default=None, ge=0, le=1, description="for each training; none = measured for gpu-hours, else 0: on CPUs"
+    )
     seed: int = Field(default=0, ge=0)
     teacher_epochs: float = Field(default=3.0, gt=0, le=50)
     teacher_learning_rate: float = Field(default=8e-5, gt=0, lt=1)

@@ -172,6 +172,7 @@ class SimulatedExecutor:
     workers: int
     on_end: Callable[[SimulatedExecutor], None]
     threads: int = 1
+    gpu_share: float = 0.0
     clock_s: float = 0.0
     own_s: float = 0.0
     own_cpu_s: float = 0.0

@@ -85,7 +85,7 @@ def main() -> int:
     parser.add_argument("--task", required=True)
     parser.add_argument("--threads", type=int, default=1, help="where there is no GPU")
     parser.add_argument("--first", type=int, default=60)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     # Code that an earlier run compiled is no help to a search, whose students are all of other sizes.
@@ -99,7 +99,13 @@ def main() -> int:
         lesson = Lesson(teacher, rows, predict(teacher, encode(teacher, rows), fast=True).logits)
         found = {f"{n} of {depth} layers": timed(teacher, lesson, n, args) for n in (third_of(depth), depth)}
     made = {"command": f"python benchmarks/training.py --model {args.model} --task {args.task}", "gpu": gpu_name()}
-    made |= {"threads": args.threads, "first": args.first, "machine": machine_facts(), "versions": versions()}
+    made |= {
+        "threads": args.threads,
+        "first": args.first,
+        "timed": [args.rounds, args.steps],
+        "machine": machine_facts(),
+        "versions": versions(),
+    }
     file = RESULTS / f"training-{kind}.json"
     file.write_text(json.dumps({**made, "steps": found}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1), file, sep="\n")

@@ -64,6 +64,7 @@ class Lost:
     Attributes:
         attempt: 1, 2 …
         held_s: seconds for which it held a worker.
+        gpu_share: that it held as long.
         again: whether the job was started again.
         node: where it ran, as far as known.
     """
@@ -74,6 +75,7 @@ class Lost:
     held_s: float
     again: bool = False
     node: str = ""
+    gpu_share: float = 0.0
 
 
 class Executor(Protocol):
@@ -81,11 +83,11 @@ class Executor(Protocol):
 
     Attributes:
         threads: of each worker.
-        gpus: share of a GPU that each job holds.
+        gpu_share: that each job holds.
     """
 
     threads: int
-    gpus: float
+    gpu_share: float
 
     @property
     def workers(self) -> int:

@@ -99,7 +99,7 @@ class LocalExecutor:
         share: float = 0.0,
         visible: Sequence[str] = (),
     ) -> None:
-        self._work, self.workers, self.threads, self.gpus = work, workers, threads, share
+        self._work, self.workers, self.threads, self.gpu_share = work, workers, threads, share
         self._visible = visible
         self._pools: list[ProcessPoolExecutor | None] = [None] * workers
         self._running: dict[Future[dict[str, Any]], Data] = {}
@@ -164,7 +164,7 @@ class LocalExecutor:
         except BrokenProcessPool:
             if slot is not None:
                 self._pools[slot] = None
-            self._lost.append(Lost(job, 1, DIED, time.time() - began))
+            self._lost.append(Lost(job, 1, DIED, time.time() - began, gpu_share=self.gpu_share))
             return job, None, DIED
         except Exception as error:  # whatever a worker could not even report
             return job, None, f"{type(error).__name__}: {error}"

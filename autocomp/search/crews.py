@@ -24,7 +24,7 @@ def open_crew(checked: Checked, ray: str | None) -> Crew:
     crew = _crew(checked, ray)
     try:
         check_place(checked.device, [o.measure for o in checked.objectives], crew)
-        _check_gpus(checked.spec, crew, ray)
+        _check_some_gpu(checked.spec, crew, ray)
     except BaseException:
         crew.close()
         raise
@@ -40,7 +40,7 @@ def _crew(checked: Checked, ray: str | None) -> Crew:
     return RayCrew(ray, spec.workers, checked.device.name, spec.wants_gpus)
 
 
-def _check_gpus(spec: StudySpec, crew: Crew, ray: str | None) -> None:
+def _check_some_gpu(spec: StudySpec, crew: Crew, ray: str | None) -> None:
     """A study that wants GPUs must have one."""
     if spec.wants_gpus and not crew.gpus:
         asks = f"gpu_share {spec.gpu_share:g}" if spec.gpu_share else f"budget {spec.budget!r}"

@@ -38,7 +38,7 @@ class Job:
         sweep: how many further plans of the sweep are measured.
         train_until, until: seconds since 1970 at which training, and the whole job, has to be finished.
         source: who proposed it: `start`, `tpe`, `promotion` …
-        gpus: share of a GPU that it holds, for training and predictions.
+        gpu_share: that it holds, for training and predictions.
         measured: where what depends on the device is measured: by this job, at the device afterwards, or not at all but
             predicted from what is recorded of the device.
         parent: stage of the student that it goes on from, if that is known.
@@ -56,7 +56,7 @@ class Job:
     until: float = math.inf
     source: str = ""
     threads: int = 1
-    gpus: float = 0.0
+    gpu_share: float = 0.0
     measured: str = HERE
     parent: str | None = None
 
@@ -92,11 +92,12 @@ class Job:
 
 @dataclass
 class JobResult:
-    """Records of one job and what it cost."""
+    """Records of one job and what it cost: seconds of a worker, and those in which it held its share of a GPU."""
 
     job: str
     records: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    at_gpu_s: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
 
@@ -112,6 +113,7 @@ def run_job(data: Mapping[str, Any]) -> dict[str, Any]:
         result.error = _reason(error)
         result.records.append(_failed(job, len(result.records), job.plan, error).to_json())
     result.seconds = time.time() - started
+    result.at_gpu_s = result.seconds if job.gpu_share else 0.0
     for written in result.records:
         written["seconds"] = round(result.seconds / len(result.records), 3)
     return asdict(result)
@@ -138,7 +140,7 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
     _use_threads(job.threads)
     run = Path(job.run)
     context, tell = open_context(run), teller(run, job.id)
-    with computing_on(job.gpus):
+    with computing_on(job.gpu_share):
         stage, settled = recovered_stage(
             context, job.plan, job.rungs, deadline=job.train_until, progress=lambda f: tell("recovery", 0.7 * f)
         )

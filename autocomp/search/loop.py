@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from autocomp.budget import Fidelity
 from autocomp.plan import CompressionPlan
 from autocomp.record import Journal, TrialRecord
-from autocomp.report.state import LOST
 from autocomp.search.context import StudyContext
 from autocomp.search.estimate import Clock, block_weights
 from autocomp.search.found import Found
@@ -162,7 +161,7 @@ class Loop:
             sweep=SWEEP,
             source=source,
             threads=self.executor.threads,
-            gpus=self.executor.gpus,
+            gpu_share=self.executor.gpu_share,
             measured=self.measured,
             parent=self._parent(plan) if source == "promotion" else None,
         )
@@ -223,15 +222,16 @@ class Loop:
             source=job.source,
             expected_s=round(min(wanted, left), 1),
         )
-        self.purse.began(job.id, self.executor.threads, self.executor.gpus)
+        self.purse.began(job.id, job.threads, job.gpu_share)
         self.executor.submit(ready.to_json(), min(wanted, left))
 
     def _book_lost(self, attempt: Lost) -> None:
         """Charge an attempt that brought nothing; the journal says so when its job was started again."""
-        self.purse.charge_job(LOST, attempt.job["id"], attempt.held_s, goes_on=attempt.again)
+        job, held_s = attempt.job["id"], attempt.held_s
+        self.purse.charge_attempt(job, held_s * self.executor.threads, held_s * attempt.gpu_share)
         if attempt.again:
-            told = {"job": attempt.job["id"], "attempt": attempt.attempt, "node": attempt.node}
-            self.journal.append("retried", **told, error=attempt.error, lost_s=round(attempt.held_s, 3))
+            told = {"job": job, "attempt": attempt.attempt, "node": attempt.node}
+            self.journal.append("retried", **told, error=attempt.error, lost_s=round(held_s, 3))
 
     def absorb(self, job: Job, result: dict[str, Any] | None, error: str | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
@@ -241,7 +241,8 @@ class Loop:
         self.journal.extend("record", [{"record": record} for record in new])
         for record in new:
             self.keep(TrialRecord.from_json(record))
-        self.purse.charge_job(job.kind, job.id, result["seconds"], trials=1)
+        at_gpu_s = result.get("at_gpu_s", 0.0)
+        self.purse.charge_job(job.id, job.kind, result["seconds"] * job.threads, at_gpu_s * job.gpu_share)
         if not result["facts"].get("was_cached") and result["error"] is None:
             self.clock.learn(self.expected.get(job.id, result["seconds"]), result["seconds"])
         progress_file(self.run, job.id).unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def check(spec: StudySpec) -> Checked:
         InputError: one of its kinds, saying what is wrong, where, and the way out.
     """
     budget = parse_budget(spec.budget)
-    _check_gpu(spec)
+    _check_share(spec)
     device = read_device(spec.device, spec.include)
     objectives = tuple(read_objective(name, spec.include) for name in spec.objectives)
     for objective in objectives:
@@ -137,7 +137,7 @@ def data_facts(data: TaskData) -> dict[str, Any]:
     }
 
 
-def _check_gpu(spec: StudySpec) -> None:
+def _check_share(spec: StudySpec) -> None:
     """A budget that nothing would ever be charged to must not be accepted."""
     if spec.parsed_budget.gpu_s is not None and not spec.wants_gpus:
         raise BudgetError(

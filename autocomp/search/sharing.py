@@ -16,8 +16,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from autocomp.errors import GpuError
-from autocomp.executors import Crew, Work
-from autocomp.executors.local import LocalExecutor
+from autocomp.executors import Crew, Ended, Work
+from autocomp.executors.local import LocalExecutor, per_gpu
 from autocomp.search.context import StudyContext, open_context
 from autocomp.search.estimate import BATCH
 from autocomp.search.freight import context_needs
@@ -43,20 +43,22 @@ class Sharing:
     Attributes:
         gpu: its name.
         jobs: trainings that share one.
+        share: of a GPU, for each of them.
         third_s, whole_s: seconds of a recovery step of a third of the teacher's layers, and of all, among so many.
         tried: `jobs` and `steps_per_s` of all together, for each number that was tried.
     """
 
     gpu: str
     jobs: int
+    share: float
     third_s: float
     whole_s: float
     tried: tuple[Mapping[str, float], ...] = ()
 
-    @property
-    def share(self) -> float:
-        """Of a GPU, for each training; never so much that fewer fit."""
-        return math.floor(1e4 / self.jobs) / 1e4
+
+def share_of(jobs: int) -> float:
+    """Of a GPU for each of so many trainings; never so much that fewer fit."""
+    return math.floor(1e4 / jobs) / 1e4
 
 
 def settle_sharing(journal: Journal, crew: Crew, run: Path, wanted: float | None) -> Sharing:
@@ -70,11 +72,11 @@ def settle_sharing(journal: Journal, crew: Crew, run: Path, wanted: float | None
     """
     known = list(journal.events("gpus"))
     if not known:
-        job = {"id": "sharing", "run": str(run), "tried": [int(1 / wanted)] if wanted else list(TRIED)}
+        job = {"id": "sharing", "run": str(run), "share": wanted, "tried": [per_gpu(wanted)] if wanted else list(TRIED)}
         known = [crew.at_gpu(SHARING, job)]
         found = sharing_of(known[0])
-        held = found.share * min(crew.workers, crew.gpus * found.jobs)
-        journal.append("gpus", **known[0], found=crew.gpus, share=found.share, held=held)
+        held = found.share * min(crew.workers, crew.gpus * per_gpu(found.share))
+        journal.append("gpus", **known[0], found=crew.gpus, held=held)
     return sharing_of(known[-1])
 
 
@@ -90,16 +92,17 @@ def measure_sharing(job: Mapping[str, Any]) -> dict[str, Any]:
 
     context, cores = open_context(Path(job["run"])), len(os.sched_getaffinity(0))
     inputs = {"teacher": context.teacher_key, "gpu": gpu_name(), "cores": cores, "torch": versions()["torch"]}
-    stage = context.store.make("sharing", {**inputs, "tried": job["tried"]}, lambda folder: _measure(job, cores))
+    inputs |= {"tried": job["tried"], "share": job["share"]}
+    stage = context.store.make("sharing", inputs, lambda folder: _measure(job, cores))
     return dict(stage.facts)
 
 
 def _measure(job: Mapping[str, Any], cores: int) -> dict[str, Any]:
     """Trainings are processes of their own, as trials are."""
     found: list[dict[str, Any]] = []
-    for jobs in [job["tried"][0], *(more for more in job["tried"][1:] if more <= cores)]:
+    for jobs in sorted({min(wanted, cores) for wanted in job["tried"]}):
         try:
-            found.append(_together(job["run"], jobs))
+            found.append(_together(job["run"], jobs, job["share"] or share_of(jobs)))
         except GpuError:
             if not found:
                 raise
@@ -120,22 +123,24 @@ def enough(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return best
 
 
-def _together(run: str, jobs: int) -> dict[str, Any]:
+def _together(run: str, jobs: int, share: float) -> dict[str, Any]:
     """So many trainings at once, each with its share."""
-    share = math.floor(1e4 / jobs) / 1e4
+    ended, until = list[Ended](), time.monotonic() + PATIENCE_S + 10 * TIMED_S
     with LocalExecutor(time_steps, jobs, 1) as executor:
         meeting = Path(run) / "work" / f"sharing-{jobs}-{time.time_ns()}"
         meeting.mkdir(parents=True)
         for number in range(jobs):
-            executor.submit({"id": str(number), "run": run, "jobs": jobs, "gpus": share, "meeting": str(meeting)})
-        ended = [one for _ in range(jobs) for one in executor.collect(PATIENCE_S + 10 * TIMED_S)]
+            executor.submit({"id": str(number), "run": run, "jobs": jobs, "share": share, "meeting": str(meeting)})
+        while len(ended) < jobs and time.monotonic() < until:
+            ended += executor.collect(1.0)
     results = [result for _, result, _ in ended if result is not None]
     if len(results) < jobs:
         reason = next((error for _, _, error in ended if error), "it did not end")
         raise GpuError(f"{jobs} trainings at once do not run on this GPU ({reason})")
     whole, third = (median(r[name] for r in results) for name in ("whole_s", "third_s"))
     rate = sum(1 / r["third_s"] for r in results)
-    return {"gpu": results[0]["gpu"], "jobs": jobs, "third_s": third, "whole_s": whole, "steps_per_s": rate}
+    seen = {"gpu": results[0]["gpu"], "jobs": jobs, "share": share}
+    return {**seen, "third_s": third, "whole_s": whole, "steps_per_s": rate}
 
 
 def time_steps(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +151,7 @@ def time_steps(job: Mapping[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     context = open_context(Path(job["run"]))
-    with computing_on(job["gpus"]):
+    with computing_on(job["share"]):
         found = {}
         for name, student in _sizes(context):
             _steps(context, student, WARM_UP, math.inf)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,11 @@ class Held:
     since: float
     cores: float
     gpus: float
+
+
+def charge_of(what: str, wall_s: float, cpu_s: float, gpu_s: float, trials: int = 0) -> Charge:
+    """To the millisecond."""
+    return Charge(what, round(wall_s, 3), round(cpu_s, 3), round(gpu_s, 3), trials)
 
 
 class Purse:
@@ -46,25 +51,27 @@ class Purse:
         """From now on a job holds these, until it is charged."""
         self._held[job] = Held(time.time(), cores, gpus)
 
-    def charge(self, what: str, *, gpus: float = 0.0, trials: int = 0) -> None:
+    def charge(self, what: str, *, gpus: float = 0.0) -> None:
         """Book the clock since the last charge, for all cores, and for some GPUs."""
         wall = self._clock()
-        self._book(Charge(what, round(wall, 3), round(wall * self.cores, 3), round(wall * gpus, 3), trials), None)
+        self._book(charge_of(what, wall, wall * self.cores, wall * gpus))
 
-    def charge_job(self, what: str, job: str, seconds: float, *, trials: int = 0, goes_on: bool = False) -> None:
-        """Book the clock since the last charge, and what a job held for some seconds.
+    def charge_job(self, job: str, what: str, cpu_s: float, gpu_s: float = 0.0) -> None:
+        """Book the clock since the last charge, and what a job held that has ended.
+
+        The clock runs once, however many jobs run side by side.
 
         Args:
-            seconds: for which the job held what it was said to hold when it began; the clock runs once, however many
-                jobs run side by side.
-            goes_on: it is started again.
+            cpu_s, gpu_s: cores and GPUs times seconds.
         """
-        held = self._held.pop(job, Held(0.0, 0.0, 0.0))
-        if goes_on:
-            self.began(job, held.cores, held.gpus)
-        wall, cpu, gpu = self._clock(), seconds * held.cores, seconds * held.gpus
-        charge = Charge(what, round(wall, 3), round(cpu, 3), round(gpu, 3), trials)
-        self._book(charge, None if goes_on or what == LOST else job)
+        self._held.pop(job, None)
+        self._book(charge_of(what, self._clock(), cpu_s, gpu_s, trials=1), job)
+
+    def charge_attempt(self, job: str, cpu_s: float, gpu_s: float = 0.0) -> None:
+        """The same of an attempt at a job that brought nothing; the job may go on."""
+        if job in self._held:
+            self._held[job] = replace(self._held[job], since=time.time())
+        self._book(charge_of(LOST, self._clock(), cpu_s, gpu_s))
 
     def _clock(self) -> float:
         """Seconds since the last charge."""
@@ -82,10 +89,10 @@ class Purse:
         """
         alive = max([last, *(f.stat().st_mtime for f in (run / "work").glob("*.json"))])
         lost = max(0.0, alive - since)
-        self._book(Charge(LOST, round(lost, 3), round(lost * self.cores, 3), round(lost * self.gpus, 3)), None)
+        self._book(charge_of(LOST, lost, lost * self.cores, lost * self.gpus))
         self._since = time.time()
 
-    def _book(self, charge: Charge, job: str | None) -> None:
+    def _book(self, charge: Charge, job: str | None = None) -> None:
         self.ledger.add(charge)
         self._journal.append("charge", charge=asdict(charge), **({"job": job} if job else {}))
 

@@ -125,7 +125,7 @@ def _go_on(
     landmarks = _measure_landmarks(context, checked, run, journal, purse, crew)
     sharing = _share_gpus(checked.spec, run, journal, purse, listen, crew)
     with crew.executor(TRIALS, share=sharing.share if sharing else 0.0) as executor:
-        purse.gpus = executor.gpus * max(1, executor.workers)
+        purse.gpus = executor.gpu_share * max(1, executor.workers)
         where = place(checked.device, crew)
         loop = _loop(checked, context, run, journal, purse, executor, where, landmarks, listen, sharing)
         _replay(loop, journal)

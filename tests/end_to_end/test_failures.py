@@ -99,6 +99,10 @@ def test_a_worker_that_dies_is_a_failed_trial(search, monkeypatch, books, tmp_pa
     assert {r.status for r in by_job["t0002"]} == {"complete"}
     assert {m["record"] for m in found["members"]} <= {r.id for r in by_job["t0002"]}
     books(tmp_path / "run", trials=2)
+    [lost] = [
+        c for e in read_events(tmp_path / "run" / "journal.jsonl", "charge") if (c := e["charge"])["what"] == "lost"
+    ]
+    assert lost["cpu_s"] > 0, "what it held until it died is paid for"
 
 
 def test_a_budget_for_nothing_but_the_teacher(search, inline, finished):

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from autocomp.search import crews
 from autocomp.testing.studies import SPACE
 
 
 @pytest.fixture
-def refused(autocomp, tiny, tmp_path):
+def refused(autocomp, tiny, tmp_path, monkeypatch):
     """Run a search that must be refused; what it said."""
+
+    monkeypatch.setattr(crews, "usable_gpus", lambda: 0)  # wherever the tests run
 
     def run(*flags, **changes):
         out = tmp_path / "run"

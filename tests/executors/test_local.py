@@ -168,7 +168,7 @@ def test_workers_share_out_the_gpus_and_see_one_each(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
     with LocalCrew(4, 1, gpus=2).executor(Work("x", work), share=0.5) as executor:
-        assert (executor.workers, executor.threads, executor.gpus, executor.free) == (4, 1, 0.5, 4)
+        assert (executor.workers, executor.threads, executor.gpu_share, executor.free) == (4, 1, 0.5, 4)
         for name in "abcd":
             executor.submit({"name": name, "sleep": 0.3})
         found = collect_all(executor)

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from autocomp.errors import ClusterError, GpuError
 from autocomp.executors.places import device_resource
@@ -24,6 +23,8 @@ sys.path.append(str(HERE))  # Ray's workers take over this process's path, and f
 import ray_works  # noqa: E402
 
 PATIENCE_S = 90
+GPUS = 64
+"""That a node offers: more than any machine has."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def cluster(tmp_path_factory):
         patch.setenv("PYTHONPATH", path)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         env = {"AUTOCOMP_CACHE": str(folder / "far"), "PYTHONPATH": path}
-        made.add_node(num_cpus=1, num_gpus=2, env_vars=env)  # Ray believes it: nothing here computes on them
+        made.add_node(num_cpus=1, num_gpus=GPUS, env_vars=env)  # Ray believes it: nothing here computes on them
         device = {"AUTOCOMP_CACHE": str(folder / "device"), "PYTHONPATH": path}
         place = {"num_cpus": 0, "resources": {device_resource("there"): 1}, "env_vars": device}
         yield SimpleNamespace(made=made, folder=folder, device=made.add_node(**place), place=place)
@@ -102,7 +103,7 @@ def lost(executor):
 def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, crew, job):
     """Before any trial, as in a study: trials hold on to their cores for the next one."""
     found = crew.at_gpu(ray_works.TRIALS, job("g0"))
-    assert found["cache"] == str(cluster.folder / "far") and found["gpu"] in ("0", "1")
+    assert found["cache"] == str(cluster.folder / "far") and int(found["gpu"]) in range(GPUS)
     with pytest.raises(GpuError, match=r"g1 did not run on a GPU of .*no such thing"):
         crew.at_gpu(ray_works.TRIALS, job("g1", **{"raise": "no such thing"}))
 
@@ -207,15 +208,14 @@ def test_measurements_wait_for_a_device_that_died(cluster, crew, trials, job):
 
 
 def test_there_is_room_for_as_many_jobs_as_cores_and_gpus_allow(crew):
-    assert [crew.room(share) for share in (0.0, 0.5, 1.0)] == [2, 1, 1], "one core beside two GPUs"
+    assert [crew.room(share) for share in (0.0, 0.5, 1.0)] == [2, 1, 1], "one core beside its GPUs"
     rooms = [_room({"CPU": 16, "GPU": 2}, 1, share) for share in (0.0, 0.125, 0.3, 0.4, 1.0)]
     assert rooms == [16, 16, 6, 4, 2], "a job has its share of one GPU"
     assert (_room({"CPU": 3, "GPU": 1}, 1, 0.1), _room({"CPU": 4}, 1, 0.5)) == (3, 0)
 
 
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine has a GPU")
 def test_gpus_that_pytorch_cannot_use_are_refused(cluster, crew):
-    with pytest.raises(GpuError, match=r"offers 2 GPUs to Ray, but its PyTorch \(.+\) can use 0; install a PyTorch"):
+    with pytest.raises(GpuError, match=r"offers 64 GPUs to Ray, but its PyTorch \(.+\) can use \d+; install a PyTorch"):
         check_nodes(wants_gpus=True)
     assert {told["gpus"] for told in check_nodes()} == {None}
 

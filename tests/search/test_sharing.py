@@ -1,6 +1,7 @@
 """How many trainings share a GPU: decided from steps a second, journaled once."""
 
 import math
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from autocomp.executors.local import per_gpu
 from autocomp.record import Journal
 from autocomp.search import sharing
 from autocomp.search.estimate import BACKWARD, BATCH, auto_ladder, clock_of_steps
-from autocomp.search.sharing import Sharing, enough, settle_sharing, third_of, time_steps
+from autocomp.search.sharing import enough, settle_sharing, share_of, third_of, time_steps
 
 
 def rates(*steps):
@@ -42,7 +43,11 @@ def begun(folder):
     return journal
 
 
-FOUND = {"gpu": "H", "jobs": 4, "third_s": 0.01, "whole_s": 0.03, "tried": rates(10, 18, 30)}
+def hang(job):
+    time.sleep(60)
+
+
+FOUND = {"gpu": "H", "jobs": 4, "share": 0.25, "third_s": 0.01, "whole_s": 0.03, "tried": rates(10, 18, 30)}
 
 
 def test_it_is_measured_once_and_journaled(tmp_path):
@@ -59,31 +64,45 @@ def test_it_is_measured_once_and_journaled(tmp_path):
 def test_a_share_that_a_person_gives_is_taken(tmp_path, wanted, tried):
     one = crew(FOUND)
     settle_sharing(begun(tmp_path), one, tmp_path, wanted)
-    assert one.asked[0]["tried"] == tried
+    assert (one.asked[0]["tried"], one.asked[0]["share"]) == (tried, wanted)
 
 
 @pytest.mark.parametrize("jobs", range(1, 40))
 def test_so_many_shares_fit(jobs):
-    assert per_gpu(Sharing("H", jobs, 1, 1).share) == jobs
+    assert per_gpu(share_of(jobs)) == jobs
 
 
 def test_a_gpu_without_memory_for_more_is_shared_by_fewer(context, monkeypatch):
-    def together(run, jobs):
+    def together(run, jobs, share):
         if jobs > 2:
             raise GpuError("out of memory")
-        return {"gpu": "H", "jobs": jobs, "third_s": 1 / jobs, "whole_s": 2, "steps_per_s": jobs * jobs}
+        return {"gpu": "H", "jobs": jobs, "share": share, "third_s": 1 / jobs, "whole_s": 2, "steps_per_s": jobs * jobs}
+
+    def measured(tried, cores, share=None):
+        found = sharing._measure({"run": str(context.run), "tried": tried, "share": share}, cores)
+        return found["jobs"], found["share"]
 
     monkeypatch.setattr(sharing, "_together", together)
-    assert sharing._measure({"run": str(context.run), "tried": [1, 2, 4]}, cores=8)["jobs"] == 2
-    assert sharing._measure({"run": str(context.run), "tried": [1, 2, 4]}, cores=1)["jobs"] == 1
+    assert measured([1, 2, 4], cores=8) == (2, 0.5)
+    assert measured([1, 2, 4], cores=1) == (1, 1.0), "never more processes than cores"
+    assert measured([100], cores=2, share=0.01) == (2, 0.01), "what a person gave stays as it is"
+    assert measured([1], cores=2, share=0.7) == (1, 0.7)
     with pytest.raises(GpuError, match="memory"):
-        sharing._measure({"run": str(context.run), "tried": [4]}, cores=8)
+        measured([4], cores=8)
+
+
+def test_trainings_that_hang_are_given_up_together(context, monkeypatch):
+    monkeypatch.setattr(sharing, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(sharing, "TIMED_S", 0.1)
+    monkeypatch.setattr(sharing, "time_steps", hang)
+    with pytest.raises(GpuError, match=r"2 trainings at once .*it did not end"):
+        sharing._together(str(context.run), 2, 0.5)
 
 
 def test_steps_are_timed_of_two_sizes_on_real_students(context, tmp_path, monkeypatch):
     """On the CPU here: a job without a share; where it computes is tried in `tests/training` and `tests/end_to_end`."""
     monkeypatch.setattr(sharing, "TIMED_S", 0.4)
-    job = {"id": "0", "run": str(context.run), "jobs": 1, "gpus": 0.0, "meeting": str(tmp_path)}
+    job = {"id": "0", "run": str(context.run), "jobs": 1, "share": 0.0, "meeting": str(tmp_path)}
     found = time_steps(job)
     assert 0 < found["third_s"] < found["whole_s"] < 1
     assert third_of(3) == third_of(1) == 1 and third_of(12) == 4

@@ -39,7 +39,7 @@ def test_the_clock_is_charged_once(purse, clock):
     one.charge("teacher")
     clock.now += 12.5
     one.began("t0001", 1, 0.0)
-    one.charge_job("recovery", "t0001", 20.0, trials=1)
+    one.charge_job("t0001", "recovery", 20.0)
     assert [(c["what"], c["wall_s"], c["cpu_s"], c["trials"]) for c in charges(one)] == [
         ("teacher", 30.0, 60.0, 0),
         ("recovery", 12.5, 20.0, 1),
@@ -53,9 +53,10 @@ def test_no_time_limit_is_an_infinite_time(purse, clock):
     one = purse("2trials")
     clock.now += 1e6
     assert (one.seconds_left(), one.trials_left()) == (math.inf, 2)
-    one.charge("recovery", trials=1)
+    one.charge_job("t0001", "recovery", 1.0)
     assert one.trials_left() == 1
-    one.charge("recovery", trials=3)
+    one.charge_job("t0002", "recovery", 1.0)
+    one.charge_job("t0003", "recovery", 1.0)
     assert one.trials_left() == 0
 
 
@@ -86,7 +87,7 @@ def test_nothing_is_left_below_zero(purse, clock):
 def test_a_purse_takes_over_the_journal(purse, clock):
     one = purse("10m,9trials")
     clock.now += 100
-    one.charge_job("recovery", "t0001", 100.0, trials=1)
+    one.charge_job("t0001", "recovery", 100.0)
     clock.now += 500  # nobody was at work
     again = purse("10m,9trials")
     assert (again.seconds_left(), again.trials_left()) == (pytest.approx(500), 8)
@@ -111,10 +112,10 @@ def test_a_job_holds_cores_and_a_share_of_a_gpu(purse, clock):
         one.began(job, cores, share)
     clock.now += 100
     assert one.seconds_left() == pytest.approx(600 - 25 - 50), "what is held is spent, charged or not"
-    one.charge_job("recovery", "a", 100, trials=1)
+    one.charge_job("a", "recovery", 100, 25)
     assert one.seconds_left() == pytest.approx(600 - 25 - 50)
     clock.now += 10
-    one.charge_job("recovery", "b", 110, trials=1)
+    one.charge_job("b", "recovery", 220, 55)
     assert [(c["wall_s"], c["cpu_s"], c["gpu_s"]) for c in charges(one)] == [(100, 100, 25), (10, 220, 55)]
     assert one.seconds_left() == pytest.approx(600 - 25 - 55)
 
@@ -124,7 +125,7 @@ def test_jobs_side_by_side_never_spend_more_than_there_is(purse, clock):
     one = purse("400cpu-s", cores=2)
     one.began("a", 1, 0), one.began("b", 1, 0)
     clock.now += 100
-    one.charge_job("recovery", "a", 100)
+    one.charge_job("a", "recovery", 100)
     assert one.seconds_left() == pytest.approx((400 - 200) / 2)
 
 
@@ -132,12 +133,26 @@ def test_a_lost_attempt_is_charged_and_the_job_holds_on(purse, clock):
     one = purse("100gpu-s", gpus=1)
     one.began("a", 1, 1.0)
     clock.now += 30
-    one.charge_job("lost", "a", 30, goes_on=True)
+    one.charge_attempt("a", 30, 30)
     clock.now += 10
     assert one.seconds_left() == pytest.approx(60)
-    one.charge_job("recovery", "a", 10, trials=1)
+    one.charge_job("a", "recovery", 10, 10)
     assert [(c["what"], c["gpu_s"]) for c in charges(one)] == [("lost", 30), ("recovery", 10)]
     assert [e.get("job") for e in one._journal.events("charge")] == [None, "a"]
+
+
+def test_the_last_attempt_of_a_job_is_charged_when_the_job_is_over(purse, clock):
+    """An executor tells of the job first, and then of its attempts."""
+    one = purse("100cpu-s", cores=1)
+    one.began("a", 1, 0.0)
+    clock.now += 30
+    one.charge_job("a", "recovery", 0.0)
+    one.charge_attempt("a", 30)
+    assert [(c["what"], c["wall_s"], c["cpu_s"], c["trials"]) for c in charges(one)] == [
+        ("recovery", 30, 0, 1),
+        ("lost", 0, 30, 0),
+    ]
+    assert one.seconds_left() == 70
 
 
 def test_the_front_needs_no_gpu(purse, clock):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from autocomp.errors import GpuError
 from autocomp.techniques import techniques
-from autocomp.training.accelerator import computing_on, gpu_name, gpus, place, placed
+from autocomp.training.accelerator import computing_on, place, placed
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -48,11 +48,21 @@ def test_a_tensor_of_the_cpu_among_those_of_the_gpu_is_an_error(tmp_path):
     assert "of the CPU among those of the device" in on_pretend(script).stderr
 
 
-@pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine has a GPU")
-def test_a_share_of_no_gpu_is_refused():
-    with pytest.raises(GpuError, match=r"PyTorch \(.+\) can use none; install .+ no --gpu-share"), computing_on(0.5):
-        pass
-    assert (gpus(), gpu_name(), place()) == (0, "", torch.device("cpu"))
+WITHOUT = """
+from autocomp.training import accelerator
+print(accelerator.gpus(), repr(accelerator.gpu_name()), accelerator.place())
+with accelerator.computing_on(0.5):
+    pass
+"""
+
+
+def test_a_share_of_no_gpu_is_refused(tmp_path):
+    script = tmp_path / "without.py"
+    script.write_text(WITHOUT)
+    done = on_pretend(script, PRETEND_GPUS="0")
+    assert done.stdout == "0 '' cpu\n"
+    refusal = done.stderr.splitlines()[-1]
+    assert re.search(r"GpuError: .*PyTorch \(.+\) can use none; install .+ no --gpu-share", refusal), refusal
 
 
 def test_without_a_share_nothing_moves():

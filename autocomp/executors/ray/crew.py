@@ -235,7 +235,7 @@ class TaskExecutor:
     """Short jobs on any node."""
 
     def __init__(self, crew: RayCrew, work: Work, most: int | None) -> None:
-        self._crew, self._work, self._most, self.threads, self.gpus = crew, work, most, crew.threads, 0.0
+        self._crew, self._work, self._most, self.threads, self.gpu_share = crew, work, most, crew.threads, 0.0
         self._tasks = crew.tasks(work)
 
     def __enter__(self) -> TaskExecutor:
@@ -287,7 +287,7 @@ class Chain:
 
     def __init__(self, first: TuneExecutor, work: Work, crew: RayCrew) -> None:
         assert work.then is not None
-        self._first, self._then, self.threads, self.gpus = first, work.then, first.threads, first.gpus
+        self._first, self._then, self.threads, self.gpu_share = first, work.then, first.threads, first.gpu_share
         self._second = crew.tasks_at_device(work.then.work)
         self._half: dict[str, tuple[Data, dict[str, Any]]] = {}
 

@@ -79,6 +79,7 @@ class Mail:
     """What the loop's thread and Tune's thread hand each other."""
 
     where: Callable[[Data], str]
+    gpu_share: float = 0.0
     waiting: deque[Attempt] = field(default_factory=deque)
     running: dict[str, Attempt] = field(default_factory=dict)
     ended: queue.SimpleQueue[Ended] = field(default_factory=queue.SimpleQueue)
@@ -88,7 +89,8 @@ class Mail:
     def lose(self, attempt: Attempt, reason: str, again: bool) -> None:
         """Book an attempt that brought nothing."""
         held = time.time() - attempt.began if attempt.began else 0.0
-        self.lost.append(Lost(attempt.job, attempt.number, reason, held, again, self.where(attempt.job)))
+        where = self.where(attempt.job)
+        self.lost.append(Lost(attempt.job, attempt.number, reason, held, again, where, self.gpu_share))
         attempt.number, attempt.began = attempt.number + 1, None
 
 
@@ -186,8 +188,8 @@ class TuneExecutor:
     """
 
     def __init__(self, crew: RayCrew, home: str, work: Work, share: float, folder: Path) -> None:
-        self.threads, self.gpus = crew.threads, share
-        self._crew, self._mail, self._work = crew, Mail(crew.where), work
+        self.threads, self.gpu_share = crew.threads, share
+        self._crew, self._mail, self._work = crew, Mail(crew.where, share), work
         feed = _Feed(self._mail, home, work.name)
         self._running: dict[str, Data] = {}
         self._failed: BaseException | None = None
@@ -220,12 +222,12 @@ class TuneExecutor:
     @property
     def workers(self) -> int:
         """As many as the cluster has room for now."""
-        return max(1, self._crew.room(self.gpus))
+        return max(1, self._crew.room(self.gpu_share))
 
     @property
     def free(self) -> int:
         """How many more jobs could start now."""
-        return self._crew.room(self.gpus) - len(self._running)
+        return self._crew.room(self.gpu_share) - len(self._running)
 
     @property
     def running(self) -> list[Data]:
