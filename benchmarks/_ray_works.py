@@ -55,6 +55,8 @@ def card(_: Path) -> dict[str, Any]:
 
 READING = Work(f"{__name__}:READING", read, needs=reads)
 EATING = Work(f"{__name__}:EATING", eat)
-EATING_TRIALS = Work(f"{__name__}:EATING_TRIALS", eat, then=Then(EATING, alone, lambda result, _: dict(result)))
+EATING_TRIALS = Work(
+    f"{__name__}:EATING_TRIALS", eat, then=Then(EATING, alone, lambda result, _: dict(result), at_device=True)
+)
 TASKS = Work(f"{__name__}:TASKS", sleep)
-TRIALS = Work(f"{__name__}:TRIALS", sleep, then=Then(TASKS, alone, lambda result, _: dict(result)))
+TRIALS = Work(f"{__name__}:TRIALS", sleep, then=Then(TASKS, alone, lambda result, _: dict(result), at_device=True))

@@ -214,6 +214,10 @@ class SimulatedExecutor:
         """No attempts: a simulated job that dies is not tried again."""
         return []
 
+    def parts(self) -> list[Any]:
+        """None: a simulated job has one part."""
+        return []
+
     def _take_off(self, began: tuple[float, float]) -> None:
         self.own_s += time.perf_counter() - began[0]
         self.own_cpu_s += time.process_time() - began[1]

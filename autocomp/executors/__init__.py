@@ -15,6 +15,8 @@ from typing import Any, Protocol
 Data = Mapping[str, Any]
 Ended = tuple[Data, dict[str, Any] | None, str | None]
 """A job, its result, and the reason where there is none."""
+Part = tuple[Data, Data]
+"""A job whose first part has ended, and what that gave."""
 
 
 def nothing(*_: Any) -> tuple[str, ...]:
@@ -31,8 +33,7 @@ class Work:
         run: does the job; its `run` is the run directory, or the mirror of one on another machine.
         needs: keys of the stages that have to be there before.
         made: keys of the stages that a job and its result leave.
-        then: what has to happen where the device is: `(work, job of it from (job, result), result from (result, its
-            result))`; None when all of it may happen anywhere.
+        then: a second part, done elsewhere.
     """
 
     name: str
@@ -44,17 +45,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Then:
-    """A second part of a job, done at the device alone.
+    """A second part of a job, done at the device alone or on cores alone.
 
     Attributes:
-        work: of the second part.
+        work: of the second part; it may have one of its own again.
         job: its job, from the first job and its result; None when there is nothing to do.
-        merge: the result of both, from the first result and the second; the second is a reason if it failed.
+        merge: the result of both, from the first result and the second; the second is a reason if it failed, and there
+            may then be no result.
+        at_device: it is done by the device if that is a place of its own, and else not at all.
     """
 
     work: Work
     job: Callable[[Data, Data], Data | None]
-    merge: Callable[[Data, Data | str], dict[str, Any]]
+    merge: Callable[[Data, Data | str], dict[str, Any] | None]
+    at_device: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,9 @@ class Executor(Protocol):
     def lost(self) -> list[Lost]:
         """Attempts that were lost since the last call."""
 
+    def parts(self) -> list[Part]:
+        """Jobs that go on, elsewhere, since the last call: what they held until then is free."""
+
     def close(self) -> None:
         """Stop everything now; running jobs are lost."""
 
@@ -151,8 +158,11 @@ class Crew(Protocol):
     def serve(self, run: Path, store: Path) -> None:
         """Work for this run directory from now on, with its stages in this folder."""
 
+    def room(self, share: float) -> int:
+        """Jobs that can run at once with that share of a GPU each; half of the workers are left for second parts."""
+
     def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
-        """For jobs of one kind, at most so many at once, each with a share of a GPU."""
+        """For jobs of one kind, at most so many at once, each with a share of a GPU; their second parts have none."""
 
     def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
         """Do one job where a GPU is, with all of it."""

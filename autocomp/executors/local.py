@@ -18,7 +18,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from autocomp.executors import Data, Ended, Lost, Work
+from autocomp.executors import Data, Ended, Executor, Lost, Part, Work
+from autocomp.executors.chain import Chain
 
 DIED = "its worker process died (killed by the system, most often for memory)"
 
@@ -56,13 +57,19 @@ class LocalCrew:
     def serve(self, run: Path, store: Path) -> None:
         """Nothing to do: every process here sees both folders."""
 
-    def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> LocalExecutor:
-        """A pool; where GPUs have room for fewer jobs than there are cores, each has more threads."""
-        workers = self.workers if most is None else min(self.workers, most)
+    def room(self, share: float) -> int:
+        """All workers, or half of them and no more than the GPUs have room for."""
+        return min(max(1, self.workers // 2), self.gpus * per_gpu(share)) if share else self.workers
+
+    def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
+        """A pool, or two: trainings with a share of a GPU, and what is done with what they made."""
         if not share:
-            return LocalExecutor(work.run, workers, self.threads)
-        workers = min(workers, self.gpus * per_gpu(share))
-        return LocalExecutor(work.run, workers, max(1, self.cores // max(1, workers)), share, visible(self.gpus))
+            return LocalExecutor(work.run, self.workers if most is None else min(self.workers, most), self.threads)
+        first = LocalExecutor(work.run, self.room(share), self.threads, share, visible(self.gpus))
+        if not work.then or work.then.at_device:
+            return first
+        rest = LocalExecutor(work.then.work.run, max(1, self.workers - first.workers), self.threads)
+        return Chain(first, work.then, rest)
 
     def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
         """In this process."""
@@ -151,6 +158,10 @@ class LocalExecutor:
         """Of each worker that died. Its job is not tried again: on one machine the same would kill it again."""
         lost, self._lost = self._lost, []
         return lost
+
+    def parts(self) -> list[Part]:
+        """None: these are jobs of one part."""
+        return []
 
     def collect(self, timeout_s: float) -> list[Ended]:
         """Jobs that ended within the timeout: job, result, and the reason where there is no result."""

@@ -31,6 +31,11 @@ def trial_made(job: Data, result: Data) -> list[str]:
     return list(dict.fromkeys([*([student] if student else []), *artifacts]))
 
 
+def scoring_needs(job: Data) -> list[str]:
+    """What every job of a study reads, and the recovered student."""
+    return [*context_needs(job), str(job["recovered"]["student"])]
+
+
 def artifact_needs(job: Data) -> list[str]:
     """Stages of `artifacts`, a mapping of names to keys."""
     return [*context_needs(job), *job["artifacts"].values()]

@@ -6,18 +6,18 @@ import json
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocomp.budget import Fidelity
 from autocomp.errors import TrialError
-from autocomp.executors import Work
+from autocomp.executors import Data, Then, Work
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.search.context import StudyContext, open_context
-from autocomp.search.freight import trial_made, trial_needs
+from autocomp.search.freight import scoring_needs, trial_made, trial_needs
 from autocomp.search.measuring import HERE, PREDICTED, THEN_MEASURE, measured_by, predict_artifact, teacher_clock
 from autocomp.space import Knob, SearchSpace
 
@@ -42,6 +42,7 @@ class Job:
         measured: where what depends on the device is measured: by this job, at the device afterwards, or not at all but
             predicted from what is recorded of the device.
         parent: stage of the student that it goes on from, if that is known.
+        recovered: facts of its recovered student, where that was made before, on a GPU.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Job:
     gpu_share: float = 0.0
     measured: str = HERE
     parent: str | None = None
+    recovered: Mapping[str, Any] | None = None
 
     @property
     def kind(self) -> str:
@@ -92,11 +94,18 @@ class Job:
 
 @dataclass
 class JobResult:
-    """Records of one job and what it cost: seconds of a worker, and those in which it held its share of a GPU."""
+    """Records of one job and what it cost.
+
+    Attributes:
+        seconds: of workers.
+        charged_s: of these, in a part that was charged when it ended.
+        at_gpu_s: of the others, with its share of a GPU.
+    """
 
     job: str
     records: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    charged_s: float = 0.0
     at_gpu_s: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
@@ -104,19 +113,30 @@ class JobResult:
 
 def run_job(data: Mapping[str, Any]) -> dict[str, Any]:
     """Do a job; a trial that fails becomes a record with its reason."""
-    job, started = Job.from_json(data), time.time()
-    result = JobResult(job.id)
+    return _result(Job.from_json(data), _records)
+
+
+def train_job(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a job that needs a GPU: its student is recovered, and nothing recorded unless that fails."""
+    return _result(Job.from_json(data), _recovered)
+
+
+def _result(job: Job, records: Callable[[Job, JobResult], Iterator[TrialRecord]]) -> dict[str, Any]:
+    result, started = JobResult(job.id), time.time()
     try:
-        for record in _records(job, result):
+        for record in records(job, result):
             result.records.append(record.to_json())
     except Exception as error:  # a failing trial is a record, never the end of a study
         result.error = _reason(error)
         result.records.append(_failed(job, len(result.records), job.plan, error).to_json())
     result.seconds = time.time() - started
     result.at_gpu_s = result.seconds if job.gpu_share else 0.0
-    for written in result.records:
-        written["seconds"] = round(result.seconds / len(result.records), 3)
-    return asdict(result)
+    return asdict(result) | {"records": _sharing_out(result.seconds, result.records)}
+
+
+def _sharing_out(seconds: float, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The records of a job, each with its part of the seconds that the job took."""
+    return [{**record, "seconds": round(seconds / len(records), 3)} for record in records]
 
 
 def _failed(job: Job, index: int, plan: CompressionPlan, error: Exception) -> TrialRecord:
@@ -131,29 +151,45 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
 
 
-def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
-    from autocomp.models.student import load_student
+def _recovered(job: Job, result: JobResult) -> Iterator[TrialRecord]:
+    """Facts of the student, on a GPU if the job holds a share of one; no record yet."""
     from autocomp.search.recovered import recovered_stage
-    from autocomp.search.sweep import sweep
     from autocomp.training.accelerator import computing_on
 
     _use_threads(job.threads)
-    run = Path(job.run)
-    context, tell = open_context(run), teller(run, job.id)
+    context, tell = open_context(Path(job.run)), teller(Path(job.run), job.id)
     with computing_on(job.gpu_share):
         stage, settled = recovered_stage(
             context, job.plan, job.rungs, deadline=job.train_until, progress=lambda f: tell("recovery", 0.7 * f)
         )
-        result.facts = {"student": stage.key, "was_cached": stage.was_cached, "plan": settled.to_json(), **stage.facts}
-        student = load_student(stage.folder / "student")
-        tell("sweep", 0.7)
-        plans = sweep(context, student, settled, job.space, job.sweep, job.until)
+    result.facts = {"student": stage.key, "was_cached": stage.was_cached, "plan": settled.to_json(), **stage.facts}
+    yield from ()
+
+
+def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
+    """The student of a job, its sweep, and each plan's file measured."""
+    from autocomp.models.student import load_student
+    from autocomp.search.sweep import sweep
+
+    if job.recovered is None:
+        yield from _recovered(job, result)
+    else:
+        result.facts = dict(job.recovered)
+    _use_threads(job.threads)
+    run, key = Path(job.run), result.facts["student"]
+    context, tell = open_context(run), teller(run, job.id)
+    student, settled = (
+        load_student(context.store.folder(key) / "student"),
+        CompressionPlan.from_json(result.facts["plan"]),
+    )
+    tell("sweep", 0.7)
+    plans = sweep(context, student, settled, job.space, job.sweep, job.until)
     for i, plan in enumerate(plans):
         if i and time.time() > job.until:
             return
         tell("measuring", 0.75 + 0.25 * i / len(plans))
         try:
-            yield _measured(job, context, student, stage.key, plan, f"{job.id}-{i}")
+            yield _measured(job, context, student, key, plan, f"{job.id}-{i}")
         except Exception as error:  # the student's other plans may be good
             yield _failed(job, i, plan, error)
 
@@ -207,4 +243,21 @@ def teller(run: Path, job: str) -> Callable[[str, float], None]:
     return tell
 
 
+def scoring_job(job: Data, result: Data) -> Data | None:
+    """What is left to do on cores after a recovery; nothing if that failed."""
+    return None if result["error"] else {**job, "gpu_share": 0.0, "recovered": result["facts"]}
+
+
+def with_scores(trained: Data, scored: Data | str) -> dict[str, Any] | None:
+    """The result of a recovery and of all that came after it; none if the latter died."""
+    if isinstance(scored, str):
+        return None
+    seconds, charged_s = trained["seconds"] + scored["seconds"], trained["seconds"] + scored["charged_s"]
+    records = _sharing_out(seconds, scored["records"])
+    return {**scored, "seconds": seconds, "charged_s": charged_s, "at_gpu_s": 0.0, "records": records}
+
+
 TRIALS = Work(f"{__name__}:TRIALS", run_job, trial_needs, trial_made, THEN_MEASURE)
+SCORED = Work(f"{__name__}:SCORED", run_job, scoring_needs, trial_made, THEN_MEASURE)
+GPU_TRIALS = Work(f"{__name__}:GPU_TRIALS", train_job, trial_needs, trial_made, Then(SCORED, scoring_job, with_scores))
+"""Trials that give their share of a GPU back before their files are made and scored."""

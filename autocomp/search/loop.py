@@ -84,6 +84,8 @@ class Loop:
                 return reason or ("space exhausted" if self.exhausted else "budget spent")
             for job, result, error in self.executor.collect(POLL_S):
                 self.absorb(Job.from_json(job), result, error)
+            for part in self.executor.parts():
+                self._book_part(*part)
             for attempt in self.executor.lost():
                 self._book_lost(attempt)
             for node in self.executor.news():
@@ -107,8 +109,10 @@ class Loop:
         recovers = any(techniques[name].stage is Stage.RECOVERY for name in self.space.techniques)
         return self.rungs[:1] if recovers else ()
 
-    def _time_left(self) -> float:
-        return self.purse.seconds_left(self.reserve_s)
+    def _time_left(self) -> tuple[float, float]:
+        """Seconds for training and for all else until the budget's reserve is reached; infinite without a limit."""
+        clock_s = max(0.0, self.purse.clock_left() - self.reserve_s)
+        return min(clock_s, self.purse.gpu_left()), clock_s
 
     def _next(self) -> Job | None:
         """The next job that fits: queued ones, then promotions, then proposals."""
@@ -126,7 +130,7 @@ class Loop:
         return self._proposed()
 
     def _proposed(self) -> Job | None:
-        if self._time_left() < LEAST_TRAINING_S:
+        if self._time_left()[0] < LEAST_TRAINING_S:
             return None
         asked = self.searcher.ask(plan_of)
         self.exhausted = asked is None
@@ -134,9 +138,11 @@ class Loop:
         return job if job and self._fits(job) else None
 
     def _fits(self, job: Job) -> bool:
+        """Also if its recovery has to be squeezed."""
+        training_s, all_s = self._time_left()
         wanted = self.expected_s(job)
-        least = wanted if not job.rungs else max(LEAST_TRAINING_S, SQUEEZE * wanted)
-        return math.isinf(self._time_left()) or self._time_left() >= min(least, wanted)
+        trains = wanted - self.expected_s(replace(job, rungs=()))
+        return training_s >= _least(trains) and all_s >= (_least(wanted) if job.rungs else wanted)
 
     def expected_s(self, job: Job) -> float:
         """Seconds that a job should take."""
@@ -205,11 +211,12 @@ class Loop:
         self.queue.append(self._job(plan, rungs, source))
 
     def _submit(self, job: Job) -> None:
-        wanted, left, now = self.expected_s(job), self._time_left(), time.time()
-        measuring = self.expected_s(replace(job, rungs=()))
-        until = math.inf if math.isinf(left) else now + left
-        ready = replace(job, train_until=max(now + 5, until - measuring), until=until)
-        self.expected[job.id] = min(wanted, left)
+        (training_s, all_s), now = self._time_left(), time.time()
+        scoring_s = self.expected_s(replace(job, rungs=()))
+        train_until = now + max(5.0, min(training_s, all_s - scoring_s))
+        ready = replace(job, train_until=train_until, until=now + all_s)
+        expected_s = min(self.expected_s(job), all_s, training_s + scoring_s)
+        self.expected[job.id] = expected_s
         words = describe(prepared(self.run, job.plan)[1], self.context.teacher.encoder.shape)
         self.journal.append(
             "started",
@@ -220,10 +227,10 @@ class Loop:
             fidelity=job.fidelity.to_json(),
             rungs=[r.to_json() for r in job.rungs],
             source=job.source,
-            expected_s=round(min(wanted, left), 1),
+            expected_s=round(expected_s, 1),
         )
         self.purse.began(job.id, job.threads, job.gpu_share)
-        self.executor.submit(ready.to_json(), min(wanted, left))
+        self.executor.submit(ready.to_json(), expected_s)
 
     def _book_lost(self, attempt: Lost) -> None:
         """Charge an attempt that brought nothing; the journal says so when its job was started again."""
@@ -233,6 +240,11 @@ class Loop:
             told = {"job": job, "attempt": attempt.attempt, "node": attempt.node}
             self.journal.append("retried", **told, error=attempt.error, lost_s=round(held_s, 3))
 
+    def _book_part(self, job: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Charge a part of a job that goes on elsewhere."""
+        at_gpu_s = result.get("at_gpu_s", 0.0) * job.get("gpu_share", 0.0)
+        self.purse.charge_part(job["id"], Job.from_json(job).kind, result["seconds"] * self.executor.threads, at_gpu_s)
+
     def absorb(self, job: Job, result: dict[str, Any] | None, error: str | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
         result = result or _died(job, error or "unknown")
@@ -241,8 +253,8 @@ class Loop:
         self.journal.extend("record", [{"record": record} for record in new])
         for record in new:
             self.keep(TrialRecord.from_json(record))
-        at_gpu_s = result.get("at_gpu_s", 0.0)
-        self.purse.charge_job(job.id, job.kind, result["seconds"] * job.threads, at_gpu_s * job.gpu_share)
+        held_s, at_gpu_s = result["seconds"] - result.get("charged_s", 0.0), result.get("at_gpu_s", 0.0)
+        self.purse.charge_job(job.id, job.kind, held_s * job.threads, at_gpu_s * job.gpu_share)
         if not result["facts"].get("was_cached") and result["error"] is None:
             self.clock.learn(self.expected.get(job.id, result["seconds"]), result["seconds"])
         progress_file(self.run, job.id).unlink(missing_ok=True)
@@ -298,6 +310,11 @@ class Loop:
                 continue
             left = self.expected.get(job["id"], 0.0) * (1 - told["fraction"])
             yield {"event": "progress", "at": time.time(), **told, "left_s": round(left, 1)}
+
+
+def _least(seconds: float) -> float:
+    """Of which a recovery that wants so many can still be made."""
+    return min(seconds, max(LEAST_TRAINING_S, SQUEEZE * seconds))
 
 
 def identity(plan: CompressionPlan) -> str:

@@ -119,14 +119,16 @@ def with_measured(result: Data, seen: Data | str) -> dict[str, Any]:
     """A trial's result with what was measured at the device; what could not be measured has failed."""
     if isinstance(seen, str):
         reason = f"MeasurementError: not measured at the device: {seen}"
-        return {**result, "records": [_with_reason(r, reason) for r in result["records"]]}
+        paid = {"charged_s": result["seconds"], "at_gpu_s": 0.0}
+        return {**result, "records": [_with_reason(r, reason) for r in result["records"]], **paid}
     records = [
         _with_reason(r, seen["errors"][r["id"]])
         if r["id"] in seen["errors"]
         else {**r, "measurements": {**r["measurements"], **seen["measured"].get(r["id"], {})}}
         for r in result["records"]
     ]
-    return {**result, "records": records, "seconds": result["seconds"] + seen["seconds"]}
+    spent = {"seconds": result["seconds"] + seen["seconds"], "charged_s": result["seconds"], "at_gpu_s": 0.0}
+    return {**result, "records": records, **spent}
 
 
 def _with_reason(record: Mapping[str, Any], reason: str) -> dict[str, Any]:
@@ -186,4 +188,4 @@ def times_of(found: Data) -> dict[str, np.ndarray]:
 
 MEASURING = Work(f"{__name__}:MEASURING", measure_artifacts, needs=artifact_needs)
 TIMING = Work(f"{__name__}:TIMING", time_artifacts, needs=artifact_needs)
-THEN_MEASURE = Then(MEASURING, measuring_job, with_measured)
+THEN_MEASURE = Then(MEASURING, measuring_job, with_measured, at_device=True)

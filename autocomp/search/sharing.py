@@ -75,7 +75,7 @@ def settle_sharing(journal: Journal, crew: Crew, run: Path, wanted: float | None
         job = {"id": "sharing", "run": str(run), "share": wanted, "tried": [per_gpu(wanted)] if wanted else list(TRIED)}
         known = [crew.at_gpu(SHARING, job)]
         found = sharing_of(known[0])
-        held = found.share * min(crew.workers, crew.gpus * per_gpu(found.share))
+        held = found.share * crew.room(found.share)
         journal.append("gpus", **known[0], found=crew.gpus, held=held)
     return sharing_of(known[-1])
 
@@ -86,11 +86,14 @@ def sharing_of(event: Mapping[str, Any]) -> Sharing:
 
 
 def measure_sharing(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure on this process's GPU, once for a teacher and a kind of GPU."""
+    """Measure on this process's GPU, once for a teacher and a kind of GPU.
+
+    With a process for every second core at most: the others score what was trained.
+    """
     from autocomp.search.setup import versions
     from autocomp.training.accelerator import gpu_name
 
-    context, cores = open_context(Path(job["run"])), len(os.sched_getaffinity(0))
+    context, cores = open_context(Path(job["run"])), max(1, len(os.sched_getaffinity(0)) // 2)
     inputs = {"teacher": context.teacher_key, "gpu": gpu_name(), "cores": cores, "torch": versions()["torch"]}
     inputs |= {"tried": job["tried"], "share": job["share"]}
     stage = context.store.make("sharing", inputs, lambda folder: _measure(job, cores))

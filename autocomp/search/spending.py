@@ -67,11 +67,20 @@ class Purse:
         self._held.pop(job, None)
         self._book(charge_of(what, self._clock(), cpu_s, gpu_s, trials=1), job)
 
+    def charge_part(self, job: str, what: str, cpu_s: float, gpu_s: float = 0.0) -> None:
+        """The same of a part of a job that goes on, without a GPU."""
+        self._goes_on(job, gpus=0.0)
+        self._book(charge_of(what, self._clock(), cpu_s, gpu_s))
+
     def charge_attempt(self, job: str, cpu_s: float, gpu_s: float = 0.0) -> None:
         """The same of an attempt at a job that brought nothing; the job may go on."""
-        if job in self._held:
-            self._held[job] = replace(self._held[job], since=time.time())
+        self._goes_on(job)
         self._book(charge_of(LOST, self._clock(), cpu_s, gpu_s))
+
+    def _goes_on(self, job: str, **changed: float) -> None:
+        """What it held until now is charged."""
+        if job in self._held:
+            self._held[job] = replace(self._held[job], since=time.time(), **changed)
 
     def _clock(self) -> float:
         """Seconds since the last charge."""
@@ -102,8 +111,12 @@ class Purse:
         Args:
             reserve_s: clock time that is kept for the front, which needs no GPU.
         """
+        return max(0.0, min(self.clock_left() - reserve_s, self.gpu_left()))
+
+    def gpu_left(self) -> float:
+        """The same, but for limits of the clock and of cores."""
         gpu_s = self._left("gpu_s") - self._uncharged("gpus")
-        return max(0.0, min(self.clock_left() - reserve_s, gpu_s / self.gpus if self.gpus else math.inf))
+        return max(0.0, gpu_s / self.gpus) if self.gpus else math.inf
 
     def clock_left(self) -> float:
         """The same, if no GPU is used any more."""

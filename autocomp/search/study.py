@@ -22,7 +22,7 @@ from autocomp.search.context import ContextKeys, StudyContext, context_keys, ope
 from autocomp.search.crews import open_crew, usable_gpus
 from autocomp.search.estimate import Clock, auto_ladder, block_weights, clock_of_steps, given_ladder
 from autocomp.search.evidence import write_evidence
-from autocomp.search.jobs import TRIALS, Job, teller
+from autocomp.search.jobs import GPU_TRIALS, TRIALS, Job, teller
 from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
@@ -124,7 +124,8 @@ def _go_on(
     context = _prepare_teacher(checked, run, purse, listen, crew)
     landmarks = _measure_landmarks(context, checked, run, journal, purse, crew)
     sharing = _share_gpus(checked.spec, run, journal, purse, listen, crew)
-    with crew.executor(TRIALS, share=sharing.share if sharing else 0.0) as executor:
+    share = sharing.share if sharing else 0.0
+    with crew.executor(GPU_TRIALS if share else TRIALS, share=share) as executor:
         purse.gpus = executor.gpu_share * max(1, executor.workers)
         where = place(checked.device, crew)
         loop = _loop(checked, context, run, journal, purse, executor, where, landmarks, listen, sharing)

@@ -46,6 +46,17 @@ def gpu_seconds(run):
     return {what: sum(c["gpu_s"] for c in charges if c["what"] == what) for what in {c["what"] for c in charges}}
 
 
+def check_trials(run, share):
+    """Each has two charges: a core and a share while it trained, and a core alone while its files were scored."""
+    charges = [e["charge"] for e in events(run, "charge") if e["charge"]["what"] in ("recovery", "post_training")]
+    parts = {done: [c for c in charges if c["trials"] == done] for done in (0, 1)}
+    assert len(parts[0]) == len(parts[1]) == len(events(run, "started"))
+    assert all(c["gpu_s"] == pytest.approx(share * c["cpu_s"], abs=0.01) for c in parts[0])
+    assert all((c["gpu_s"], c["cpu_s"] > 0) == (0, True) for c in parts[1])
+    seconds = sum(e["record"]["seconds"] for e in events(run, "record"))
+    assert sum(c["cpu_s"] for c in charges) == pytest.approx(seconds, abs=0.1), "as the records say"
+
+
 def test_a_study_with_gpu_hours_trains_on_gpus_and_books_what_it_held(tiny, tmp_path, books):
     run = tmp_path / "run"
     flags = ["--budget", "0.1gpu-hours,2trials", "--gpu-share", "0.5", "--log", "--json", "--out", run]
@@ -53,19 +64,13 @@ def test_a_study_with_gpu_hours_trains_on_gpus_and_books_what_it_held(tiny, tmp_
     done = search("search", study, *flags, cache=tmp_path / "cache", gpus=2)
     books(run, 2)
     [found] = events(run, "gpus")
-    assert (found["gpu"], found["jobs"], found["share"], found["held"], found["found"]) == (
-        "Pretend GPU",
-        2,
-        0.5,
-        1.0,
-        2,
-    )
-    assert "2 × Pretend GPU: 2 trainings share one" in done.stderr
+    seen = [found[name] for name in ("gpu", "jobs", "share", "held", "found")]
+    assert seen == ["Pretend GPU", 1, 0.5, 0.5, 2], "of two workers one trains and one scores"
+    assert "2 × Pretend GPU: " in done.stderr
     assert int(done.stderr.rsplit("operators on the GPU: ", 1)[1]) > 1000, "the teacher was fine-tuned there"
     held = gpu_seconds(run)
     assert held["teacher"] > 0 and held["front"] == 0
-    trials = [e["charge"] for e in events(run, "charge") if e["charge"]["trials"]]
-    assert all(c["gpu_s"] == pytest.approx(0.5 * c["cpu_s"], abs=0.01) for c in trials), "half a GPU and one core each"
+    check_trials(run, 0.5)
     assert json.loads(done.stdout)["budget"]["spent"]["gpu_s"] == pytest.approx(sum(held.values()), abs=0.1)
     assert {r["record"]["status"] for r in events(run, "record")} == {"complete"}
 
@@ -93,6 +98,5 @@ def test_gpu_hours_on_a_cluster_are_those_of_its_nodes(tiny, tmp_path, books):
     assert found["gpu"] == "Pretend GPU" and found["found"] == 2
     held = gpu_seconds(run)
     assert held["teacher"] == held["front"] == 0, "the driver has no GPU"
-    trials = [e["charge"] for e in events(run, "charge") if e["charge"]["trials"]]
-    assert all(c["gpu_s"] == pytest.approx(found["share"] * c["cpu_s"], abs=0.01) for c in trials)
+    check_trials(run, found["share"])
     assert {r["record"]["status"] for r in events(run, "record")} == {"complete"}

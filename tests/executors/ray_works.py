@@ -66,4 +66,16 @@ def card(run):
 
 MEASURE = Work("ray_works:MEASURE", work, reads, made)
 TASKS = Work("ray_works:TASKS", work, reads, made)
-TRIALS = Work("ray_works:TRIALS", work, reads, made, Then(MEASURE, second, merged))
+TRIALS = Work("ray_works:TRIALS", work, reads, made, Then(MEASURE, second, merged, at_device=True))
+SCORED = Work("ray_works:SCORED", work, reads, made, Then(MEASURE, second, merged, at_device=True))
+
+
+def scored(job, result):
+    return {**job, "die": 1, "make": f"scored {job['id']}", "reads": made(job, result)}
+
+
+def with_scored(result, found):
+    return None if isinstance(found, str) else {**result, "scored": found}
+
+
+GPU_TRIALS = Work("ray_works:GPU_TRIALS", work, reads, made, Then(SCORED, scored, with_scored))

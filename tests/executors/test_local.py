@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.executors import Work
-from autocomp.executors.local import LocalCrew, LocalExecutor, share_of_cores, visible
+from autocomp.executors.local import LocalExecutor, share_of_cores, visible
 
 
 def work(job):
@@ -162,25 +161,6 @@ def test_workers_do_not_outlive_a_study_that_is_killed(tmp_path):
     while alive(worker) and time.time() < deadline:
         time.sleep(0.05)
     assert not alive(worker)
-
-
-def test_workers_share_out_the_gpus_and_see_one_each(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
-    with LocalCrew(4, 1, gpus=2).executor(Work("x", work), share=0.5) as executor:
-        assert (executor.workers, executor.threads, executor.gpu_share, executor.free) == (4, 1, 0.5, 4)
-        for name in "abcd":
-            executor.submit({"name": name, "sleep": 0.3})
-        found = collect_all(executor)
-    assert sorted(result["gpu"] for result, _ in found.values()) == ["3", "3", "5", "5"]
-
-
-@pytest.mark.parametrize(
-    ("share", "workers", "threads"), [(1.0, 2, 4), (0.5, 4, 2), (0.25, 8, 1), (0.01, 8, 1), (0.0, 8, 1)]
-)
-def test_where_gpus_have_room_for_fewer_jobs_each_has_more_threads(share, workers, threads):
-    executor = LocalCrew(8, 1, gpus=2).executor(Work("x", work), share=share)
-    assert (executor.workers, executor.threads) == (workers, threads)
 
 
 def test_gpus_have_the_names_that_this_process_may_see(monkeypatch):

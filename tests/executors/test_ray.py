@@ -108,6 +108,21 @@ def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, crew, job):
         crew.at_gpu(ray_works.TRIALS, job("g1", **{"raise": "no such thing"}))
 
 
+def test_what_trained_on_a_gpu_is_scored_without_one_and_measured_at_the_device(cluster, crew, job):
+    """Three parts, of which the second dies once; the GPUs are of the far node, which has one core for them."""
+    with crew.executor(ray_works.GPU_TRIALS, share=0.01) as executor:
+        assert (executor.workers, executor.gpu_share) == (1, 0.01)
+        executor.submit(job("k0", make="trained"))
+        [(result, reason)] = collect_all(executor).values()
+        parts, lost = executor.parts(), executor.lost()
+    assert reason is None and result["cache"] == str(cluster.folder / "far") and result["gpu"]
+    assert result["scored"]["read"] == ["trained"] and not result["scored"]["gpu"]
+    seen = result["scored"]["measured"]
+    assert seen["read"] == ["scored k0"] and seen["cache"] == str(cluster.folder / "device")
+    assert [job["id"] for job, _ in parts] == ["k0", "k0"], "after training, and after scoring"
+    assert [(one.attempt, one.again, one.gpu_share) for one in lost] == [(1, True, 0.0)]
+
+
 def test_a_trial_runs_on_a_worker_and_is_measured_at_the_device(cluster, trials, job):
     assert trials.workers == trials.free == 2
     for number in range(4):

@@ -12,7 +12,7 @@ from autocomp.budget import Fidelity
 from autocomp.errors import ExportMismatch
 from autocomp.record import TrialRecord
 from autocomp.search import exporting
-from autocomp.search.jobs import Job, run_job
+from autocomp.search.jobs import GPU_TRIALS, TRIALS, Job, run_job, train_job
 from autocomp.search.plans import plan_of
 from autocomp.search.setup import REPORTED
 from autocomp.techniques import techniques
@@ -60,6 +60,55 @@ def test_the_same_job_again_finds_its_stages(job):
     first, second = run(job()), run(job())
     assert second[0]["facts"]["was_cached"] is True
     assert [r.artifact for r in first[1]] == [r.artifact for r in second[1]]
+
+
+def in_two_parts(job):
+    """As a job with a share of a GPU, but that the share is of none here."""
+    then, data = GPU_TRIALS.then, json.loads(json.dumps(job.to_json()))
+    trained = json.loads(json.dumps(train_job(data)))
+    second = then.job({**data, "gpu_share": 0.5}, trained)
+    scored = json.loads(json.dumps(run_job(second))) if second else None
+    return trained, second, scored
+
+
+def test_a_job_in_two_parts_gives_the_same_files(job):
+    whole, records = run(job(point={"depth.layers": 2}))
+    trained, second, scored = in_two_parts(job(point={"depth.layers": 2}))
+    assert (trained["records"], trained["error"]) == ([], None)
+    assert second["gpu_share"] == 0.0 and trained["facts"]["student"] in GPU_TRIALS.then.work.needs(second)
+    assert trained["facts"]["student"] in GPU_TRIALS.made(second, trained)
+    both = GPU_TRIALS.then.merge(trained, scored)
+    kept = [(r["id"], r["artifact"], r["plan"]) for r in both["records"]]
+    assert kept == [(r.id, r.artifact, r.plan.to_json()) for r in records]
+    assert both["facts"]["student"] == whole["facts"]["student"]
+    assert both["seconds"] == trained["seconds"] + scored["seconds"] and both["charged_s"] == trained["seconds"]
+    assert sum(r["seconds"] for r in both["records"]) == pytest.approx(both["seconds"], abs=0.05)
+
+
+def test_what_was_cut_short_on_a_gpu_is_not_trained_again(job):
+    slow = job((Fidelity(0, 100_000),), train_until=time.time() + 1.0, point={"depth.layers": 2})
+    trained, _, scored = in_two_parts(slow)
+    assert 0 < trained["facts"]["trained"] < 100_000 and scored["facts"] == trained["facts"]
+    assert {r["status"] for r in scored["records"]} == {"complete"}
+
+
+def test_a_recovery_that_fails_has_no_second_part(job):
+    bad = job()
+    bad = replace(bad, plan=bad.plan.replacing([type(bad.plan.steps[0])("depth", {"kept": [8]})]))
+    trained, second, _ = in_two_parts(bad)
+    assert second is None and trained["records"][0]["error"].startswith("InfeasiblePlan: ")
+
+
+def test_a_second_part_that_died_leaves_no_result():
+    assert GPU_TRIALS.then.merge({"seconds": 3.0}, "its worker died") is None
+
+
+def test_a_charge_for_the_device_leaves_out_what_was_charged_before():
+    merge, trial = TRIALS.then.merge, {"seconds": 5.0, "at_gpu_s": 0.0, "records": []}
+    for seen, seconds in (({"seconds": 2.0, "errors": {}, "measured": {}}, 7.0), ("no device", 5.0)):
+        merged = merge(trial, seen)
+        assert (merged["seconds"], merged["charged_s"], merged["at_gpu_s"]) == (seconds, 5.0, 0.0)
+    assert TRIALS.then.at_device and GPU_TRIALS.then.work.then is TRIALS.then
 
 
 def test_a_higher_rung_goes_on_where_the_lower_ended(job, context):

@@ -8,7 +8,7 @@ import pytest
 
 from autocomp.budget import Fidelity
 from autocomp.errors import GpuError
-from autocomp.executors.local import per_gpu
+from autocomp.executors.local import LocalCrew, per_gpu
 from autocomp.record import Journal
 from autocomp.search import sharing
 from autocomp.search.estimate import BACKWARD, BATCH, auto_ladder, clock_of_steps
@@ -34,7 +34,8 @@ def crew(found, gpus=2, workers=16):
         asked.append(job)
         return found
 
-    return SimpleNamespace(at_gpu=at_gpu, gpus=gpus, workers=workers, asked=asked)
+    room = LocalCrew(workers, 1, gpus).room
+    return SimpleNamespace(at_gpu=at_gpu, gpus=gpus, room=room, asked=asked)
 
 
 def begun(folder):
@@ -89,6 +90,14 @@ def test_a_gpu_without_memory_for_more_is_shared_by_fewer(context, monkeypatch):
     assert measured([1], cores=2, share=0.7) == (1, 0.7)
     with pytest.raises(GpuError, match="memory"):
         measured([4], cores=8)
+
+
+def test_trainings_meet_and_are_timed_together(context, monkeypatch):
+    """Two processes, here without a GPU."""
+    found = sharing._together(str(context.run), 2, 0.0)
+    assert (found["jobs"], found["share"], found["gpu"]) == (2, 0.0, "")
+    assert 0 < found["third_s"] < found["whole_s"]
+    assert found["steps_per_s"] > 1 / found["third_s"], "of both"
 
 
 def test_trainings_that_hang_are_given_up_together(context, monkeypatch):

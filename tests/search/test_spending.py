@@ -141,6 +141,21 @@ def test_a_lost_attempt_is_charged_and_the_job_holds_on(purse, clock):
     assert [e.get("job") for e in one._journal.events("charge")] == [None, "a"]
 
 
+def test_what_trained_gives_its_gpu_back_and_holds_its_core(purse, clock):
+    one = purse("100gpu-s,100cpu-s", cores=1, gpus=0.5)
+    one.began("a", 1, 0.5)
+    clock.now += 20
+    one.charge_part("a", "recovery", 20, 10)
+    clock.now += 30
+    assert (one.gpu_left(), one.clock_left()) == (90 / 0.5, 100 - 20 - 30)
+    one.charge_job("a", "recovery", 30)
+    assert [(c["wall_s"], c["cpu_s"], c["gpu_s"], c["trials"]) for c in charges(one)] == [
+        (20, 20, 10, 0),
+        (30, 30, 0, 1),
+    ]
+    assert [e.get("job") for e in one._journal.events("charge")] == [None, "a"]
+
+
 def test_the_last_attempt_of_a_job_is_charged_when_the_job_is_over(purse, clock):
     """An executor tells of the job first, and then of its attempts."""
     one = purse("100cpu-s", cores=1)

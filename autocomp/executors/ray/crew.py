@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import ray
 
 from autocomp.errors import ClusterError, GpuError
-from autocomp.executors import Data, Ended, Executor, Lost, Work
+from autocomp.executors import Data, Ended, Executor, Lost, Part, Then, Work
+from autocomp.executors.chain import Chain
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray import cluster
 from autocomp.executors.ray.home import Home, write_atomically
@@ -22,6 +24,8 @@ from autocomp.executors.ray.tuner import TuneExecutor
 from autocomp.executors.ray.worker import NAMESPACE
 
 SEEN_EVERY_S = 2.0
+QUEUED = 10**6
+"""Jobs that may wait for the device, which takes one at a time: trials go on meanwhile."""
 
 
 class RayCrew:
@@ -48,7 +52,7 @@ class RayCrew:
         self.address = cluster.connect(address)
         try:
             self.hosts = cluster.check_nodes(wants_gpus)
-            self._wanted, self.threads, self._share = workers, 1, 0.0
+            self._wanted, self.threads = workers, 1
             self.gpus = cluster.gpus() if wants_gpus else 0
             self._place = device_resource(device)
             # Settled now: if that node dies, measurements wait for it, and are never taken elsewhere instead.
@@ -59,7 +63,7 @@ class RayCrew:
             ray.shutdown()
             raise
         self._device, self._home, self._run = device, "", Path()
-        self._executors: list[Any] = []
+        self._executors: list[TuneExecutor | TaskExecutor] = []
         self._single: tuple[str, dict[str, float]] = ("", {})
         self._seen: dict[str, bool] = {n["node"]: n["alive"] for n in cluster.nodes()}
         self._where: dict[str, str] = {}
@@ -79,9 +83,10 @@ class RayCrew:
         return self.room(0.0)
 
     def room(self, share: float) -> int:
-        """Jobs with this share of a GPU that the living nodes have room for."""
-        room = cluster.slots(self.threads, share)
-        return min(room, self._wanted) if self._wanted else room
+        """Jobs that the living nodes have room for; with a share of a GPU, no more than half of them."""
+        slots = cluster.slots(self.threads)
+        room = min(slots, self._wanted) if self._wanted else slots
+        return min(max(1, room // 2), cluster.slots(self.threads, share)) if share else room
 
     @property
     def cores(self) -> int:
@@ -115,14 +120,25 @@ class RayCrew:
 
     def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
         """Trials of Ray Tune for work that trains, Ray tasks for the rest, which need no GPU."""
-        found: Any = self._tuned(work, share) if work.then else TaskExecutor(self, work, most)
-        self._executors.append(found)
-        return found  # type: ignore[no-any-return]
+        if not work.then:
+            return self._tasked(work, lambda: min(self.workers, most or self.workers))
+        tuned = TuneExecutor(self, self._home, work, share, self._run / "work" / "tune")
+        self._executors.append(tuned)
+        return self._chained(tuned, work.then)
 
-    def _tuned(self, work: Work, share: float) -> Executor:
-        self._share, folder = share, self._run / "work" / "tune"
-        tuned = TuneExecutor(self, self._home, work, share, folder)
-        return Chain(tuned, work, self) if self.has_device else tuned
+    def _chained(self, first: Executor, then: Then | None) -> Executor:
+        """With second parts, and theirs."""
+        if then is None or (then.at_device and not self.has_device):
+            return first
+        if then.at_device:
+            return Chain(first, then, self._tasked(then.work, lambda: QUEUED, self.tasks_at_device(then.work)))
+        scoring = self._tasked(then.work, lambda: self.workers - first.workers)
+        return Chain(first, then, self._chained(scoring, then.work.then))
+
+    def _tasked(self, work: Work, room: Callable[[], int], tasks: Tasks | None = None) -> TaskExecutor:
+        made = TaskExecutor(self, work, room, tasks or self.tasks(work))
+        self._executors.append(made)
+        return made
 
     def at_device(self, work: Work, job: Data) -> dict[str, Any]:
         """Do one job on the node that is the device, or in this process if there is none.
@@ -206,8 +222,9 @@ class RayCrew:
         name, held = self._single
         if name in jobs:
             return held
-        gpus = {"GPU": round(self._share * len(jobs), 4)} if self._share else {}
-        return {"CPU": float(self.threads * len(jobs)), **gpus}
+        shares = {str(job["id"]): e.gpu_share for e in self._executors for job in e.running}
+        gpus = round(sum(shares.get(job, 0.0) for job in jobs), 4)
+        return {"CPU": float(self.threads * len(jobs)), **({"GPU": gpus} if gpus else {})}
 
     def _notice(self, found: list[dict[str, Any]]) -> None:
         """Nodes that came and went since the last look."""
@@ -232,11 +249,16 @@ def with_needs(work: Work, job: Data) -> dict[str, Any]:
 
 
 class TaskExecutor:
-    """Short jobs on any node."""
+    """Jobs without a GPU, as Ray tasks.
 
-    def __init__(self, crew: RayCrew, work: Work, most: int | None) -> None:
-        self._crew, self._work, self._most, self.threads, self.gpu_share = crew, work, most, crew.threads, 0.0
-        self._tasks = crew.tasks(work)
+    Args:
+        room: how many can run at once.
+    """
+
+    gpu_share = 0.0
+
+    def __init__(self, crew: RayCrew, work: Work, room: Callable[[], int], tasks: Tasks) -> None:
+        self._crew, self._work, self._room, self._tasks, self.threads = crew, work, room, tasks, crew.threads
 
     def __enter__(self) -> TaskExecutor:
         return self
@@ -247,8 +269,7 @@ class TaskExecutor:
     @property
     def workers(self) -> int:
         """Jobs that can run at once."""
-        room = max(1, self._crew.workers)
-        return room if self._most is None else min(room, self._most)
+        return max(1, self._room())
 
     @property
     def free(self) -> int:
@@ -272,6 +293,10 @@ class TaskExecutor:
         """Of the whole crew."""
         return self._crew.news()
 
+    def parts(self) -> list[Part]:
+        """None: these are jobs of one part."""
+        return []
+
     def lost(self) -> list[Lost]:
         """Attempts that were lost since the last call."""
         lost, self._tasks.lost = self._tasks.lost, []
@@ -280,68 +305,3 @@ class TaskExecutor:
     def close(self) -> None:
         """End all of them now."""
         self._tasks.close()
-
-
-class Chain:
-    """An executor whose jobs have a second part at the device."""
-
-    def __init__(self, first: TuneExecutor, work: Work, crew: RayCrew) -> None:
-        assert work.then is not None
-        self._first, self._then, self.threads, self.gpu_share = first, work.then, first.threads, first.gpu_share
-        self._second = crew.tasks_at_device(work.then.work)
-        self._half: dict[str, tuple[Data, dict[str, Any]]] = {}
-
-    def __enter__(self) -> Chain:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def workers(self) -> int:
-        """As many as the first part has."""
-        return self._first.workers
-
-    @property
-    def free(self) -> int:
-        """How many more jobs could start now: a job that waits for the device holds no worker."""
-        return self._first.free
-
-    @property
-    def running(self) -> list[Data]:
-        """Jobs whose second part has not ended."""
-        return [*self._first.running, *(job for job, _ in self._half.values())]
-
-    def submit(self, job: Data, expected_s: float = 0.0) -> None:
-        """Start a job."""
-        self._first.submit(job, expected_s)
-
-    def collect(self, timeout_s: float) -> list[Ended]:
-        """Jobs of which all is done."""
-        ended = [self._whole(*one) for one in self._second.collect(0)]
-        for job, result, error in self._first.collect(0 if ended else timeout_s):
-            second = self._then.job(job, result) if result is not None else None
-            if result is None or second is None:
-                ended.append((job, result, error))
-            else:
-                self._half[str(job["id"])] = (job, result)
-                self._second.submit(with_needs(self._then.work, second))
-        return ended
-
-    def _whole(self, second: Data, measured: dict[str, Any] | None, error: str | None) -> Ended:
-        job, result = self._half.pop(str(second["id"]))
-        return job, self._then.merge(result, measured if measured is not None else str(error)), None
-
-    def news(self) -> list[dict[str, Any]]:
-        """Of the whole crew."""
-        return self._first.news()
-
-    def lost(self) -> list[Lost]:
-        """Of both parts."""
-        lost, self._second.lost = self._second.lost, []
-        return [*self._first.lost(), *lost]
-
-    def close(self) -> None:
-        """Stop both parts."""
-        self._second.close()
-        self._first.close()

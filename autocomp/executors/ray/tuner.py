@@ -24,7 +24,7 @@ from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from autocomp.errors import ClusterError
-from autocomp.executors import Data, Ended, Lost, Work
+from autocomp.executors import Data, Ended, Lost, Part, Work
 from autocomp.executors.ray.tasks import ATTEMPTS, reason_of
 from autocomp.executors.ray.worker import do
 
@@ -261,6 +261,10 @@ class TuneExecutor:
     def news(self) -> list[dict[str, Any]]:
         """Of the whole crew."""
         return self._crew.news()
+
+    def parts(self) -> list[Part]:
+        """None: these are jobs of one part."""
+        return []
 
     def lost(self) -> list[Lost]:
         """Attempts that were lost since the last call."""
