@@ -44,6 +44,36 @@ class Encoded:
         """Tokens of each text."""
         return np.array([len(i) for i in self.ids])
 
+    def read(self, rows: Sequence[int]) -> None:
+        """Nothing to do: all are tokenised."""
+
+
+class Unread:
+    """As `Encoded`, but texts are tokenised when first read: a short training reads a small part of a large split.
+
+    Args:
+        student: whose tokenizer reads them.
+    """
+
+    def __init__(self, student: Student, examples: Sequence[Example]) -> None:
+        self._student, self._examples = student, examples
+        self._known = np.zeros(len(examples), bool)
+        self.ids, self.types, self.units = ([np.empty(0, np.int64)] * len(examples) for _ in range(3))
+        self.labels = np.array([e.label for e in examples], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, rows: Sequence[int]) -> None:
+        """Tokenise those of the rows that are not yet."""
+        new = [row for row in rows if not self._known[row]]
+        if not new:
+            return
+        found = encode(self._student, [self._examples[row] for row in new])
+        for place, row in enumerate(new):
+            self.ids[row], self.types[row], self.units[row] = found.ids[place], found.types[place], found.units[place]
+        self._known[new] = True
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -91,8 +121,9 @@ def _units(encoding: Encoding) -> np.ndarray:
     return np.where(special, np.cumsum(special) - 1, special.sum() + words * texts + sequences)
 
 
-def collate(student: Student, data: Encoded, rows: Sequence[int]) -> Batch:
+def collate(student: Student, data: Encoded | Unread, rows: Sequence[int]) -> Batch:
     """The batch of these rows."""
+    data.read(rows)
     width = max(len(data.ids[r]) for r in rows)
     uses_types = student.pairs and student.encoder.shape.token_types > 1
     return Batch(
@@ -118,14 +149,13 @@ def in_order(data: Encoded, size: int) -> list[list[int]]:
     return [order[i : i + size] for i in range(0, len(order), size)]
 
 
-def shuffled(data: Encoded, size: int, rng: np.random.Generator) -> Iterator[list[int]]:
-    """Endless random batches of similar length; each text once per epoch."""
-    lengths = data.lengths
+def shuffled(data: Encoded | Unread, size: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Endless random batches of similar length; each text once per epoch, and none tokenised long before it is used."""
     while True:
-        order = rng.permutation(len(data))
-        batches = []
+        order = rng.permutation(len(data)).tolist()
         for start in range(0, len(order), size * BUCKET):
             bucket = order[start : start + size * BUCKET]
-            bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-            batches += [bucket[i : i + size].tolist() for i in range(0, len(bucket), size)]
-        yield from (batches[i] for i in rng.permutation(len(batches)))
+            data.read(bucket)
+            bucket.sort(key=lambda row: len(data.ids[row]))
+            batches = [bucket[i : i + size] for i in range(0, len(bucket), size)]
+            yield from (batches[i] for i in rng.permutation(len(batches)))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autocomp.training.accelerator import autocast, place, placed
-from autocomp.training.batches import Batch, Encoded, collate, encode, shuffled
+from autocomp.training.batches import Batch, Unread, collate, shuffled
 from autocomp.training.loop import Progress, Trained, train
 from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
 
@@ -77,9 +77,9 @@ def _losses(
     size: int,
     rng: np.random.Generator,
 ) -> Iterator[Tensor]:
-    data, targets = encode(student, lesson.examples), torch.from_numpy(lesson.logits)
+    data, targets = Unread(student, lesson.examples), torch.from_numpy(lesson.logits)
     looks_inside = options.hidden > 0 or options.relations > 0
-    seen_by_teacher = encode(lesson.teacher, lesson.examples) if looks_inside else None
+    seen_by_teacher = Unread(lesson.teacher, lesson.examples) if looks_inside else None
     for rows in shuffled(data, size, rng):
         batch = collate(student, data, rows).to(place())
         with autocast():
@@ -94,7 +94,7 @@ def _losses(
 
 
 def _inner_losses(
-    batch: Batch, out: Outputs, teacher: Student, data: Encoded, options: DistillationOptions, bridge: nn.Module
+    batch: Batch, out: Outputs, teacher: Student, data: Unread, options: DistillationOptions, bridge: nn.Module
 ) -> Tensor:
     theirs = collate(teacher, data, batch.rows.tolist()).to(place())
     with torch.no_grad(), autocast():

@@ -7,7 +7,8 @@ import torch
 from autocomp.tasks import Example
 from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.models import random_student, tiny_shape
-from autocomp.training.batches import Encoded, collate, encode, in_order, shuffled
+from autocomp.training import batches as batches_module
+from autocomp.training.batches import BUCKET, Encoded, Unread, collate, encode, in_order, shuffled
 
 
 def one(text: str, pair: str | None = None) -> list[Example]:
@@ -115,6 +116,23 @@ def test_the_generator_decides_the_batches():
     data = lengths_only(range(3, 53))
     first, second, other = (list(itertools.islice(shuffled(data, 8, np.random.default_rng(s)), 20)) for s in (1, 1, 2))
     assert first == second != other
+
+
+def test_texts_are_tokenised_when_they_are_read_and_only_then(monkeypatch):
+    student, asked = random_student(), []
+    examples = [Example("good " * (1 + row % 7), None, row % 2) for row in range(300)]
+    whole, unread = encode(student, examples), Unread(student, examples)
+    monkeypatch.setattr(batches_module, "encode", lambda *args: asked.append(len(args[1])) or encode(*args))
+    pairs = zip(*(shuffled(data, 4, np.random.default_rng(0)) for data in (whole, unread)), strict=True)
+    for number, (expected, rows) in enumerate(itertools.islice(pairs, 160)):
+        assert rows == expected
+        for one, other in zip(
+            vars(collate(student, whole, rows)).values(), vars(collate(student, unread, rows)).values()
+        ):
+            assert one is other is None or torch.equal(one, other)
+        if number == 3:
+            assert asked == [4 * BUCKET], "a bucket, not the split"
+    assert sum(asked) == 300, "each once, in more than two epochs"
 
 
 def test_padding_changes_no_logits():
