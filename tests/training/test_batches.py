@@ -126,10 +126,8 @@ def test_texts_are_tokenised_when_they_are_read_and_only_then(monkeypatch):
     pairs = zip(*(shuffled(data, 4, np.random.default_rng(0)) for data in (whole, unread)), strict=True)
     for number, (expected, rows) in enumerate(itertools.islice(pairs, 160)):
         assert rows == expected
-        for one, other in zip(
-            vars(collate(student, whole, rows)).values(), vars(collate(student, unread, rows)).values()
-        ):
-            assert one is other is None or torch.equal(one, other)
+        found = (vars(collate(student, data, rows)).values() for data in (whole, unread))
+        assert all(one is other is None or torch.equal(one, other) for one, other in zip(*found, strict=True))
         if number == 3:
             assert asked == [4 * BUCKET], "a bucket, not the split"
     assert sum(asked) == 300, "each once, in more than two epochs"
