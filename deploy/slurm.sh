@@ -32,7 +32,6 @@ ray get-auth-token --generate > /dev/null
 
 mapfile -t hosts < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${hosts[0]}
-workers=("${hosts[@]:1}")
 # Several jobs may share a node's ports and its /tmp.
 port=$((20000 + SLURM_JOB_ID % 10000))
 address=$(getent ahostsv4 "$head" | awk 'NR == 1 {print $1}'):$port
@@ -74,26 +73,44 @@ until ray health-check --address "$address" 2>/dev/null; do
     kill -0 "${steps[0]}" || { echo "autocomp: Ray's head did not start on $head" >&2; exit 1; }
     sleep 1
 done
-if [ "${#workers[@]}" -gt 0 ]; then
-    on "${hosts[-1]}" autocomp device join "$address" --device "${AUTOCOMP_DEVICE:-cpu_1_thread}"
-    workers=("${workers[@]:0:${#workers[@]}-1}")
-fi
-for host in "${workers[@]}"; do
-    on "$host" ray start --address="$address" --temp-dir="$scratch" --num-cpus="$cores" --block
-done
+joining=()
+join() { # NUMBER: one of the other nodes joins in; the last one is the device
+    local host=${hosts[$1]}
+    if [ $(($1 + 1)) -eq "${#hosts[@]}" ]; then
+        on "$host" autocomp device join "$address" --device "${AUTOCOMP_DEVICE:-cpu_1_thread}"
+    else
+        on "$host" ray start --address="$address" --temp-dir="$scratch" --num-cpus="$cores" --block
+    fi
+    joining[$1]=${steps[-1]}
+}
+for ((i = 1; i < ${#hosts[@]}; i++)); do join "$i"; done
 
 # A study begins with the nodes that are there, and later ones join in; only the measuring node has to be there at once.
-python - "$address" "${#hosts[@]}" <<'END' || true
+python - "$address" "${#hosts[@]}" <<'END' &
 import sys, time
 import ray
 
 address, wanted = sys.argv[1], int(sys.argv[2])
 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-until = time.time() + 120
+until = time.time() + 180
 while (there := sum(node["Alive"] for node in ray.nodes())) < wanted and time.time() < until:
     time.sleep(1)
 print(f"autocomp: {there} of {wanted} nodes are there", file=sys.stderr)
 END
+waiting=$!
+steps+=("$waiting")
+# Ray gives a node half a minute to start, and a busy one needs more: it is started again, twice at most.
+tries=()
+while kill -0 "$waiting" 2>/dev/null; do
+    for i in "${!joining[@]}"; do
+        if ! kill -0 "${joining[$i]}" 2>/dev/null && [ "${tries[$i]:=0}" -lt 2 ]; then
+            tries[i]=$((tries[i] + 1))
+            echo "autocomp: ${hosts[$i]} did not start; it is started again" >&2
+            join "$i"
+        fi
+    done
+    sleep 1
+done
 
 # In the background, for bash hears a signal only while it waits.
 if [ -e "$run/journal.jsonl" ]; then

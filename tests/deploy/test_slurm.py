@@ -20,12 +20,17 @@ FAKES = {
     "ray": (
         '[ "$RAY_AUTH_MODE" = token ] || exit 1\n'
         'case "$* " in\n'
+        "*--address*--block*)\n"
+        '  [ "$(grep -c "^ray start --address" "$LOG")" -gt "${FAILING:-0}" ] || exit 1; exec sleep 1000 ;;\n'
         '*--block*) [ -z "${NO_HEAD:-}" ] && exec sleep 1000 || exit 1 ;;\n'
         'health-check*) [ -z "${NO_HEAD:-}" ] ;;\n'
         "esac\n"
     ),
     # The script's own few lines that wait for the nodes: `python - ADDRESS NODES`.
-    "python": 'until [ "$(grep -cE "^ray start|^autocomp device" "$LOG")" -ge "$3" ]; do sleep 0.05; done\n',
+    "python": (
+        'seen() { grep -cE "^ray start|^autocomp device" "$LOG"; }\n'
+        'until [ "$(seen)" -ge $(($3 + ${FAILING:-0})) ]; do sleep 0.05; done\n'
+    ),
     "autocomp": (
         'trap \'echo "interrupted" >> "$LOG"; kill %1; exit 143\' TERM\n'
         'case "$1" in device) exec sleep 1000 ;; resume) exit 0 ;; esac\n'
@@ -145,6 +150,13 @@ def test_the_last_node_is_the_device_that_is_named(job, tmp_path):
 
 def test_a_failed_search_fails_the_job(job):
     assert ended(job("demo", SEARCH_STATUS="2"))[0] == 2
+
+
+def test_a_node_that_does_not_start_is_started_again(job, tmp_path):
+    status, out = ended(job("demo", FAILING="2"))
+    assert (status, out.count("127.0.0.2 did not start; it is started again")) == (0, 2)
+    assert sum("ray start --address" in step for step in calls(tmp_path, "srun")) == 3
+    assert calls(tmp_path, "autocomp")[-1].startswith("search demo")
 
 
 def test_a_head_that_does_not_start_is_told(job, tmp_path):
