@@ -148,10 +148,9 @@ class Loop:
         """Seconds that a job should take."""
         shape, _ = prepared(self.run, job.plan)
         options = recovery_options(job.plan)
-        inside = bool(options.hidden or options.relations)
         steps = job.rungs[-1].steps - (job.rungs[-2].steps if len(job.rungs) > 1 else 0) if job.rungs else 0
         batch = job.rungs[-1].batch if job.rungs else 32
-        return self.clock.job_s(block_weights(shape), steps, batch, inside, job.sweep + 1)
+        return self.clock.job_s(block_weights(shape), steps, batch, options.looks_inside, job.sweep + 1)
 
     def _job(self, plan: CompressionPlan, rungs: tuple[Fidelity, ...], source: str) -> Job:
         self.jobs += 1

@@ -27,6 +27,11 @@ class DistillationOptions(Options):
     temperature: float = Field(default=2.0, gt=0)
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
 
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the teacher is run again, for more than its answers."""
+        return self.hidden > 0 or self.relations > 0
+
 
 class Distillation(Technique[DistillationOptions]):
     """See the module. It changes no weight itself; recovery reads its options."""

@@ -5,10 +5,12 @@ Training and predictions ask `place`; everything else stays on the CPU, and an e
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +18,7 @@ from torch import nn
 from autocomp.errors import GpuError
 
 CPU = torch.device("cpu")
+M = TypeVar("M", bound=nn.Module)
 _place: ContextVar[torch.device] = ContextVar("place", default=CPU)
 
 
@@ -93,6 +96,16 @@ def autocast() -> AbstractContextManager[object]:
     """BF16 autocast where the present place multiplies it natively; it slows others down."""
     kind = place().type
     return torch.autocast(kind, torch.bfloat16) if has_bf16(kind) else nullcontext()
+
+
+def ready_to_read(module: M) -> M:
+    """A copy whose linears are in the format that `autocast` would cast them to again for every batch."""
+    module = copy.deepcopy(module)
+    if has_bf16(place().type):
+        for part in module.modules():
+            if isinstance(part, nn.Linear):
+                part.to(torch.bfloat16)
+    return module
 
 
 @cache

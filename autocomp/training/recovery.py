@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autocomp.training.accelerator import autocast, place, placed
+from autocomp.training.accelerator import autocast, place, placed, ready_to_read
 from autocomp.training.batches import Batch, Unread, collate, shuffled
 from autocomp.training.loop import Progress, Trained, train
 from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
@@ -51,16 +51,20 @@ def recover(
     deadline: float = math.inf,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train the student in place for some steps; it is left in evaluation mode."""
+    """Train the student in place for some steps, in evaluation mode.
+
+    Without dropout: a teacher's answers and states are no labels to learn by heart. After 500 steps on SST-2
+    (two students, all texts or 2,000) divergence from the teacher on the search split was 6 to 20 % below that of 0.1.
+    """
     torch.manual_seed(int(rng.integers(2**31)))
-    student.encoder.train()
+    student.encoder.eval()
+    if options.looks_inside:
+        lesson = replace(lesson, teacher=replace(lesson.teacher, encoder=ready_to_read(lesson.teacher.encoder)))
     bridges = _bridges(student, lesson.teacher)
     losses = _losses(student, lesson, options, bridges, batch, rng)
     with placed(student.encoder, lesson.teacher.encoder, bridges):
         weights = [*student.encoder.parameters(), *bridges.parameters()]
-        done = train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
-    student.encoder.eval()
-    return done
+        return train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
 
 
 def _bridges(student: Student, teacher: Student) -> nn.Module:
@@ -78,8 +82,7 @@ def _losses(
     rng: np.random.Generator,
 ) -> Iterator[Tensor]:
     data, targets = Unread(student, lesson.examples), torch.from_numpy(lesson.logits)
-    looks_inside = options.hidden > 0 or options.relations > 0
-    seen_by_teacher = Unread(lesson.teacher, lesson.examples) if looks_inside else None
+    seen_by_teacher = Unread(lesson.teacher, lesson.examples) if options.looks_inside else None
     for rows in shuffled(data, size, rng):
         batch = collate(student, data, rows).to(place())
         with autocast():

@@ -96,6 +96,27 @@ def test_dropout_acts_in_training_only(batch):
     assert torch.equal(encoder(*batch).logits, encoder(*batch).logits)
 
 
+def test_a_cpu_attends_in_fp32_where_gradients_are_wanted_and_else_in_bf16(batch, monkeypatch):
+    attention, seen = torch.nn.functional.scaled_dot_product_attention, []
+
+    def spied(query, *args, **kwargs):
+        seen.append(query.dtype)
+        return attention(query, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
+    encoder = scattered()
+    exact = encoder(*batch).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
+            encoder(*batch)
+        learning = encoder(*batch)
+    learning.logits.float().sum().backward()
+    assert seen == [torch.float32] * 3 + [torch.bfloat16] * 3 + [torch.float32] * 3
+    assert learning.queries.dtype == torch.bfloat16, "what comes out is as without it"
+    torch.testing.assert_close(learning.logits.float(), exact, atol=0.05, rtol=0.05)
+    assert encoder.blocks[0].attention.query.weight.grad.abs().sum() > 0
+
+
 def test_random_encoder_follows_its_generator_only():
     torch.manual_seed(0)
     before = torch.get_rng_state()

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from autocomp.techniques import techniques
-from autocomp.training.accelerator import computing_on, place, placed
+from autocomp.testing.models import random_student, tiny_shape
+from autocomp.training import accelerator
+from autocomp.training.accelerator import computing_on, place, placed, ready_to_read
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -71,3 +73,16 @@ def test_without_a_share_nothing_moves():
     with computing_on(0), placed(module) as device:
         assert device == place() == torch.device("cpu")
         assert module.weight is weight
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_a_copy_to_read_gives_the_same_and_casts_no_linear_again(has_bf16, monkeypatch):
+    monkeypatch.setattr(accelerator, "has_bf16", lambda kind="cpu": has_bf16)
+    encoder = random_student(tiny_shape()).encoder
+    copied = ready_to_read(encoder)
+    ids = torch.arange(5, 29).view(2, 12)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(copied(ids, torch.ones_like(ids)).logits, encoder(ids, torch.ones_like(ids)).logits)
+    kept = {name for name, weight in copied.named_parameters() if weight.dtype is torch.float32}
+    assert kept == {name for name, _ in encoder.named_parameters() if not has_bf16 or "norm" in name or "embed" in name}
+    assert {weight.dtype for weight in encoder.parameters()} == {torch.float32}, "who is copied stays as he is"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.models.student import fingerprint
 from autocomp.tasks import Example
 from autocomp.techniques.depth import shrink_depth
@@ -87,6 +88,18 @@ def test_recovery_brings_the_student_to_its_teacher(teacher, examples, unseen):
     assert done.steps == 100 and not student.encoder.training
     assert after < 0.5 * before
     assert accuracy(student, unseen) > 0.9
+
+
+def test_recovery_drops_nothing_out(teacher, examples):
+    def recovered(dropout):
+        student = cut(teacher)
+        whole = encoder_from(student.encoder.shape, plain_weights(student.encoder), dropout)
+        student = replace(student, encoder=whole)
+        recover(student, lesson(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
+        assert student.encoder.dropout == dropout, "who trains it further finds it as it was"
+        return plain_weights(student.encoder)
+
+    assert all(torch.equal(a, b) for a, b in zip(recovered(0.5).values(), recovered(0.0).values(), strict=True))
 
 
 def test_recovery_leaves_the_teacher_alone(teacher, examples):
