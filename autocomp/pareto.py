@@ -159,6 +159,14 @@ def thin(losses: Losses, most: int, keep: Collection[int] = ()) -> list[int]:
     return [int(row) for row in np.flatnonzero(left)]
 
 
+def spread_first(losses: Losses, first: int) -> list[int]:
+    """All rows of a front, from `first` on, in an order whose every beginning is one that `thin` would leave."""
+    order: list[int] = []
+    for most in range(1, len(losses) + 1):
+        order += [row for row in thin(losses, most, {first}) if row not in order]
+    return order
+
+
 def _crowded(losses: Losses, count: int, keep: Collection[int]) -> list[int]:
     """Up to `count` rows to drop, in order, as long as what goes changes the distances of its neighbours alone.
 

@@ -155,12 +155,16 @@ def _grade(error: float) -> float:
 
 
 def promising(screened: list[Screened], most: int) -> list[CompressionPlan]:
-    """At most `most` plans, well spread over the front of bytes, cost and error, the most accurate first."""
+    """At most `most` plans, well spread over the front of bytes, cost and error; so are the first few of them.
+
+    The most accurate one is the first of all.
+    """
     usable = [s for s in screened if s.error <= TOLERABLE] or [min(screened, key=lambda s: s.error)]
     losses = np.array([[np.log(s.nbytes), np.log(s.cost), _grade(s.error)] for s in usable])
     front = np.flatnonzero(pareto.is_non_dominated(losses))
     kept = front[pareto.thin(losses[front], most)]
-    return [usable[i].plan for i in sorted(kept, key=lambda i: usable[i].error)]
+    best = int(np.argmin([usable[i].error for i in kept]))
+    return [usable[i].plan for i in kept[pareto.spread_first(losses[kept], best)]]
 
 
 def sweep(

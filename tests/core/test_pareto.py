@@ -12,6 +12,7 @@ from autocomp.pareto import (
     is_non_dominated,
     knee,
     ranks,
+    spread_first,
     thin,
 )
 
@@ -119,6 +120,16 @@ def test_thin_never_drops_what_must_be_kept():
         left = thin(losses, most, keep=set(kept))
         assert set(kept) <= set(left)
         assert len(left) == max(most, 2)
+
+
+def test_every_beginning_of_spread_first_is_well_spread():
+    losses = cloud(3, 5, rows=30)
+    front = losses[is_non_dominated(losses)]
+    for first in range(len(front)):
+        order = spread_first(front, first)
+        assert order[0] == first and sorted(order) == list(range(len(front)))
+        for count in range(1, len(front) + 1):
+            assert sorted(order[:count]) == thin(front, count, {first})
 
 
 def thin_as_said(losses: np.ndarray, most: int, keep: set[int]) -> list[int]:

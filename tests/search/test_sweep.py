@@ -95,9 +95,9 @@ def test_promising_plans_are_spread_and_the_best_is_first(plans):
     kept = promising(screened, 5)
     assert len(kept) == 5
     chosen = [next(s for s in screened if s.plan == p) for p in kept]
-    assert [s.error for s in chosen] == sorted(s.error for s in chosen)
+    assert chosen[0].error == min(s.error for s in chosen)
     sizes = [s.nbytes for s in screened]
-    assert {min(sizes), max(sizes)} <= {s.nbytes for s in chosen}
+    assert {s.nbytes for s in chosen[:2]} == {min(sizes), max(sizes)}, "whoever has time for two measures the ends"
 
 
 def test_hopeless_plans_are_left_out_unless_all_are(plans):
