@@ -26,6 +26,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 40
+"""Known names that a message lists; of more, only the first few."""
+FEW = 10
+
 
 def near_matches(name: str, known: Iterable[str]) -> list[str]:
     """At most three known names that look like a name."""
@@ -63,11 +67,12 @@ class SpecError(InputError):
 
 
 class UnknownName(InputError):
-    """A name that no registered thing has; the message lists near matches and all names."""
+    """A name that no registered thing has; the message lists near matches and all names, or some of very many."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        super().__init__(f"no {kind} {name!r}; {did_you_mean(name, known)}({len(known)} known: {', '.join(known)})")
+        listed = ", ".join(known if len(known) <= MOST_LISTED else [*known[:FEW], "…"])
+        super().__init__(f"no {kind} {name!r}; {did_you_mean(name, known)}({len(known):,} known: {listed})")
         self.kind, self.name, self.near = kind, name, near_matches(name, known)
 
 

@@ -228,22 +228,6 @@ def add_exits(encoder: Encoder, depths: Iterable[int], generator: torch.Generato
     return _rebuilt(encoder, shape.with_(exits=tuple(sorted({*shape.exits, *new}))), weights)
 
 
-def keep_exits(encoder: Encoder, depths: Iterable[int]) -> Encoder:
-    """Keep the exit heads at these depths, drop the others.
-
-    Raises:
-        InfeasiblePlan: there is no exit at one of the depths.
-    """
-    kept = tuple(sorted(set(depths)))
-    missing = set(kept) - set(encoder.shape.exits)
-    if missing:
-        raise InfeasiblePlan(f"no exits after {sorted(missing)} layers; there are {list(encoder.shape.exits)}")
-    names = tuple(f"exits.{depth}." for depth in kept)
-    weights = plain_weights(encoder)
-    weights = {n: w for n, w in weights.items() if not n.startswith("exits.") or n.startswith(names)}
-    return _rebuilt(encoder, encoder.shape.with_(exits=kept), weights)
-
-
 def _exit_after(depth: int, kept: Sequence[int]) -> int | None:
     """Where an exit after `depth` layers goes when only the `kept` layers stay."""
     if depth == 0:

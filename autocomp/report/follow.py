@@ -104,7 +104,7 @@ class Followed:
             UnknownName: no record of that id.
         """
         if name not in self._places:
-            raise UnknownName("trial", name, list(self._places)[:10])
+            raise UnknownName("trial", name, self._places)
         record: dict[str, Any] = self._journal.event_at(self._places[name])["record"]
         return record
 

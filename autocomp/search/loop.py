@@ -132,9 +132,9 @@ class Loop:
     def _proposed(self) -> Job | None:
         if self._time_left()[0] < LEAST_TRAINING_S:
             return None
-        asked = self.searcher.ask(plan_of)
-        self.exhausted = asked is None
-        job = self._job(plan_of(asked[0]), self.first_rung, asked[1]) if asked else None
+        point = self.searcher.ask(plan_of)
+        self.exhausted = point is None
+        job = None if point is None else self._job(plan_of(point), self.first_rung, self.searcher.name)
         return job if job and self._fits(job) else None
 
     def _fits(self, job: Job) -> bool:

@@ -26,3 +26,11 @@ def test_messages_state_rule_value_and_place():
 @pytest.mark.parametrize(("name", "hint"), [("dept", "did you mean 'depth'? "), ("zzz", "")])
 def test_near_matches(name, hint):
     assert errors.did_you_mean(name, ["depth", "exits"]) == hint
+
+
+def test_all_known_names_are_listed_but_of_very_many_a_few():
+    few, many = ([f"t{i:04d}" for i in range(count)] for count in (errors.MOST_LISTED, 5000))
+    assert str(errors.UnknownName("trial", "x", few)).endswith(f"(40 known: {', '.join(few)})")
+    told = str(errors.UnknownName("trial", "t4321x", many))
+    assert "did you mean 't4321'" in told, "near ones are looked for among all"
+    assert told.endswith("(5,000 known: t0000, t0001, t0002, t0003, t0004, t0005, t0006, t0007, t0008, t0009, …)")

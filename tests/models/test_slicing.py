@@ -37,7 +37,6 @@ HEADLESS = tiny_shape().with_(head=HeadShape(3))
         lambda e: slicing.keep_vocabulary(e, range(400)),
         lambda e: slicing.keep_positions(e, 64),
         lambda e: slicing.add_exits(e, e.shape.exits, torch.Generator()),
-        lambda e: slicing.keep_exits(e, e.shape.exits),
         slicing.unshare,
     ],
 )
@@ -169,7 +168,6 @@ def test_exits_are_added_by_the_generator_and_kept_where_they_are():
     assert more.shape.exits == (1, 2)
     assert torch.equal(more.exits["1"].weight, encoder.exits["1"].weight)
     assert torch.equal(more.exits["2"].weight, again.exits["2"].weight)
-    assert slicing.keep_exits(more, [2]).shape.exits == (2,)
 
 
 def test_training_mode_dropout_and_effective_weights_are_kept():
@@ -197,7 +195,6 @@ def test_training_mode_dropout_and_effective_weights_are_kept():
         lambda e: slicing.keep_vocabulary(e, [400]),
         lambda e: slicing.keep_positions(e, 65),
         lambda e: slicing.add_exits(e, [3], torch.Generator()),
-        lambda e: slicing.keep_exits(e, [2]),
     ],
 )
 def test_what_cannot_be_kept_is_infeasible(cut):

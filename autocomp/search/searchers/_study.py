@@ -51,17 +51,12 @@ class Searcher:
         self.space, self.name = space, name
         self._identity, self._losses = identity, losses
         self._seen: set[str] = set()
-        self._queue: list[dict[str, Any]] = []
         self._distributions = _distributions(space)
         self._study = _new_study(losses, searchers[name](seed))
         self._told: list[_Told] = []
         self._open: dict[str, tuple[int, dict[str, Any]]] = {}
         self._points = 0
         self._rng = np.random.default_rng([seed, len(space.knobs)])
-
-    def enqueue(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Known good points, proposed before any other."""
-        self._queue += [self.space.nearest(p) for p in points]
 
     def seen(self, identity: str) -> None:
         """A student that exists already: what was measured of it is told, it is no longer awaited."""
@@ -71,18 +66,14 @@ class Searcher:
         if identity in self._open:
             self._study.tell(self._open.pop(identity)[0], state=optuna.trial.TrialState.FAIL)
 
-    def ask(self, plan_of: Callable[[Mapping[str, Any]], CompressionPlan]) -> tuple[dict[str, Any], str] | None:
-        """A point of a new student and who proposed it; None when none is found (the space is spent)."""
-        while self._queue:
-            point = self._queue.pop(0)
-            if self._is_new(self._identity(plan_of(point))):
-                return point, "start"
+    def ask(self, plan_of: Callable[[Mapping[str, Any]], CompressionPlan]) -> dict[str, Any] | None:
+        """A point of a new student; None when none is found (the space is spent)."""
         trial = self._study.ask(self._distributions)
         self._points += 1
         for point in self._around(dict(trial.params)):
             if self._is_new(identity := self._identity(plan_of(point))):
                 self._open[identity] = self._await(trial, point), point
-                return point, self.name
+                return point
         return None
 
     def _around(self, point: dict[str, Any]) -> Iterator[dict[str, Any]]:
