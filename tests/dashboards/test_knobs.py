@@ -32,9 +32,9 @@ IMPORTANCE = {
 PARTS = ("importance", "parallel", "proxies", "progress-parts")
 COUNTED = "document.getElementById('brushed').textContent"
 
-# A card that closes above moves the picture: wait until it has stayed where it is for some frames.
+# A card that closes above moves the picture, other axes draw it anew: wait until it has stayed for some frames.
 STILL = """() => new Promise((done) => { let last = null, frames = 0;
-    const look = () => { const { y } = shownParallel.node.getBoundingClientRect();
+    const look = () => { const { node } = shownParallel, y = node.isConnected ? node.getBoundingClientRect().y : NaN;
         frames = y === last ? frames + 1 : 0; last = y;
         if (frames > 12) done(); else requestAnimationFrame(look); };
     look(); })"""
@@ -155,15 +155,22 @@ def places(page, axis, low, high):
     )
 
 
+def is_over(page, axis, place):
+    return page.evaluate("([axis, x, y]) => document.elementFromPoint(x, y)?.dataset.axis === axis", [axis, *place])
+
+
 def drag(page, axis, low, high):
     """Along an axis, from one share of its length to another; what moved under the pointer is aimed at again."""
-    page.locator("#parallel .picture").evaluate("box => box.scrollIntoView({block: 'center'})")
     for _ in range(5):
+        page.evaluate(STILL)
+        page.evaluate("shownParallel.node.scrollIntoView({block: 'center'})")
         page.evaluate(STILL)
         place = places(page, axis, low, high)
         page.mouse.move(*place[0])
-        if places(page, axis, low, high) == place:
+        if places(page, axis, low, high) == place and is_over(page, axis, place[0]):
             break
+    else:
+        pytest.fail(f"{axis} does not come under the pointer: last aimed at {place}")
     page.mouse.down()
     page.mouse.move(*np.mean(place, axis=0))
     page.mouse.move(*place[1])
