@@ -2,6 +2,9 @@
 
 Logits: Hinton et al. 2015 (arXiv:1503.02531). Hidden states: TinyBERT (arXiv:1909.10351), but averaged over each word,
 because a student with another vocabulary has other tokens. Relations: MiniLMv2 (arXiv:2012.15828), likewise over words.
+
+Where the teacher is run again, a text that comes again has some of its words replaced with a chance of `augment`
+(`autocomp.training.augmentation`), and the teacher's answers to that are learnt.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DistillationOptions(Options):
-    """Weights of the losses, and the schedule's peak."""
+    """Weights of the losses, the schedule's peak, and the share of variants among texts that come again."""
 
     logits: float = Field(default=1.0, ge=0)
     labels: float = Field(default=0.5, ge=0)
@@ -26,6 +29,7 @@ class DistillationOptions(Options):
     relations: float = Field(default=0.0, ge=0)
     temperature: float = Field(default=2.0, gt=0)
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
+    augment: float = Field(default=0.8, ge=0, le=1)
 
     @property
     def looks_inside(self) -> bool:

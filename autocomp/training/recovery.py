@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autocomp.training.accelerator import autocast, place, placed, ready_to_read
-from autocomp.training.batches import Batch, Unread, collate, shuffled
+from autocomp.training.augmentation import varied, words_of
+from autocomp.training.batches import Batch, Unread, collate, encode, shuffled
 from autocomp.training.loop import Progress, Trained, train
 from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
 
@@ -81,29 +82,87 @@ def _losses(
     size: int,
     rng: np.random.Generator,
 ) -> Iterator[Tensor]:
-    data, targets = Unread(student, lesson.examples), torch.from_numpy(lesson.logits)
-    seen_by_teacher = Unread(lesson.teacher, lesson.examples) if options.looks_inside else None
-    for rows in shuffled(data, size, rng):
-        batch = collate(student, data, rows).to(place())
+    for read in _batches(student, lesson, options, size, rng):
+        ours, theirs = read.ours, read.theirs
         with autocast():
-            out = student.encoder(batch.ids, batch.mask, batch.types)
-        logits = out.logits.float()
-        loss = options.logits * soft_labels(logits, targets[rows].to(place()), options.temperature)
-        if options.labels:
-            loss = loss + options.labels * F.cross_entropy(logits, batch.labels)
-        if seen_by_teacher is not None:
-            loss = loss + _inner_losses(batch, out, lesson.teacher, seen_by_teacher, options, bridge)
-        yield loss
+            out = student.encoder(ours.ids, ours.mask, ours.types)
+        if theirs is None:
+            yield _outer_losses(out, read, read.targets, options)
+            continue
+        with torch.no_grad(), autocast():
+            reference = lesson.teacher.encoder(theirs.ids, theirs.mask, theirs.types)
+        targets = torch.where(read.varied[:, None], reference.logits.float(), read.targets)
+        yield _outer_losses(out, read, targets, options) + _inner_losses(ours, out, theirs, reference, options, bridge)
+
+
+def _outer_losses(out: Outputs, read: _Read, targets: Tensor, options: DistillationOptions) -> Tensor:
+    """Of the student's answers, to the teacher's and to the labels of texts that have one."""
+    logits = out.logits.float()
+    loss = options.logits * soft_labels(logits, targets, options.temperature)
+    if not options.labels:
+        return loss
+    right = F.cross_entropy(logits, read.ours.labels, reduction="none").masked_fill(read.varied, 0.0)
+    return loss + options.labels * right.mean()
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A batch of texts.
+
+    Attributes:
+        ours, theirs: as the student reads it, and as its teacher does if that is run.
+        targets: `[B, C]`, the teacher's answers as they are known.
+        varied: `[B]`, which texts are variants: neither answers nor labels of them are known.
+    """
+
+    ours: Batch
+    theirs: Batch | None
+    targets: Tensor
+    varied: Tensor
+
+
+def _batches(
+    student: Student, lesson: Lesson, options: DistillationOptions, size: int, rng: np.random.Generator
+) -> Iterator[_Read]:
+    """Endless batches. A text that comes again comes as a variant, with a chance of `options.augment`."""
+    ours, targets = Unread(student, lesson.examples), torch.from_numpy(lesson.logits)
+    theirs = Unread(lesson.teacher, lesson.examples) if options.looks_inside else None
+    words, done = words_of(lesson.examples, rng), 0
+    for rows in shuffled(ours, size, rng):
+        comes_again = theirs is not None and done >= len(ours)
+        changed = rng.random(len(rows)) < (options.augment if comes_again else 0.0)
+        mine: Batch
+        other: Batch | None
+        if changed.any():
+            mine, other = _variants(student, lesson, rows, changed, words, rng)
+        else:
+            mine = collate(student, ours, rows).to(place())
+            other = None if theirs is None else collate(lesson.teacher, theirs, rows).to(place())
+        yield _Read(mine, other, targets[rows].to(place()), torch.from_numpy(changed).to(place()))
+        done += len(rows)
+
+
+def _variants(
+    student: Student,
+    lesson: Lesson,
+    rows: Sequence[int],
+    changed: np.ndarray,
+    words: Sequence[str],
+    rng: np.random.Generator,
+) -> tuple[Batch, Batch]:
+    """These rows, some of them changed, as student and teacher read them."""
+    rows_changed = zip(rows, changed, strict=True)
+    texts = [varied(lesson.examples[r], words, rng) if new else lesson.examples[r] for r, new in rows_changed]
+    places = range(len(texts))
+    ours, theirs = (collate(reader, encode(reader, texts), places) for reader in (student, lesson.teacher))
+    return ours.to(place()), theirs.to(place())
 
 
 def _inner_losses(
-    batch: Batch, out: Outputs, teacher: Student, data: Unread, options: DistillationOptions, bridge: nn.Module
+    ours: Batch, out: Outputs, theirs: Batch, reference: Outputs, options: DistillationOptions, bridge: nn.Module
 ) -> Tensor:
-    theirs = collate(teacher, data, batch.rows.tolist()).to(place())
-    with torch.no_grad(), autocast():
-        reference = teacher.encoder(theirs.ids, theirs.mask, theirs.types)
-    words = int(min(batch.units.max(), theirs.units.max())) + 1
-    units, theirs_by_word = batch.units.to(place()), word_averages(theirs.units.to(place()), words)
+    words = int(min(ours.units.max(), theirs.units.max())) + 1
+    units, theirs_by_word = ours.units.to(place()), word_averages(theirs.units.to(place()), words)
     pairs = [_words(units, tokens, theirs_by_word) for tokens in out.tokens]
     loss = torch.zeros((), device=place())
     if options.hidden:

@@ -42,11 +42,12 @@ def lesson(teacher, examples) -> Lesson:
 def inner_losses(student, teacher, examples) -> tuple[float, float]:
     """The hidden and the relation loss of an untrained bridge."""
     batch = collate(student, encode(student, examples), range(len(examples)))
-    data, found = encode(teacher, examples), []
+    theirs, found = collate(teacher, encode(teacher, examples), range(len(examples))), []
     for options in (DistillationOptions(hidden=1.0), DistillationOptions(relations=1.0)):
         with torch.no_grad():
             out = student.encoder(batch.ids, batch.mask)
-            loss = recovery._inner_losses(batch, out, teacher, data, options, torch.nn.Identity())
+            reference = teacher.encoder(theirs.ids, theirs.mask)
+            loss = recovery._inner_losses(batch, out, theirs, reference, options, torch.nn.Identity())
         found.append(float(loss))
     return found[0], found[1]
 

@@ -1,0 +1,39 @@
+"""Variants of training texts for a teacher to answer: some words are replaced by words of other texts.
+
+Idea: TinyBERT (arXiv:1909.10351) and Tang et al. 2019 (arXiv:1903.12136) distil on many variants of each text; theirs
+need a language model or a tagger. Ours need nothing: what a variant means is the teacher's to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from autocomp.tasks import Example
+
+WORD = re.compile(r"\S+")
+FEWEST, MOST = 0.05, 0.4
+"""Of a text's words, how many are replaced: a share drawn anew for each text."""
+SAMPLED = 5000
+
+
+def words_of(examples: Sequence[Example], rng: np.random.Generator) -> list[str]:
+    """Words as often as they occur, of all texts or of many drawn at random; never none."""
+    rows = rng.permutation(len(examples))[:SAMPLED]
+    found = [word for row in rows for text in examples[row][:2] for word in WORD.findall(text or "")]
+    return found or [""]
+
+
+def varied(example: Example, words: Sequence[str], rng: np.random.Generator) -> Example:
+    """The example with some of its words replaced by some of `words`; its label need not be right any more."""
+    pair = example.pair if example.pair is None else _varied(example.pair, words, rng)
+    return example._replace(text=_varied(example.text, words, rng), pair=pair)
+
+
+def _varied(text: str, words: Sequence[str], rng: np.random.Generator) -> str:
+    share = rng.uniform(FEWEST, MOST)
+    return WORD.sub(lambda found: words[int(rng.integers(len(words)))] if rng.random() < share else found[0], text)

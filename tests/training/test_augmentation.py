@@ -1,0 +1,100 @@
+"""Variants of texts: what is replaced by what, and when a student reads them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from autocomp.tasks import Example
+from autocomp.techniques.depth import shrink_depth
+from autocomp.techniques.distillation import DistillationOptions
+from autocomp.testing.models import random_student, tiny_shape
+from autocomp.training import recovery
+from autocomp.training.augmentation import FEWEST, MOST, varied, words_of
+from autocomp.training.recovery import Lesson, recover
+
+TEXT = " ".join(f"w{i}" for i in range(400))
+WORDS = ["red", "blue"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def test_a_share_of_words_is_replaced_and_the_rest_stays_where_it_was(rng):
+    shares = []
+    for _ in range(200):
+        text = varied(Example(TEXT, None, 1), WORDS, rng).text.split(" ")
+        new = [word for word, old in zip(text, TEXT.split(" "), strict=True) if word != old]
+        assert set(new) <= set(WORDS)
+        shares.append(len(new) / 400)
+    assert FEWEST - 0.04 < min(shares) < 0.15 and 0.3 < max(shares) < MOST + 0.08
+    assert np.mean(shares) == pytest.approx((FEWEST + MOST) / 2, abs=0.03)
+
+
+def test_both_texts_of_a_pair_vary_and_space_is_kept(rng):
+    found = varied(Example("a\n\n b\tc " * 50, "d  e " * 50, 0), WORDS, rng)
+    for text, old in ((found.text, "a\n\n b\tc " * 50), (found.pair, "d  e " * 50)):
+        assert text != old and "".join(text.split()) != text
+        assert [c for c in text if c.isspace()] == [c for c in old if c.isspace()]
+    assert varied(Example("", None, 1), WORDS, rng) == ("", None, 1)
+
+
+def test_words_are_as_frequent_as_in_the_texts(rng):
+    examples = [Example("good good film", "a", 0), Example("bad", None, 1), Example(" ", "", 1)]
+    assert sorted(words_of(examples, rng)) == ["a", "bad", "film", "good", "good"]
+    assert words_of([Example(" ", None, 0)], rng) == [""], "a word to draw there always is"
+
+
+def read_by_teacher(options, steps, batch=4, texts=8):
+    """The texts of each batch that the student reads, its labels' share in the loss left out."""
+    teacher = random_student(tiny_shape())
+    examples = [Example(f"text number {i} of some words that follow", None, i % 2) for i in range(texts)]
+    lesson = Lesson(teacher, examples, np.zeros((texts, 2), np.float32))
+    student = shrink_depth(teacher, range(1))
+    losses = recovery._batches(student, lesson, options, batch, np.random.default_rng(0))
+    return [next(losses) for _ in range(steps)], lesson, student
+
+
+def test_a_text_is_read_as_it_is_first_and_varied_when_it_comes_again():
+    read, _, _ = read_by_teacher(DistillationOptions(augment=1.0), 6)
+    assert [bool(batch.varied.any()) for batch in read] == [False] * 2 + [True] * 4
+    assert all(batch.varied.all() for batch in read[2:])
+    first = {tuple(ids) for batch in read[:2] for ids in batch.ours.ids.tolist()}
+    again = {tuple(ids) for batch in read[2:4] for ids in batch.ours.ids.tolist()}
+    assert len(first) == 8 and len(again - first) > 4
+    assert all(torch.equal(batch.ours.ids, batch.theirs.ids) for batch in read), "student and teacher read the same"
+
+
+@pytest.mark.parametrize("options", [{"augment": 0.0}, {"augment": 1.0, "hidden": 0.0}])
+def test_nothing_varies_where_nobody_wants_it_or_no_teacher_answers(options):
+    read, _, _ = read_by_teacher(DistillationOptions(**options), 6)
+    assert not any(batch.varied.any() for batch in read)
+    assert (read[0].theirs is None) == ("hidden" in options)
+
+
+def test_of_variants_the_teachers_answers_count_and_no_label():
+    options = DistillationOptions(augment=1.0, hidden=1e-9, labels=1.0)
+    _, lesson, student = read_by_teacher(options, 1)
+    wrong = [e._replace(label=1 - e.label) for e in lesson.examples]
+    other = replace(lesson, examples=wrong, logits=lesson.logits + np.array([9.0, -9.0], np.float32))
+    first, second = (
+        [float(next(losses).detach()) for _ in range(5)]
+        for losses in (
+            recovery._losses(student, one, options, torch.nn.Identity(), 4, np.random.default_rng(0))
+            for one in (lesson, other)
+        )
+    )
+    assert all(abs(a - b) > 0.1 for a, b in zip(first[:2], second[:2], strict=True))
+    assert first[2:] == second[2:]
+
+
+def test_equal_generators_give_equal_students():
+    made = []
+    for _ in range(2):
+        _, lesson, student = read_by_teacher(DistillationOptions(), 1)
+        recover(student, lesson, DistillationOptions(), steps=6, batch=4, rng=np.random.default_rng(3))
+        made.append(student.encoder.state_dict())
+    assert all(torch.equal(weight, made[1][name]) for name, weight in made[0].items())
