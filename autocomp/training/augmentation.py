@@ -29,11 +29,17 @@ def words_of(examples: Sequence[Example], rng: np.random.Generator) -> list[str]
 
 
 def varied(example: Example, words: Sequence[str], rng: np.random.Generator) -> Example:
-    """The example with some of its words replaced by some of `words`; its label need not be right any more."""
-    pair = example.pair if example.pair is None else _varied(example.pair, words, rng)
-    return example._replace(text=_varied(example.text, words, rng), pair=pair)
+    """The example with some of its words replaced by some of `words`; its label need not be right any more.
 
+    Where a word comes again, in a pair's other text too, its replacement does: two texts that say the same still may.
+    """
+    share, replaced = rng.uniform(FEWEST, MOST), dict[str, str]()
 
-def _varied(text: str, words: Sequence[str], rng: np.random.Generator) -> str:
-    share = rng.uniform(FEWEST, MOST)
-    return WORD.sub(lambda found: words[int(rng.integers(len(words)))] if rng.random() < share else found[0], text)
+    def replace(found: re.Match[str]) -> str:
+        word = found[0]
+        if word not in replaced:
+            replaced[word] = words[int(rng.integers(len(words)))] if rng.random() < share else word
+        return replaced[word]
+
+    pair = example.pair if example.pair is None else WORD.sub(replace, example.pair)
+    return example._replace(text=WORD.sub(replace, example.text), pair=pair)

@@ -35,11 +35,20 @@ def test_a_share_of_words_is_replaced_and_the_rest_stays_where_it_was(rng):
 
 
 def test_both_texts_of_a_pair_vary_and_space_is_kept(rng):
-    found = varied(Example("a\n\n b\tc " * 50, "d  e " * 50, 0), WORDS, rng)
-    for text, old in ((found.text, "a\n\n b\tc " * 50), (found.pair, "d  e " * 50)):
-        assert text != old and "".join(text.split()) != text
-        assert [c for c in text if c.isspace()] == [c for c in old if c.isspace()]
+    text, pair = "".join(f"{i}\n\n a{i}\tb{i} " for i in range(50)), "".join(f"c{i}  d{i} " for i in range(50))
+    found = varied(Example(text, pair, 0), WORDS, rng)
+    for new, old in ((found.text, text), (found.pair, pair)):
+        assert new != old and any(word in new.split() for word in WORDS)
+        assert [c for c in new if c.isspace()] == [c for c in old if c.isspace()]
     assert varied(Example("", None, 1), WORDS, rng) == ("", None, 1)
+
+
+def test_what_both_texts_of_a_pair_say_is_replaced_by_the_same(rng):
+    words = [f"new{i}" for i in range(1000)]
+    for _ in range(20):
+        found = varied(Example(TEXT, f"other {TEXT} w0 w1", 1), words, rng)
+        assert found.text != TEXT
+        assert found.pair.split(" ")[1:] == [*found.text.split(" "), *found.text.split(" ")[:2]]
 
 
 def test_words_are_as_frequent_as_in_the_texts(rng):
