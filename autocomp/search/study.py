@@ -260,7 +260,7 @@ def _clock(context: StudyContext, executor: Executor, sharing: Sharing | None) -
         part = third_of(shape.depth) / shape.depth
         return clock_of_steps(sharing.third_s, sharing.whole_s, part, weights, latency, rows)
     facts = context.store.find(context_keys(Path(context.run)).knowledge).facts  # type: ignore[union-attr]
-    slower = max(1.0, 0.7 * executor.workers)
+    slower = max(1.0, 0.8 * executor.workers)  # a worker has a thread, and the teacher had all cores
     per_weight = facts["forward_s"] / facts["texts"] / weights * slower
     return Clock(per_weight, weights, latency, rows)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from autocomp.models.shape import BlockShape
-from autocomp.search.estimate import UNITS, Clock, auto_ladder, block_weights, given_ladder
+from autocomp.search.estimate import FEW, SHORT, Clock, auto_ladder, block_weights, given_ladder
 from autocomp.testing.models import tiny_shape
 
 
@@ -39,13 +39,20 @@ def test_experience_corrects_what_is_expected(clock):
     assert clock.correction == pytest.approx(2)
 
 
-def test_the_ladder_fits_the_time(clock):
-    short, long = auto_ladder(clock, 600, 1), auto_ladder(clock, 6000, 1)
-    assert [f.steps for f in short] == [short[0].steps * 3**r for r in range(3)]
-    assert long[0].steps == pytest.approx(10 * short[0].steps, rel=0.2)
+def test_a_short_time_holds_a_few_first_rungs(clock):
     step = clock.step_s(clock.teacher_weights / 3, True, 32)
-    assert long[0].steps * step * UNITS == pytest.approx(6000, rel=0.2)
-    assert auto_ladder(clock, 600, 2)[0].steps == pytest.approx(2 * short[0].steps, rel=0.2)
+    rungs = auto_ladder(clock, SHORT * step, 1)
+    assert [f.steps for f in rungs] == [rungs[0].steps * 3**r for r in range(3)]
+    assert rungs[0].steps == pytest.approx(SHORT / FEW, rel=0.1)
+    assert auto_ladder(clock, SHORT * step / 10, 1)[0].steps == pytest.approx(SHORT / FEW / 10, rel=0.1)
+    assert auto_ladder(clock, SHORT * step / 2, 2)[0].steps == pytest.approx(SHORT / FEW, rel=0.1)
+
+
+def test_a_longer_time_holds_more_and_longer_first_rungs(clock):
+    step = clock.step_s(clock.teacher_weights / 3, True, 32)
+    first = [auto_ladder(clock, times * SHORT * step, 1)[0].steps for times in (1, 9, 81)]
+    assert first[1] == pytest.approx(3 * first[0], rel=0.1)
+    assert first[2] == pytest.approx(9 * first[0], rel=0.1)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-6, 1.0, 1e9])
