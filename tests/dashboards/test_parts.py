@@ -348,10 +348,10 @@ def test_a_running_study_is_followed(page, dashboard, tmp_path):
     new = {**record, "record": {**record["record"], "id": "t0099-0"}}
     with (run / "journal.jsonl").open("a") as file:
         file.write(json.dumps(new) + "\n")
-    page.wait_for_function("n => runs[0].trials.count === n + 1", arg=before, timeout=3000)
+    page.wait_for_function("n => runs[0].trials.count === n + 1", arg=before)
     with (run / "journal.jsonl").open("a") as file:
         file.writelines(json.dumps(event) + "\n" for event in events[cut:])
-    page.wait_for_selector("#live[data-stream=finished]", timeout=3000)
+    page.wait_for_selector("#live[data-stream=finished]")
     assert "Finished" in page.inner_text("#now")
 
 

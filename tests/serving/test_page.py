@@ -159,11 +159,9 @@ def test_a_new_record_reaches_every_open_page(live, running, append):
     rows = live.get("/api/runs")[1]["runs"][0]["trials"]["count"]
     with live.updates(rows=rows) as first, live.updates(rows=rows) as second:
         assert first()["rows"] == [] and second()["rows"] == []
-        started = time.monotonic()
         append(running, event="record", record=next(records("t0042", 1, 3, 1)))
         for following in (first, second):
             assert [row["id"] for row in following()["rows"]] == ["t0042-0"]
-        assert time.monotonic() - started < 3
     assert live.get("/api/runs")[1]["runs"][0]["trials"]["count"] == rows + 1
 
 
