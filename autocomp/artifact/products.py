@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
+from onnx import numpy_helper
 
 from autocomp.artifact.operators import INT8_OPERATORS, walk
+from autocomp.artifact.saturation import saturates
 
 WRITTEN_INT8 = "MatMulInteger"
 _PRODUCTS = (WRITTEN_INT8, "MatMul", "Gemm")
@@ -35,6 +37,7 @@ class Product:
         runs: its operator in the optimized graph; empty if none there reads the weight.
         is_folded: the weight is a constant of the very graph that the product stands in, so that it is prepacked.
         is_signed: the weight is not uint8, whose products take twice the time.
+        saturates: some inputs would overflow in it on CPUs without an int8 dot product.
         output: name of the value that the running node gives.
         size: (inputs, outputs) of the weight; None while it is not folded.
     """
@@ -45,6 +48,7 @@ class Product:
     runs: str
     is_folded: bool
     is_signed: bool
+    saturates: bool
     output: str
     size: tuple[int, int] | None
 
@@ -135,12 +139,15 @@ class _Readers:
         same = [name for name, sources in self._known.items() if sources == self._known[weight] and name != weight]
         name = next((name for name in (weight, *same) if self._nodes[name]), None)
         if name is None:
-            return Product(layers, place, written, "", False, True, "", None)
+            return Product(layers, place, written, "", False, True, False, "", None)
         node, graph = self._nodes[name].pop(0)
         tensor = next((t for t in graph.initializer if t.name == name), None)
         size = None if tensor is None else _size(tensor.dims)
         is_signed = tensor is None or tensor.data_type != onnx.TensorProto.UINT8
-        return Product(layers, place, written, node.op_type, tensor is not None, is_signed, node.output[0], size)
+        is_int8 = tensor is not None and tensor.data_type == onnx.TensorProto.INT8
+        overflows = is_int8 and saturates(numpy_helper.to_array(tensor))
+        output, is_folded = node.output[0], tensor is not None
+        return Product(layers, place, written, node.op_type, is_folded, is_signed, overflows, output, size)
 
 
 def _size(dims: Sequence[int]) -> tuple[int, int] | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from autocomp.artifact.saturation import FITTING_PAIR, pair_sizes
+
 _CLIPS = {
     2: (0.7, 0.6, 0.5, 0.42, 0.35, 0.28, 0.2, 1.0),
     3: (1.0, 0.85, 0.75, 0.65, 0.55, 0.45, 0.35),
     4: (1.0, 0.9, 0.8, 0.7, 0.6, 0.5),
     5: (1.0, 0.9, 0.8, 0.7, 0.6),
+    8: (1.0,),
 }
 _SLAB = 100_000  # weights at once that stay in the second-level cache: three times faster than whole matrices
 
@@ -26,8 +29,9 @@ def quantize(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
         bits: 2 to 8.
 
     Returns:
-        Codes int8 `[rows, width]` in `[-(2^(bits-1)-1), 2^(bits-1)-1]`, and scales float32 `[rows]`, > 0, rounded
-        to FP16 where FP16 holds them to 0.1 %. Zeros stay exactly zero.
+        Codes int8 `[rows, width]` in `[-(2^(bits-1)-1), 2^(bits-1)-1]`, neighbours no larger than every CPU multiplies
+        rightly (`saturation.py`), and scales float32 `[rows]`, > 0, rounded to FP16 where FP16 holds them to 0.1 %.
+        Zeros stay exactly zero.
 
     Raises:
         ValueError: bits outside 2 to 8, or a weight that is not a finite matrix.
@@ -59,18 +63,21 @@ def scales_as_float16(scales: np.ndarray) -> np.ndarray:
 
 
 def _quantize_rows(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    limit = largest_code(bits)
-    top = np.abs(rows).max(axis=1, initial=0.0)
+    limit, clips = largest_code(bits), _CLIPS.get(bits, (1.0, 0.95, 0.9))
+    largest, pair = (sizes.max(axis=1, initial=0.0) for sizes in (np.abs(rows), pair_sizes(rows)))
+    top = np.maximum(largest / limit, pair / FITTING_PAIR)
     # A row of zeros, or one whose scale would underflow, gets scale 1 and codes 0.
-    full = np.where(top > 1e-30, top / limit, 1.0).astype(np.float32)
+    full = np.where(top > 1e-30, top, 1.0).astype(np.float32)
     scales, least = full.copy(), np.full(len(rows), np.inf, np.float32)
-    for clip in _CLIPS.get(bits, (1.0, 0.95, 0.9)):
+    for clip in clips:
         errors = _squared_errors(rows, full * np.float32(clip), limit)
         is_better = errors < least
         scales[is_better], least[is_better] = full[is_better] * np.float32(clip), errors[is_better]
     codes = _codes(rows, scales, limit)
     scales = _round_scales(_best_scales(rows, codes, scales))
-    return _codes(rows, scales, limit).astype(np.int8), scales
+    if bits < 8:  # of 8, neighbours might no longer fit
+        codes = _codes(rows, scales, limit)
+    return codes.astype(np.int8), scales
 
 
 def _codes(rows: np.ndarray, scales: np.ndarray, limit: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import onnx
 
 from autocomp.artifact.operators import branches, optimized, walk
 from autocomp.artifact.products import WRITTEN_INT8, Product, constants, layers_of, products, stored_layers
+from autocomp.artifact.saturation import LARGEST_PAIR
 from autocomp.errors import ExportMismatch
 
 Fault = tuple[int, str]
@@ -23,8 +24,8 @@ def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] 
 
     Args:
         model: the file.
-        int8: whether a linear runs in int8, by parameter name (`head.dense.weight`), absent means FP32; None: as the
-            file's own operators say.
+        int8: whether a linear runs in int8, by parameter name (`head.dense.weight`), absent means FP32; products must
+            then come out alike on every CPU (`saturation.py`). None: as the file's own operators say.
 
     Returns:
         The graph as the session runs it.
@@ -44,6 +45,8 @@ def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] 
 def _wrong_products(model: onnx.ModelProto, found: list[Product], int8: Mapping[str, bool] | None) -> Iterator[Fault]:
     for product in found:
         fault = _wrong(product, _says_int8(product, int8))
+        if product.saturates and int8 is not None:  # other files may, ours never
+            fault = fault or f"{product.runs} reads neighbours above {LARGEST_PAIR} together: it overflows on some CPUs"
         if fault:
             yield product.place, f"{' + '.join(product.layers)}: {fault}"
     read = {layer for product in found for layer in product.layers}

@@ -14,6 +14,7 @@ from autocomp.artifact.graph import Graph
 from autocomp.artifact.numbers import Encoded, encode, gives_int8, numbers_for
 from autocomp.artifact.packing import packing_for
 from autocomp.artifact.quantize import scales_as_float16
+from autocomp.artifact.saturation import write_row_scales
 from autocomp.errors import ExportMismatch
 
 Codes = tuple[np.ndarray, np.ndarray]
@@ -79,7 +80,7 @@ class WeightStore:
             scales = graph.once(("scales", name), lambda g: self._write_scales(g, name))
         else:
             whole = graph.once(("values", name), lambda g: self._write_values(g, name))
-            scales = graph.once(("scales", name), lambda g: write_row_scales(g, whole))
+            scales = graph.once(("scales", name), lambda g: write_row_scales(g, whole, self._shape(name)[1]))
             codes = graph.once(("int8", name), lambda g: write_rounded(g, whole, scales))
         return graph.local(("int8", name), codes, self._shape(name)[::-1]), scales
 
@@ -171,13 +172,6 @@ def _write_float(graph: Graph, name: str, values: np.ndarray) -> str:
     """FP16 or FP32 numbers as FP32."""
     stored = graph.constant(values, name)
     return graph.op("Cast", stored, to=TensorProto.FLOAT) if values.dtype == np.float16 else stored
-
-
-def write_row_scales(graph: Graph, values: str) -> str:
-    """Scales `[out]` at which FP32 values `[out, in]` fill int8, found at load."""
-    largest = graph.op("ReduceMax", graph.op("Abs", values), graph.constant(np.array([1])), keepdims=0)
-    scales = graph.op("Div", largest, graph.constant(np.array(127, np.float32)))
-    return graph.op("Max", scales, graph.constant(np.array(1e-30, np.float32)))
 
 
 def write_rounded(graph: Graph, values: str, scales: str) -> str:

@@ -161,6 +161,9 @@ def engines() -> Iterator[Check]:
         yield Check(
             "engine", "onnxruntime", ", ".join(providers), "ok" if "CPUExecutionProvider" in providers else "missing"
         )
+        saturation = importlib.import_module("autocomp.artifact.saturation")
+        words = "overflow in plain int8 files, not in ours" if saturation.saturates_here() else "exact"
+        yield Check("engine", "int8 products", words)
         torch = importlib.import_module("torch")
         cuda = torch.cuda.is_available()
         yield Check("engine", "cuda", torch.cuda.get_device_name(0) if cuda else "none (training runs on the CPU)")

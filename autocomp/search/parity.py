@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from autocomp.artifact.factors import factor_names, runs_as_two
 from autocomp.artifact.format import FLOAT32
 from autocomp.artifact.numbers import gives_int8
+from autocomp.artifact.saturation import row_scales
 from autocomp.errors import ExportMismatch
 from autocomp.models.encoder import Block, Outputs
 from autocomp.models.low_rank import stored_parameters
@@ -107,7 +108,7 @@ def _int8_linears(student: Student) -> dict[str, list[Tensor]]:
 
 def _in_int8(weight: Tensor) -> Tensor:
     """What are no integers with a scale a row when unpacked is rounded to such at load."""
-    scales = (weight.abs().amax(1, keepdim=True) / 127).clamp(min=1e-30)
+    scales = torch.from_numpy(row_scales(weight.detach().numpy()))
     return torch.round(weight / scales) * scales
 
 

@@ -145,6 +145,18 @@ def test_unsigned_weights_are_named(write):
         check_session(model, int8)
 
 
+def test_weights_that_overflow_on_some_cpus_are_named(write):
+    model, int8 = write(8)
+    name = "blocks.1.attention.output.weight"
+    tensor = next(t for t in model.graph.initializer if t.name == name)
+    codes = np.array(numpy_helper.to_array(tensor))
+    codes[2:4, 5] = 100, 29
+    tensor.CopyFrom(numpy_helper.from_array(codes, name))
+    with pytest.raises(ExportMismatch, match=r"^blocks\.1\.attention\.output: .* neighbours above 128 together"):
+        check_session(model, int8)
+    check_session(model)  # as a file of others
+
+
 def test_the_baseline_runs_what_its_file_says(write):
     check_session(plain_int8(write(32)[0]))
 

@@ -23,8 +23,10 @@ class Integer:
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
         """Round to nearest with a clip search (`quantize`)."""
         if format.group == 0:
-            codes, scales = quantize(weight.reshape(1, -1), format.bits)
-            return Encoded(codes.reshape(weight.shape), shared=(scales_as_float16(scales),))
+            even = np.pad(weight, ((0, 0), (0, weight.shape[1] % 2)))  # so that neighbours stay neighbours in one row
+            codes, scales = quantize(even.reshape(1, -1), format.bits)
+            codes = np.ascontiguousarray(codes.reshape(even.shape)[:, : weight.shape[1]])
+            return Encoded(codes, shared=(scales_as_float16(scales),))
         codes, scales = _quantize_groups(weight, format.bits, format.group or weight.shape[1])
         return Encoded(codes, per_row=(scales_as_float16(scales),))
 

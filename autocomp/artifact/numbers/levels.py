@@ -3,7 +3,7 @@
 Weights lie densely near zero, so that uneven levels lose less than even ones: a third less squared error at 2 and 3
 bits. Levels and scales are fitted in turns, each by least squares given the other (Lloyd 1982; compare NormalFloat,
 Dettmers et al. 2023, arXiv:2305.14314, whose levels are fixed). A level is int8, so codes are unpacked to the int8
-weights that run.
+weights that run, and any two neighbours may have the largest level.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from autocomp.artifact.graph import Graph
 from autocomp.artifact.numbers import Encoded
 from autocomp.artifact.numbers._table import nearest, signed
 from autocomp.artifact.quantize import scales_as_float16
+from autocomp.artifact.saturation import LARGEST_LEVEL
 
 _ROUNDS = 10
 _FITTED = 100_000  # weights that the levels are fitted to; all of them gain nothing visible
-_LARGEST = 127
 
 
 class Levels:
@@ -68,7 +68,7 @@ class Levels:
 
 
 def _fit(weight: np.ndarray, count: int, kept: np.ndarray) -> tuple[np.ndarray, np.float32]:
-    """Ascending levels, the largest 127, and the usual scale of a row over its size; only `kept` weights count."""
+    """Ascending levels up to the largest, and the usual scale of a row over its size; only `kept` weights count."""
     sizes = _row_sizes(weight)
     values = (weight / sizes[:, None])[kept]
     levels = np.unique(np.quantile(values if len(values) else np.ones(1), (np.arange(count) + 0.5) / count))
@@ -89,7 +89,7 @@ def _normal(levels: np.ndarray, scales: np.ndarray) -> tuple[np.ndarray, np.ndar
     largest = float(np.abs(levels).max())
     if largest < 1e-30:
         return np.zeros(1), scales
-    return levels / largest * _LARGEST, (scales * (largest / _LARGEST)).astype(np.float32)
+    return levels / largest * LARGEST_LEVEL, (scales * (largest / LARGEST_LEVEL)).astype(np.float32)
 
 
 def _best_levels(weight: np.ndarray, levels: np.ndarray, scales: np.ndarray, kept: np.ndarray) -> np.ndarray:
