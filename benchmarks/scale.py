@@ -69,7 +69,7 @@ def make_context(run: Path, shape: str) -> StudyContext:
     scores = {"hidden": hidden} | {f"heads.{d}": heads for d in range(layers)}
     scores |= {f"feed_forward.{d}": 4 * hidden for d in range(layers)}
     arrays = {f"importance.{name}": rng.random(size, dtype=np.float32) for name, size in scores.items()}
-    save_file({**arrays, "logits": np.zeros((1, 2))}, store / "knowledge" / "arrays.safetensors")
+    save_file(arrays, store / "knowledge" / "arrays.safetensors")
     counts = dict(zip(teacher.tokenizer.get_vocab(), rng.zipf(1.5, pieces).tolist(), strict=True))
     (store / "knowledge" / "pieces.json").write_text(json.dumps(counts))
     seen = {name: np.zeros((1, 2)) for name in ("search_logits", "held_out_logits")}

@@ -4,7 +4,8 @@
 
 It computes on the GPU that PyTorch sees, else on CPU threads (`--threads`), KIND being `cpu` or `cuda`. A step is one
 of `autocomp.training.recovery`: a batch of 32 texts, losses on logits and hidden states, AdamW; of students with a
-third of the teacher's layers and with all of them. Each way first takes `--first` steps, in which kernels are chosen
+third of the teacher's layers and with all of them. What the teacher says of a batch is asked anew, but where a student
+before is taken to have read it (`remembered`). Each way first takes `--first` steps, in which kernels are chosen
 and code is compiled; then all ways are timed in turns, and the middle round counts.
 """
 
@@ -15,6 +16,7 @@ import json
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,23 +33,26 @@ from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.training import accelerator
 from autocomp.training.accelerator import computing_on, gpu_name, gpus, place
-from autocomp.training.batches import encode
-from autocomp.training.inference import predict
-from autocomp.training.recovery import Lesson, recover
+from autocomp.training.lesson import Lesson, Memory
+from autocomp.training.recovery import recover
 
+HAS_BF16 = accelerator.has_bf16
 RESULTS = Path(__file__).parent / "results"
 ROWS = 3000
 WAYS: dict[str, dict[str, Any]] = {
     "fp32": {"bf16": False},
+    "fp32, remembered": {"bf16": False, "remembers": True, "only": "cpu"},
     "bf16": {"bf16": True},
+    "bf16, remembered": {"bf16": True, "remembers": True, "only": "cpu"},
     "bf16, compiled": {"bf16": True, "compile": {"dynamic": True}},
     "bf16, CUDA graphs": {"bf16": True, "compile": {"mode": "reduce-overhead"}, "only": "cuda"},
 }
 
 
 def ways(kind: str) -> dict[str, dict[str, Any]]:
-    """Those that this kind of device knows."""
-    return {name: way for name, way in WAYS.items() if way.get("only", kind) == kind}
+    """Those that this device knows."""
+    knows = {name: way for name, way in WAYS.items() if way.get("only", kind) == kind}
+    return {name: way for name, way in knows.items() if HAS_BF16(kind) or not way["bf16"]}
 
 
 def steps(student: Student, lesson: Lesson, way: dict[str, Any], count: int, seed: int) -> float:
@@ -60,17 +65,18 @@ def steps(student: Student, lesson: Lesson, way: dict[str, Any], count: int, see
 
 def timed(teacher: Student, lesson: Lesson, layers: int, args: argparse.Namespace) -> dict[str, Any]:
     """Every way on a student of so many layers."""
-    students, found = {}, {}
+    students, lessons, found = {}, {}, {}
     for name, way in ways(place().type).items():
+        lessons[name] = replace(lesson, memory=Memory()) if "remembers" in way else lesson
         students[name] = shrink_depth(teacher, range(layers))
         if "compile" in way:
             students[name].encoder.compile(**way["compile"])
         began = time.time()
-        steps(students[name], lesson, way, args.first, 0)
+        steps(students[name], lessons[name], way, args.first, 0)
         found[name] = {"first_s": round(time.time() - began, 2), "step_ms": list[float]()}
     for turn in range(args.rounds):
         for name, way in ways(place().type).items():
-            found[name]["step_ms"].append(1e3 * steps(students[name], lesson, way, args.steps, 1 + turn))
+            found[name]["step_ms"].append(1e3 * steps(students[name], lessons[name], way, args.steps, 1 + turn))
     return {name: {**one, **_middle(one["step_ms"])} for name, one in found.items()}
 
 
@@ -87,6 +93,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=60)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/training-KIND.json")
     args = parser.parse_args()
     # Code that an earlier run compiled is no help to a search, whose students are all of other sizes.
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(prefix="training-")
@@ -96,7 +103,7 @@ def main() -> int:
     depth = teacher.encoder.shape.depth
     with computing_on(float(gpus() > 0)):
         kind, rows = place().type, data.train[:ROWS]
-        lesson = Lesson(teacher, rows, predict(teacher, encode(teacher, rows), fast=True).logits)
+        lesson = Lesson(teacher, rows)
         found = {f"{n} of {depth} layers": timed(teacher, lesson, n, args) for n in (third_of(depth), depth)}
     made = {"command": f"python benchmarks/training.py --model {args.model} --task {args.task}", "gpu": gpu_name()}
     made |= {
@@ -106,7 +113,7 @@ def main() -> int:
         "machine": machine_facts(),
         "versions": versions(),
     }
-    file = RESULTS / f"training-{kind}.json"
+    file = args.out or RESULTS / f"training-{kind}.json"
     file.write_text(json.dumps({**made, "steps": found}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1), file, sep="\n")
     return 0

@@ -30,14 +30,12 @@ class Knowledge:
     Attributes:
         importance: scores of its parts (`models/importance.py`).
         pieces: how often each piece occurs in the training texts.
-        logits: `[n, C]` on the training split.
         search_logits, held_out_logits: of the FP32 artifact, at batch 1.
         latencies_ms: `[m]` of the FP32 artifact on the first m texts of the search split, when nothing else ran.
     """
 
     importance: Mapping[str, np.ndarray]
     pieces: Mapping[str, int]
-    logits: np.ndarray
     search_logits: np.ndarray
     held_out_logits: np.ndarray
     latencies_ms: np.ndarray
@@ -127,7 +125,6 @@ def _read_knowledge(learnt: Path, baseline: Path) -> Knowledge:
     return Knowledge(
         importance={k.removeprefix("importance."): v for k, v in arrays.items() if k.startswith("importance.")},
         pieces=json.loads((learnt / "pieces.json").read_text(encoding="utf-8")),
-        logits=arrays["logits"],
         search_logits=seen["search_logits"],
         held_out_logits=seen["held_out_logits"],
         latencies_ms=seen["latencies_ms"],

@@ -56,15 +56,15 @@ class Clock:
     overhead_s: float = STEP_OVERHEAD_S
     _ratios: list[float] = field(default_factory=list)
 
-    def step_s(self, weights: float, looks_inside: bool, batch: int) -> float:
+    def step_s(self, weights: float, batch: int) -> float:
         """One recovery step of a student with so many weights."""
-        passes = BACKWARD * weights + (INSIDE * self.teacher_weights if looks_inside else 0)
+        passes = BACKWARD * weights + INSIDE * self.teacher_weights
         return self.overhead_s + batch * passes * self.per_weight_s
 
-    def job_s(self, weights: float, steps: int, batch: int, looks_inside: bool, plans: int) -> float:
+    def job_s(self, weights: float, steps: int, batch: int, plans: int) -> float:
         """A whole job: recovery, sweep and measuring, corrected by experience."""
         score_s = self.search_rows * self.latency_s * (0.05 + 0.5 * weights / self.teacher_weights)
-        raw = JOB_S + steps * self.step_s(weights, looks_inside, batch) + plans * (PLAN_S + score_s)
+        raw = JOB_S + steps * self.step_s(weights, batch) + plans * (PLAN_S + score_s)
         return raw * self.correction
 
     @property
@@ -81,13 +81,12 @@ def clock_of_steps(third_s: float, whole_s: float, part: float, weights: int, la
     """The clock by which recovery steps of two students take what they took.
 
     Args:
-        third_s, whole_s: a step of a student with a `part` of the teacher's layers, and with all of them, that looks
-            inside the teacher.
+        third_s, whole_s: a step of a student with a `part` of the teacher's layers, and with all of them.
         weights: the teacher's.
     """
     per_pass = max(whole_s - third_s, 0.0) / (BATCH * BACKWARD * weights * max(1 - part, 1e-9)) if part < 1 else 0.0
     clock = Clock(per_pass, weights, latency_s, rows, overhead_s=0.0)
-    clock.overhead_s = max(third_s - clock.step_s(part * weights, looks_inside=True, batch=BATCH), 0.0)
+    clock.overhead_s = max(third_s - clock.step_s(part * weights, BATCH), 0.0)
     return clock
 
 
@@ -96,7 +95,7 @@ def auto_ladder(clock: Clock, seconds: float, workers: int, batch: int = BATCH) 
 
     A time of no more than `SHORT` steps holds `FEW` first rungs, a longer one more and longer ones.
     """
-    fitting = seconds * workers / clock.step_s(clock.teacher_weights / 3, looks_inside=True, batch=batch)
+    fitting = seconds * workers / clock.step_s(clock.teacher_weights / 3, batch)
     steps = max(60.0, fitting / FEW / max(1.0, math.sqrt(fitting / SHORT)))
     rounding = 10 ** max(1, int(np.log10(steps)) - 1)
     return ladder(int(rounding * round(steps / rounding)) or rounding, batch, RUNGS)

@@ -19,7 +19,7 @@ from autocomp.search.found import Found
 from autocomp.search.jobs import Job, progress_file
 from autocomp.search.judging import Judge, member
 from autocomp.search.measuring import HERE
-from autocomp.search.plans import describe, plan_of, recovery_options, structural
+from autocomp.search.plans import describe, plan_of, structural
 from autocomp.search.rungs import Finished, Promotions
 from autocomp.search.searchers import Searcher
 from autocomp.search.sizing import prepared
@@ -147,10 +147,9 @@ class Loop:
     def expected_s(self, job: Job) -> float:
         """Seconds that a job should take."""
         shape, _ = prepared(self.run, job.plan)
-        options = recovery_options(job.plan)
         steps = job.rungs[-1].steps - (job.rungs[-2].steps if len(job.rungs) > 1 else 0) if job.rungs else 0
         batch = job.rungs[-1].batch if job.rungs else 32
-        return self.clock.job_s(block_weights(shape), steps, batch, options.looks_inside, job.sweep + 1)
+        return self.clock.job_s(block_weights(shape), steps, batch, job.sweep + 1)
 
     def _job(self, plan: CompressionPlan, rungs: tuple[Fidelity, ...], source: str) -> Job:
         self.jobs += 1

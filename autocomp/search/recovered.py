@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from autocomp.techniques import Context
 if TYPE_CHECKING:
     from autocomp.models.student import Student
     from autocomp.search.context import StudyContext
+    from autocomp.training.lesson import Memory
     from autocomp.training.loop import Trained
 
 Progress = Callable[[float], None]
@@ -87,9 +89,12 @@ class _Recovery:
 
     def train(self, student: Student, steps: int, batch: int, inputs: Mapping[str, Any]) -> Trained:
         """Recover a student in place."""
-        from autocomp.training.recovery import Lesson, recover
+        from autocomp.training.lesson import Lesson
+        from autocomp.training.recovery import recover
 
-        lesson = Lesson(self.context.teacher, self.context.data.train, self.context.knowledge.logits)
+        # Not of the plan: all students that come to this rung read the same batches.
+        order = int(seeded(self.context.seed, "lesson", len(inputs["rungs"])).integers(2**31))
+        lesson = Lesson(self.context.teacher, self.context.data.train, order, _memory(self.context.run))
         rng = seeded(self.context.seed, "recovery", inputs)
         return recover(
             student,
@@ -121,6 +126,14 @@ class _Recovery:
             return facts
 
         return self.context.store.make("student", inputs, build)
+
+
+@lru_cache(maxsize=1)
+def _memory(run: Path) -> Memory:
+    """Of what the teacher of a study said: one for all students that this process trains."""
+    from autocomp.training.lesson import Memory
+
+    return Memory()
 
 
 def sample(examples: Sequence[T], rows: int, rng: np.random.Generator) -> list[T]:

@@ -182,9 +182,10 @@ def _steps(context: StudyContext, student: Student, steps: int, deadline: float)
     import numpy as np
 
     from autocomp.techniques.distillation import DistillationOptions
-    from autocomp.training.recovery import Lesson, recover
+    from autocomp.training.lesson import Lesson
+    from autocomp.training.recovery import recover
 
-    lesson = Lesson(context.teacher, context.data.train, context.knowledge.logits)
+    lesson = Lesson(context.teacher, context.data.train)
     options = DistillationOptions(hidden=1.0, relations=1.0)
     rng = np.random.default_rng(context.seed)
     done = recover(student, lesson, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)

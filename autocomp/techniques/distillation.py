@@ -3,8 +3,8 @@
 Logits: Hinton et al. 2015 (arXiv:1503.02531). Hidden states: TinyBERT (arXiv:1909.10351), but averaged over each word,
 because a student with another vocabulary has other tokens. Relations: MiniLMv2 (arXiv:2012.15828), likewise over words.
 
-Where the teacher is run again, a text that comes again has some of its words replaced with a chance of `augment`
-(`autocomp.training.augmentation`), and the teacher's answers to that are learnt.
+A text that comes again has some of its words replaced with a chance of `augment` (`autocomp.training.augmentation`),
+and the teacher's answers to that are learnt.
 """
 
 from __future__ import annotations
@@ -30,11 +30,6 @@ class DistillationOptions(Options):
     temperature: float = Field(default=2.0, gt=0)
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     augment: float = Field(default=0.8, ge=0, le=1)
-
-    @property
-    def looks_inside(self) -> bool:
-        """Whether the teacher is run again, for more than its answers."""
-        return self.hidden > 0 or self.relations > 0
 
 
 class Distillation(Technique[DistillationOptions]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from autocomp.training.accelerator import autocast, place, placed, ready_to_read
 from autocomp.training.augmentation import varied, words_of
 from autocomp.training.batches import Batch, Unread, collate, encode, shuffled
+from autocomp.training.lesson import RELATED, Answers, Lesson, ask, side_by_side
 from autocomp.training.loop import Progress, Trained, train
 from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
 
@@ -24,21 +26,6 @@ if TYPE_CHECKING:
     from autocomp.models.tokens import Tokens
     from autocomp.tasks import Example
     from autocomp.techniques.distillation import DistillationOptions
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What recovery learns from.
-
-    Attributes:
-        teacher: run again for hidden states and relations, if these have a weight.
-        examples: training texts with labels.
-        logits: `[n, C]`, the teacher's on these examples.
-    """
-
-    teacher: Student
-    examples: Sequence[Example]
-    logits: np.ndarray
 
 
 def recover(
@@ -59,8 +46,7 @@ def recover(
     """
     torch.manual_seed(int(rng.integers(2**31)))
     student.encoder.eval()
-    if options.looks_inside:
-        lesson = replace(lesson, teacher=replace(lesson.teacher, encoder=ready_to_read(lesson.teacher.encoder)))
+    lesson = replace(lesson, teacher=replace(lesson.teacher, encoder=ready_to_read(lesson.teacher.encoder)))
     bridges = _bridges(student, lesson.teacher)
     losses = _losses(student, lesson, options, bridges, batch, rng)
     with placed(student.encoder, lesson.teacher.encoder, bridges):
@@ -83,22 +69,16 @@ def _losses(
     rng: np.random.Generator,
 ) -> Iterator[Tensor]:
     for read in _batches(student, lesson, options, size, rng):
-        ours, theirs = read.ours, read.theirs
+        ours = read.ours
         with autocast():
             out = student.encoder(ours.ids, ours.mask, ours.types)
-        if theirs is None:
-            yield _outer_losses(out, read, read.targets, options)
-            continue
-        with torch.no_grad(), autocast():
-            reference = lesson.teacher.encoder(theirs.ids, theirs.mask, theirs.types)
-        targets = torch.where(read.varied[:, None], reference.logits.float(), read.targets)
-        yield _outer_losses(out, read, targets, options) + _inner_losses(ours, out, theirs, reference, options, bridge)
+        yield _outer_losses(out, read, options) + _inner_losses(out, read, options, bridge)
 
 
-def _outer_losses(out: Outputs, read: _Read, targets: Tensor, options: DistillationOptions) -> Tensor:
+def _outer_losses(out: Outputs, read: _Read, options: DistillationOptions) -> Tensor:
     """Of the student's answers, to the teacher's and to the labels of texts that have one."""
     logits = out.logits.float()
-    loss = options.logits * soft_labels(logits, targets, options.temperature)
+    loss = options.logits * soft_labels(logits, read.said.logits, options.temperature)
     if not options.labels:
         return loss
     right = F.cross_entropy(logits, read.ours.labels, reduction="none").masked_fill(read.varied, 0.0)
@@ -110,14 +90,15 @@ class _Read:
     """A batch of texts.
 
     Attributes:
-        ours, theirs: as the student reads it, and as its teacher does if that is run.
-        targets: `[B, C]`, the teacher's answers as they are known.
-        varied: `[B]`, which texts are variants: neither answers nor labels of them are known.
+        ours: as the student reads it.
+        said: what its teacher says of it.
+        names: of the teacher's states that it learns from: one a layer, then those of `RELATED`, as far as wanted.
+        varied: `[B]`, which texts are variants: their labels are not known.
     """
 
     ours: Batch
-    theirs: Batch | None
-    targets: Tensor
+    said: Answers
+    names: Sequence[str]
     varied: Tensor
 
 
@@ -125,90 +106,74 @@ def _batches(
     student: Student, lesson: Lesson, options: DistillationOptions, size: int, rng: np.random.Generator
 ) -> Iterator[_Read]:
     """Endless batches. A text that comes again comes as a variant, with a chance of `options.augment`."""
-    ours, targets = Unread(student, lesson.examples), torch.from_numpy(lesson.logits)
-    theirs = Unread(lesson.teacher, lesson.examples) if options.looks_inside else None
-    words, done = words_of(lesson.examples, rng), 0
-    for rows in shuffled(ours, size, rng):
-        comes_again = theirs is not None and done >= len(ours)
-        changed = rng.random(len(rows)) < (options.augment if comes_again else 0.0)
-        mine: Batch
-        other: Batch | None
+    ours, theirs = (Unread(reader, lesson.examples) for reader in (student, lesson.teacher))
+    words, names, done = words_of(lesson.examples, rng), _names(student, lesson.teacher, options), 0
+    for rows in shuffled(theirs, size, np.random.default_rng(lesson.seed)):
+        changed = rng.random(len(rows)) < (options.augment if done >= len(lesson.examples) else 0.0)
         if changed.any():
-            mine, other = _variants(student, lesson, rows, changed, words, rng)
+            texts = _variants(lesson, rows, changed, words, rng)
+            batch = collate(student, encode(student, texts), range(len(rows)))
+            said = ask(lesson.teacher, encode(lesson.teacher, texts), range(len(rows)), names)
         else:
-            mine = collate(student, ours, rows).to(place())
-            other = None if theirs is None else collate(lesson.teacher, theirs, rows).to(place())
-        yield _Read(mine, other, targets[rows].to(place()), torch.from_numpy(changed).to(place()))
+            batch = collate(student, ours, rows)
+            said = lesson.memory.answers(rows, names, partial(ask, lesson.teacher, theirs, rows))
+        yield _Read(batch.to(place()), said, names, torch.from_numpy(changed).to(place()))
         done += len(rows)
 
 
+def _names(student: Student, teacher: Student, options: DistillationOptions) -> list[str]:
+    """The teacher's states that a student learns from: layer k of d from layer round(k L / d) of L."""
+    depth, layers = student.encoder.shape.depth, teacher.encoder.shape.depth
+    inner = [f"hidden.{round(k * layers / depth)}" for k in range(1, depth + 1)] if options.hidden else []
+    return [*inner, *(RELATED if options.relations else ())]
+
+
 def _variants(
-    student: Student,
-    lesson: Lesson,
-    rows: Sequence[int],
-    changed: np.ndarray,
-    words: Sequence[str],
-    rng: np.random.Generator,
-) -> tuple[Batch, Batch]:
-    """These rows, some of them changed, as student and teacher read them."""
-    rows_changed = zip(rows, changed, strict=True)
-    texts = [varied(lesson.examples[r], words, rng) if new else lesson.examples[r] for r, new in rows_changed]
-    places = range(len(texts))
-    ours, theirs = (collate(reader, encode(reader, texts), places) for reader in (student, lesson.teacher))
-    return ours.to(place()), theirs.to(place())
+    lesson: Lesson, rows: Sequence[int], changed: np.ndarray, words: Sequence[str], rng: np.random.Generator
+) -> list[Example]:
+    """The texts of these rows, some of them changed."""
+    texts = [lesson.examples[row] for row in rows]
+    return [varied(text, words, rng) if new else text for text, new in zip(texts, changed, strict=True)]
 
 
-def _inner_losses(
-    ours: Batch, out: Outputs, theirs: Batch, reference: Outputs, options: DistillationOptions, bridge: nn.Module
-) -> Tensor:
-    words = int(min(ours.units.max(), theirs.units.max())) + 1
-    units, theirs_by_word = ours.units.to(place()), word_averages(theirs.units.to(place()), words)
-    pairs = [_words(units, tokens, theirs_by_word) for tokens in out.tokens]
+def _inner_losses(out: Outputs, read: _Read, options: DistillationOptions, bridge: nn.Module) -> Tensor:
+    units, seen = read.ours.units, read.said.seen
+    words = min(int(units.max()) + 1, seen.shape[1])
+    pairs = [_words(units.to(place()), tokens, seen[:, :words]) for tokens in out.tokens]
+    states = [read.said.states[name][:, :words].float() for name in read.names]
     loss = torch.zeros((), device=place())
     if options.hidden:
-        loss = loss + options.hidden * _hidden(out, reference, pairs, bridge)
+        loss = loss + options.hidden * _hidden(out, states, pairs, bridge)
     if options.relations:
-        loss = loss + options.relations * _relations(out, reference, pairs[-1])
+        heads = math.gcd(out.queries.shape[1], read.said.heads)
+        loss = loss + options.relations * _relations(out, states[-len(RELATED) :], pairs[-1], heads)
     return loss
 
 
 @dataclass(frozen=True)
 class _Words:
-    """Averages over words of a student's tokens and of its teacher's `[B, W, N]`, and which words both see `[B, W]`."""
+    """What averages a student's tokens over words `[B, W, N]`, and which words it and its teacher see `[B, W]`."""
 
-    ours: Tensor
-    theirs: Tensor
+    averages: Tensor
     seen: Tensor
 
 
-def _words(units: Tensor, tokens: Tokens, theirs: Tensor) -> _Words:
+def _words(units: Tensor, tokens: Tokens, seen: Tensor) -> _Words:
     """Of the student's tokens that are still there; a word without any is not seen."""
-    ours = word_averages(units.gather(1, tokens.places).masked_fill(tokens.mask == 0, -1), theirs.shape[1])
-    return _Words(ours, theirs, (ours.sum(-1) > 0) & (theirs.sum(-1) > 0))
+    ours = word_averages(units.gather(1, tokens.places).masked_fill(tokens.mask == 0, -1), seen.shape[1])
+    return _Words(ours, (ours.sum(-1) > 0) & seen)
 
 
-def _hidden(out: Outputs, reference: Outputs, words: Sequence[_Words], bridge: nn.Module) -> Tensor:
-    """Layer k of d learns from layer round(k L / d) of L."""
-    depth, layers = len(out.hidden) - 1, len(reference.hidden) - 1
-    distances = [
-        hidden_distance(
-            w.ours @ bridge(own.float()), w.theirs @ reference.hidden[round(k * layers / depth)].float(), w.seen
-        )
-        for k, (own, w) in enumerate(zip(out.hidden, words, strict=True))
-        if k > 0
-    ]
+def _hidden(out: Outputs, theirs: Sequence[Tensor], words: Sequence[_Words], bridge: nn.Module) -> Tensor:
+    """Of every layer, to the teacher's layer that it follows."""
+    layers = zip(out.hidden[1:], words[1:], theirs, strict=False)
+    distances = [hidden_distance(w.averages @ bridge(own.float()), state, w.seen) for own, w, state in layers]
     return torch.stack(distances).mean()
 
 
-def _relations(out: Outputs, reference: Outputs, words: _Words) -> Tensor:
-    pairs = [(getattr(out, n), getattr(reference, n)) for n in ("queries", "keys", "values")]
-    relations = math.gcd(*(x.shape[1] for x in pairs[0]))
+def _relations(out: Outputs, theirs: Sequence[Tensor], words: _Words, heads: int) -> Tensor:
     distances = [
-        relation_distance(words.ours @ _side_by_side(a), words.theirs @ _side_by_side(b), words.seen, relations)
-        for a, b in pairs
+        relation_distance(words.averages @ side_by_side(getattr(out, name)), state, words.seen, heads)
+        for name, state in zip(RELATED, theirs, strict=True)
     ]
     return torch.stack(distances).mean()
-
-
-def _side_by_side(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).flatten(2).float()

@@ -22,25 +22,24 @@ def test_weights_of_the_layers_that_run():
 
 
 def test_more_work_takes_longer(clock):
-    base = clock.job_s(3e6, 100, 32, False, 8)
-    assert clock.job_s(6e6, 100, 32, False, 8) > base
-    assert clock.job_s(3e6, 200, 32, False, 8) > base
-    assert clock.job_s(3e6, 100, 32, True, 8) > base
-    assert clock.job_s(3e6, 100, 32, False, 16) > base
-    assert clock.step_s(3e6, False, 64) > clock.step_s(3e6, False, 32)
+    base = clock.job_s(3e6, 100, 32, 8)
+    assert clock.job_s(6e6, 100, 32, 8) > base
+    assert clock.job_s(3e6, 200, 32, 8) > base
+    assert clock.job_s(3e6, 100, 32, 16) > base
+    assert clock.step_s(3e6, 64) > clock.step_s(3e6, 32)
 
 
 def test_experience_corrects_what_is_expected(clock):
-    first = clock.job_s(3e6, 100, 32, False, 8)
+    first = clock.job_s(3e6, 100, 32, 8)
     clock.learn(first, 2 * first)
-    assert clock.job_s(3e6, 100, 32, False, 8) == pytest.approx(2 * first)
+    assert clock.job_s(3e6, 100, 32, 8) == pytest.approx(2 * first)
     clock.learn(2 * first, 2 * first)
     clock.learn(2 * first, 20 * first)
     assert clock.correction == pytest.approx(2)
 
 
 def test_a_short_time_holds_a_few_first_rungs(clock):
-    step = clock.step_s(clock.teacher_weights / 3, True, 32)
+    step = clock.step_s(clock.teacher_weights / 3, 32)
     rungs = auto_ladder(clock, SHORT * step, 1)
     assert [f.steps for f in rungs] == [rungs[0].steps * 3**r for r in range(3)]
     assert rungs[0].steps == pytest.approx(SHORT / FEW, rel=0.1)
@@ -49,7 +48,7 @@ def test_a_short_time_holds_a_few_first_rungs(clock):
 
 
 def test_a_longer_time_holds_more_and_longer_first_rungs(clock):
-    step = clock.step_s(clock.teacher_weights / 3, True, 32)
+    step = clock.step_s(clock.teacher_weights / 3, 32)
     first = [auto_ladder(clock, times * SHORT * step, 1)[0].steps for times in (1, 9, 81)]
     assert first[1] == pytest.approx(3 * first[0], rel=0.1)
     assert first[2] == pytest.approx(9 * first[0], rel=0.1)

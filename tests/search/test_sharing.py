@@ -119,9 +119,9 @@ def test_steps_are_timed_of_two_sizes_on_real_students(context, tmp_path, monkey
 
 def test_the_clock_goes_by_what_was_timed():
     clock = clock_of_steps(0.010, 0.016, 1 / 3, 9_000_000, latency_s=0.01, rows=100)
-    assert clock.step_s(3e6, True, BATCH) == pytest.approx(0.010)
-    assert clock.step_s(9e6, True, BATCH) == pytest.approx(0.016)
-    assert clock.step_s(6e6, True, BATCH) == pytest.approx(0.013)
+    assert clock.step_s(3e6, BATCH) == pytest.approx(0.010)
+    assert clock.step_s(9e6, BATCH) == pytest.approx(0.016)
+    assert clock.step_s(6e6, BATCH) == pytest.approx(0.013)
     assert clock.per_weight_s * BATCH * BACKWARD * 6e6 == pytest.approx(0.006)
 
 
@@ -129,6 +129,6 @@ def test_the_clock_goes_by_what_was_timed():
 def test_a_clock_of_odd_timings_still_counts_up(third, whole, part):
     """A GPU may take as long for a third as for all: then a step is overhead alone."""
     clock = clock_of_steps(third, whole, part, 9_000_000, 0.01, 100)
-    steps = [clock.step_s(w, True, BATCH) for w in (1e6, 4e6, 9e6)]
+    steps = [clock.step_s(w, BATCH) for w in (1e6, 4e6, 9e6)]
     assert steps == sorted(steps) and steps[0] >= 0 and math.isfinite(steps[-1])
     assert all(isinstance(rung, Fidelity) and rung.steps >= 60 for rung in auto_ladder(clock, 600, 4))

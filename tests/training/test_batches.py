@@ -8,7 +8,7 @@ from autocomp.tasks import Example
 from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training import batches as batches_module
-from autocomp.training.batches import BUCKET, Encoded, Unread, collate, encode, in_order, shuffled
+from autocomp.training.batches import BUCKET, PADDING, Encoded, Unread, collate, encode, in_order, shuffled
 
 
 def one(text: str, pair: str | None = None) -> list[Example]:
@@ -91,6 +91,16 @@ def test_batches_are_padded_on_the_right():
 def test_in_order_covers_each_row_once_shortest_first():
     data = lengths_only([5, 3, 9, 3, 7])
     assert in_order(data, 2) == [[1, 3], [0, 4], [2]]
+
+
+def test_in_order_pads_no_batch_to_a_much_longer_text():
+    lengths = [*np.random.default_rng(0).integers(5, 20, 200).tolist(), 90, 110]
+    batches = in_order(lengths_only(lengths), 64)
+    assert sorted(row for batch in batches for row in batch) == list(range(202))
+    assert all(max(lengths[r] for r in b) * len(b) - sum(lengths[r] for r in b) <= PADDING for b in batches)
+    padded = sum(max(lengths[r] for r in b) * len(b) for b in batches)
+    assert padded < 1.2 * sum(lengths), "all in one batch: nine times as many"
+    assert len(batches) < 20, "and a batch is not one text"
 
 
 @pytest.mark.parametrize(("rows", "size"), [(1, 4), (10, 4), (260, 4), (96, 32)])

@@ -20,7 +20,8 @@ from autocomp.training.batches import collate, encode
 from autocomp.training.exit_heads import fit_exits
 from autocomp.training.fine_tuning import fine_tune
 from autocomp.training.inference import divergence, predict
-from autocomp.training.recovery import Lesson, recover
+from autocomp.training.lesson import Lesson, ask
+from autocomp.training.recovery import recover
 
 ALL = DistillationOptions(hidden=1.0, relations=1.0, learning_rate=3e-3)
 
@@ -35,20 +36,16 @@ def cut(teacher):
     return shrink_feed_forward(small, (32, 32), [np.arange(64.0)] * 2)
 
 
-def lesson(teacher, examples) -> Lesson:
-    return Lesson(teacher, examples, predict(teacher, encode(teacher, examples)).logits)
-
-
 def inner_losses(student, teacher, examples) -> tuple[float, float]:
     """The hidden and the relation loss of an untrained bridge."""
-    batch = collate(student, encode(student, examples), range(len(examples)))
-    theirs, found = collate(teacher, encode(teacher, examples), range(len(examples))), []
-    for options in (DistillationOptions(hidden=1.0), DistillationOptions(relations=1.0)):
+    batch, found = collate(student, encode(student, examples), range(len(examples))), []
+    for options in (DistillationOptions(hidden=1.0), DistillationOptions(hidden=0.0, relations=1.0)):
+        names = recovery._names(student, teacher, options)
+        said = ask(teacher, encode(teacher, examples), range(len(examples)), names)
+        read = recovery._Read(batch, said, names, torch.zeros(len(examples), dtype=torch.bool))
         with torch.no_grad():
             out = student.encoder(batch.ids, batch.mask)
-            reference = teacher.encoder(theirs.ids, theirs.mask)
-            loss = recovery._inner_losses(batch, out, theirs, reference, options, torch.nn.Identity())
-        found.append(float(loss))
+            found.append(float(recovery._inner_losses(out, read, options, torch.nn.Identity())))
     return found[0], found[1]
 
 
@@ -84,7 +81,7 @@ def test_recovery_brings_the_student_to_its_teacher(teacher, examples, unseen):
     reference = predict(teacher, encode(teacher, unseen)).logits
     before = divergence(reference, predict(student, encode(student, unseen)).logits)
     options = DistillationOptions(labels=0.0, learning_rate=3e-3)
-    done = recover(student, lesson(teacher, examples), options, steps=100, batch=32, rng=np.random.default_rng(0))
+    done = recover(student, Lesson(teacher, examples), options, steps=100, batch=32, rng=np.random.default_rng(0))
     after = divergence(reference, predict(student, encode(student, unseen)).logits)
     assert done.steps == 100 and not student.encoder.training
     assert after < 0.5 * before
@@ -96,7 +93,7 @@ def test_recovery_drops_nothing_out(teacher, examples):
         student = cut(teacher)
         whole = encoder_from(student.encoder.shape, plain_weights(student.encoder), dropout)
         student = replace(student, encoder=whole)
-        recover(student, lesson(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
+        recover(student, Lesson(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
         assert student.encoder.dropout == dropout, "who trains it further finds it as it was"
         return plain_weights(student.encoder)
 
@@ -105,14 +102,14 @@ def test_recovery_drops_nothing_out(teacher, examples):
 
 def test_recovery_leaves_the_teacher_alone(teacher, examples):
     before = fingerprint(teacher)
-    recover(cut(teacher), lesson(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
+    recover(cut(teacher), Lesson(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
     assert fingerprint(teacher) == before
 
 
 def test_hidden_and_relation_losses_go_down(teacher, examples, unseen):
     start, student = cut(teacher), cut(teacher)
     only = DistillationOptions(logits=0.0, labels=0.0, hidden=1.0, relations=1.0, learning_rate=3e-3)
-    recover(student, lesson(teacher, examples), only, steps=60, batch=32, rng=np.random.default_rng(0))
+    recover(student, Lesson(teacher, examples), only, steps=60, batch=32, rng=np.random.default_rng(0))
     before, after = inner_losses(start, teacher, unseen), inner_losses(student, teacher, unseen)
     assert after[0] < 0.7 * before[0]
     assert after[1] < 0.7 * before[1]
@@ -130,7 +127,7 @@ def test_recovery_works_across_vocabularies_hidden_sizes_and_heads(teacher, exam
     student = shrink_hidden(student, 24, np.arange(32.0))
     student.max_length = 24
     weights = student.encoder.blocks[2].attention.query.weight.detach().clone()
-    done = recover(student, lesson(teacher, examples), ALL, steps=80, batch=32, rng=np.random.default_rng(0))
+    done = recover(student, Lesson(teacher, examples), ALL, steps=80, batch=32, rng=np.random.default_rng(0))
     assert np.isfinite(done.loss)
     assert not torch.equal(weights, student.encoder.blocks[2].attention.query.weight)
     assert accuracy(student, unseen) > 0.9
@@ -140,7 +137,8 @@ def test_recovery_works_across_vocabularies_hidden_sizes_and_heads(teacher, exam
 def test_recovery_with_the_same_generator_gives_the_same_weights(teacher, examples, options):
     def run(seed):
         student = cut(teacher) if options is not ALL else shrink_hidden(cut(teacher), 16, np.arange(32.0))
-        recover(student, lesson(teacher, examples[:64]), options, steps=4, batch=16, rng=np.random.default_rng(seed))
+        lesson, rng = Lesson(teacher, examples[:64], seed), np.random.default_rng(seed)
+        recover(student, lesson, options, steps=4, batch=16, rng=rng)
         return fingerprint(student)
 
     assert run(1) == run(1) != run(2)
@@ -186,7 +184,7 @@ def test_divergence_by_hand():
 
 def test_recovery_reads_labels_and_logits_by_their_weights(teacher, examples):
     flipped = [e._replace(label=1 - e.label) for e in examples]
-    taught = replace(lesson(teacher, examples), examples=flipped)
+    taught = replace(Lesson(teacher, examples), examples=flipped)
     results = {}
     for labels in (0.0, 1.0):
         student = cut(teacher)

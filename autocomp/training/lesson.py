@@ -1,0 +1,125 @@
+"""What a student learns from: training texts and what the teacher says of them.
+
+All students of a study read the same texts in the same batches until each text has come once. So what the teacher says
+of a batch is computed for the first of them and remembered for the others, by the process that trains them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from autocomp.training.accelerator import CPU, autocast, place
+from autocomp.training.batches import Encoded, Unread, collate
+from autocomp.training.losses import word_averages
+
+if TYPE_CHECKING:
+    from autocomp.models.encoder import Outputs
+    from autocomp.models.student import Student
+    from autocomp.tasks import Example
+
+Ask = Callable[[Collection[str]], "Answers"]
+"""From the names of states to a teacher's answers that have them."""
+MOST_BYTES = 1 << 30
+RELATED = ("queries", "keys", "values")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the teacher says of a batch.
+
+    Attributes:
+        logits: `[B, C]`, float32.
+        seen: `[B, W]`, the words of which it read a token.
+        heads: of the last layer.
+        states: by name (`hidden.3` after the third layer, `queries`, `keys`, `values` of the last one), averaged over
+            each word's tokens, `[B, W, width]`, FP16 to take less room.
+    """
+
+    logits: Tensor
+    seen: Tensor
+    heads: int
+    states: dict[str, Tensor]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(t.nbytes for t in (self.logits, self.seen, *self.states.values()))
+
+
+@dataclass
+class Memory:
+    """Answers by batch. The first batches stay, which all students read; there is no room for later ones."""
+
+    most_bytes: int = field(default_factory=lambda: min(MOST_BYTES, _fair_share()))
+    _kept: dict[tuple[int, ...], Answers] = field(default_factory=dict)
+    _nbytes: int = 0
+
+    def answers(self, rows: Sequence[int], names: Collection[str], ask: Ask) -> Answers:
+        """Those to a batch of these rows, with the states of these names; `ask` is called for what is not known."""
+        key = tuple(rows)
+        known = self._kept.get(key)
+        missing = [name for name in names if not known or name not in known.states]
+        if known and not missing:
+            return known
+        said = ask(missing)
+        if known:
+            said = replace(said, states={**known.states, **said.states})
+        if place() == CPU:
+            self._keep(key, said, known.nbytes if known else 0)
+        return said
+
+    def _keep(self, key: tuple[int, ...], said: Answers, before: int) -> None:
+        grown = said.nbytes - before
+        if self._nbytes + grown <= self.most_bytes:
+            self._kept[key] = said
+            self._nbytes += grown
+
+
+def _fair_share() -> int:
+    """A quarter of this machine's memory, shared out among its cores."""
+    if not hasattr(os, "sysconf"):
+        return MOST_BYTES
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (4 * (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Training texts with labels, and the teacher that is run on them.
+
+    Attributes:
+        seed: decides in which batches the texts come.
+        memory: of what this teacher said of these texts.
+    """
+
+    teacher: Student
+    examples: Sequence[Example]
+    seed: int = 0
+    memory: Memory = field(default_factory=lambda: Memory(most_bytes=0))
+
+
+def ask(teacher: Student, data: Encoded | Unread, rows: Sequence[int], names: Collection[str]) -> Answers:
+    """Run the teacher on a batch of its texts."""
+    batch = collate(teacher, data, rows).to(place())
+    with torch.no_grad(), autocast():
+        out = teacher.encoder(batch.ids, batch.mask, batch.types)
+    by_word = word_averages(batch.units.to(place()), int(batch.units.max()) + 1)
+    states = {name: (by_word @ _states(out, name)).half() for name in names}
+    return Answers(out.logits.float(), by_word.sum(-1) > 0, out.queries.shape[1], states)
+
+
+def _states(out: Outputs, name: str) -> Tensor:
+    """`[B, N, width]`, float32; of all heads side by side."""
+    if name in RELATED:
+        return side_by_side(getattr(out, name))
+    return out.hidden[int(name.removeprefix("hidden."))].float()
+
+
+def side_by_side(x: Tensor) -> Tensor:
+    """`[B, heads, N, size]` as float32 `[B, N, heads * size]`."""
+    return x.transpose(1, 2).flatten(2).float()
