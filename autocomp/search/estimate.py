@@ -38,8 +38,24 @@ def block_weights(shape: EncoderShape) -> int:
 
 
 @dataclass
+class Experience:
+    """What something took, over what it should have taken."""
+
+    ratios: list[float] = field(default_factory=list)
+
+    @property
+    def correction(self) -> float:
+        """The median so far."""
+        return float(np.median(self.ratios)) if self.ratios else 1.0
+
+    def learn(self, expected_s: float, real_s: float) -> None:
+        """One more; `expected_s` is not corrected."""
+        self.ratios.append(real_s / max(expected_s, 1e-3))
+
+
+@dataclass
 class Clock:
-    """Seconds of jobs.
+    """Seconds of jobs, each part corrected by what it took so far: a machine that trains slowly may measure fast.
 
     Attributes:
         per_weight_s: forward time of one text's one weight, in one worker's thread.
@@ -54,7 +70,8 @@ class Clock:
     latency_s: float
     search_rows: int
     overhead_s: float = STEP_OVERHEAD_S
-    _ratios: list[float] = field(default_factory=list)
+    training: Experience = field(default_factory=Experience)
+    rest: Experience = field(default_factory=Experience)
 
     def step_s(self, weights: float, batch: int) -> float:
         """One recovery step of a student with so many weights."""
@@ -62,19 +79,19 @@ class Clock:
         return self.overhead_s + batch * passes * self.per_weight_s
 
     def job_s(self, weights: float, steps: int, batch: int, plans: int) -> float:
-        """A whole job: recovery, sweep and measuring, corrected by experience."""
+        """A whole job: recovery, sweep and measuring."""
+        training_s = steps * self.step_s(weights, batch) * self.training.correction
+        return training_s + self._rest_s(weights, plans) * self.rest.correction
+
+    def learn(self, weights: float, steps: int, batch: int, training_s: float, plans: int, rest_s: float) -> None:
+        """What a job took: for the recovery steps that it made, and for all else, with so many plans measured."""
+        if steps:
+            self.training.learn(steps * self.step_s(weights, batch), training_s)
+        self.rest.learn(self._rest_s(weights, plans), rest_s)
+
+    def _rest_s(self, weights: float, plans: int) -> float:
         score_s = self.search_rows * self.latency_s * (0.05 + 0.5 * weights / self.teacher_weights)
-        raw = JOB_S + steps * self.step_s(weights, batch) + plans * (PLAN_S + score_s)
-        return raw * self.correction
-
-    @property
-    def correction(self) -> float:
-        """Median of real over expected seconds so far."""
-        return float(np.median(self._ratios)) if self._ratios else 1.0
-
-    def learn(self, expected_s: float, real_s: float) -> None:
-        """A job's real time, against what was expected when it was submitted."""
-        self._ratios.append(real_s / max(expected_s, 1e-3) * self.correction)
+        return JOB_S + plans * (PLAN_S + score_s)
 
 
 def clock_of_steps(third_s: float, whole_s: float, part: float, weights: int, latency_s: float, rows: int) -> Clock:

@@ -113,7 +113,11 @@ class JobResult:
 
 def run_job(data: Mapping[str, Any]) -> dict[str, Any]:
     """Do a job; a trial that fails becomes a record with its reason."""
-    return _result(Job.from_json(data), _records)
+    from autocomp.search.simulate import forget
+
+    result = _result(Job.from_json(data), _records)
+    forget()
+    return result
 
 
 def train_job(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -254,10 +254,17 @@ class Loop:
         held_s, at_gpu_s = result["seconds"] - result.get("charged_s", 0.0), result.get("at_gpu_s", 0.0)
         self.purse.charge_job(job.id, job.kind, held_s * job.threads, at_gpu_s * job.gpu_share)
         if not result["facts"].get("was_cached") and result["error"] is None:
-            self.clock.learn(self.expected.get(job.id, result["seconds"]), result["seconds"])
+            self._learn_time(job, result)
         progress_file(self.run, job.id).unlink(missing_ok=True)
         self.remember(job)
         self._show_candidates()
+
+    def _learn_time(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Expect of later jobs what this one took."""
+        weights, facts = block_weights(prepared(self.run, job.plan)[0]), result["facts"]
+        steps, training_s = facts.get("trained", 0), facts.get("train_s", 0.0)
+        batch = job.rungs[-1].batch if job.rungs else 0
+        self.clock.learn(weights, steps, batch, training_s, len(result["records"]), result["seconds"] - training_s)
 
     def keep(self, record: TrialRecord) -> None:
         """Take a record in that stands in the journal; its job may not be finished yet."""

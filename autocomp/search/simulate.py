@@ -169,3 +169,9 @@ def cost(student: Student, depth: float) -> float:
 
 def _price(format: WeightFormat) -> float:
     return 1.0 if format.runs_int8 else FP32_COST
+
+
+def forget() -> None:
+    """Drop what was kept of the students so far: gigabytes in which the next one finds nothing."""
+    for kept in (_factors, _rounded, _sizes, _stored, _work):
+        kept.cache_clear()

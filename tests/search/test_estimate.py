@@ -30,12 +30,16 @@ def test_more_work_takes_longer(clock):
 
 
 def test_experience_corrects_what_is_expected(clock):
-    first = clock.job_s(3e6, 100, 32, 8)
-    clock.learn(first, 2 * first)
-    assert clock.job_s(3e6, 100, 32, 8) == pytest.approx(2 * first)
-    clock.learn(2 * first, 2 * first)
-    clock.learn(2 * first, 20 * first)
-    assert clock.correction == pytest.approx(2)
+    def rest_s(plans):
+        return clock.job_s(3e6, 0, 32, plans)
+
+    training_s, rest = 100 * clock.step_s(3e6, 32), rest_s(8)
+    clock.learn(3e6, 50, 32, training_s, 8, rest)
+    assert clock.job_s(3e6, 100, 32, 8) == pytest.approx(2 * training_s + rest), "steps took twice as long"
+    clock.learn(3e6, 0, 0, 0.0, 8, 5 * rest)
+    assert clock.job_s(3e6, 100, 32, 8) == pytest.approx(2 * training_s + 3 * rest), "where nothing was trained"
+    clock.learn(3e6, 100, 32, training_s, 8, rest)
+    assert clock.job_s(3e6, 100, 32, 8) == pytest.approx(1.5 * training_s + rest), "the middle of what was seen"
 
 
 def test_a_short_time_holds_a_few_first_rungs(clock):

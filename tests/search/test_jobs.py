@@ -4,6 +4,8 @@ import json
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,10 +13,13 @@ import torch
 from autocomp.budget import Fidelity
 from autocomp.errors import ExportMismatch
 from autocomp.record import TrialRecord
-from autocomp.search import exporting
+from autocomp.search import exporting, simulate
+from autocomp.search.estimate import Clock, block_weights
 from autocomp.search.jobs import GPU_TRIALS, TRIALS, Job, run_job, train_job
+from autocomp.search.loop import Loop
 from autocomp.search.plans import plan_of
 from autocomp.search.setup import REPORTED
+from autocomp.search.sizing import prepared as prepared_plan
 from autocomp.techniques import techniques
 from autocomp.training import loop, recovery
 
@@ -54,6 +59,20 @@ def test_a_job_gives_records_of_distinct_plans(job):
     assert all(r.status == "complete" and set(r.measurements) == set(MEASURES) for r in records)
     assert len({r.plan.fingerprint for r in records}) == len(records)
     assert sum(r.seconds for r in records) == pytest.approx(result["seconds"], abs=0.05)
+    kept = [simulate._rounded, simulate._sizes, simulate._stored, simulate._work]
+    assert not any(cache.cache_info().currsize for cache in kept), "a worker keeps nothing of a student that is done"
+
+
+def test_later_jobs_are_expected_to_take_what_this_one_took(job):
+    clock = Clock(per_weight_s=1e-9, teacher_weights=10_000, latency_s=1e-3, search_rows=10)
+    made, loop = job(point={"feed_forward.kept": 0.25}), SimpleNamespace(clock=clock)
+    result, records = run(made)
+    loop.run, (shape, _) = Path(made.run), prepared_plan(Path(made.run), made.plan)
+    Loop._learn_time(loop, made, result)
+    expected = clock.job_s(block_weights(shape), result["facts"]["trained"], 32, len(records))
+    assert expected == pytest.approx(result["seconds"], rel=0.01)
+    [training], [rest] = clock.training.ratios, clock.rest.ratios
+    assert training != pytest.approx(rest, rel=0.01), "each part by itself"
 
 
 def test_the_same_job_again_finds_its_stages(job):
