@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from autocomp.search.context import StudyContext
 
 TIMING_S = 15.0
+START_S = 4.0
+"""Until workers score and files are open to be timed."""
+MEMBER_S = 0.8
+"""To check a member's file, to copy it, and to load it once more in a process of its own for its memory."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +71,19 @@ def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
 SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
 
 
-def candidates(judge: Judge, best: Sequence[TrialRecord], most: int, seconds: float, rows: int) -> list[TrialRecord]:
-    """As many of the best records as can be scored and timed in the seconds left, at least one if there is any.
+def candidates(
+    judge: Judge, best: Sequence[TrialRecord], most: int, seconds: float, rows: int, workers: int
+) -> list[TrialRecord]:
+    """As many of the best records as can be scored and written in some seconds, at least one if there is any.
 
     Args:
         best: those that nothing dominates.
+        rows: of the held-out split, on which the workers score.
     """
     while most > 1:
         chosen = judge.spread(best, most)
-        needed = sum(r.measurements["latency"].value for r in chosen) / 1e3 * rows + 2
+        scoring_s = sum(r.measurements["latency"].value for r in chosen) / 1e3 * rows / workers
+        needed = START_S + scoring_s + MEMBER_S * len(chosen)
         if needed <= seconds or len(chosen) <= 1:
             return chosen
         most = min(most, len(chosen)) - 1

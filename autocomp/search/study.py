@@ -268,7 +268,8 @@ def _clock(context: StudyContext, executor: Executor, sharing: Sharing | None) -
 def _reserve(context: StudyContext, left: float) -> float:
     """Seconds kept back for the final front: held-out scores of members a fifth as slow as the teacher, and timing."""
     teacher_s = float(context.knowledge.latencies_ms.mean()) / 1e3
-    wanted = 12 + front.TIMING_S + 24 / 2 * len(context.data.held_out) * teacher_s / 5
+    each_s = front.MEMBER_S + len(context.data.held_out) * teacher_s / 5 / 2
+    wanted = front.START_S + front.TIMING_S + 24 * each_s
     return 0.0 if math.isinf(left) else min(wanted, 0.35 * left)
 
 
@@ -324,7 +325,8 @@ def _finish(
     left, workers = min(loop.purse.clock_left(), 1e9), max(1, loop.executor.workers)
     timing_s = float(np.clip(left / 2, 2.0, front.TIMING_S))
     rows = len(context.data.held_out)
-    chosen = front.candidates(loop.judge, loop.found.front(), checked.spec.members, (left - timing_s) * workers, rows)
+    most, seconds = checked.spec.members, left - timing_s
+    chosen = front.candidates(loop.judge, loop.found.front(), most, seconds, rows, workers)
     seen = front.see(context, run, chosen, crew, timing_s)
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {

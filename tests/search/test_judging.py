@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from autocomp.search.found import Found
-from autocomp.search.front import candidates, rank_agreement
+from autocomp.search.front import MEMBER_S, START_S, candidates, rank_agreement
 from autocomp.search.judging import Judge, member
 from autocomp.spec import read_objective
 
@@ -87,11 +87,13 @@ def test_a_large_front_is_thinned_and_keeps_its_ends(judge, records):
 
 def test_as_many_candidates_as_there_is_time_for(judge, records):
     many = [records(f"r{i}", nbytes=1000 * (i + 1), ms=1.0, score=0.85 + 0.005 * i, layers=i + 1) for i in range(9)]
-    assert len(candidates(judge, many, 8, seconds=1e9, rows=100)) == 8
-    few = candidates(judge, many, 8, seconds=2.55, rows=100)
-    assert 1 <= len(few) <= 5 and sum(r.measurements["latency"].value for r in few) / 1e3 * 100 + 2 <= 2.55
-    assert len(candidates(judge, many, 8, seconds=0, rows=100)) == 1
-    assert candidates(judge, [], 8, seconds=0, rows=100) == []
+    assert len(candidates(judge, many, 8, seconds=1e9, rows=100, workers=1)) == 8
+    few = candidates(judge, many, 8, seconds=START_S + 3 * MEMBER_S + 0.35, rows=100, workers=1)
+    assert len(few) == 3, "each is scored for 0.1 s and then written"
+    more = candidates(judge, many, 8, seconds=START_S + 3 * (MEMBER_S + 1), rows=2000, workers=2)
+    assert len(more) == 3, "two workers score in half the time, one process writes"
+    assert len(candidates(judge, many, 8, seconds=0, rows=100, workers=1)) == 1
+    assert candidates(judge, [], 8, seconds=0, rows=100, workers=1) == []
 
 
 def test_a_member_says_what_was_measured(records):
