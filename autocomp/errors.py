@@ -12,6 +12,8 @@
      │  ├ ClusterError          a cluster that cannot be reached or used, or is gone
      │  ├ GpuError              GPUs are wanted where none can be used
      │  └ MissingExtra          an optional package is absent (carries the pip line)
+     ├ EnvironmentFailure     the machine failed, not a candidate: the study stops and can be resumed; exit status 1
+     ├ NothingMeasured        a study ended without a single measured candidate; exit status 1
      └ TrialError             one candidate failed; recorded, never ends a study
         ├ InfeasiblePlan        its steps cannot be combined or leave nothing
         ├ TrainingDiverged      the loss is not a number
@@ -24,7 +26,8 @@ Every message states the rule, the value given, where it stands and the way out.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 MOST_LISTED = 40
 """Known names that a message lists; of more, only the first few."""
@@ -112,6 +115,41 @@ class MissingExtra(InputError):
     def __init__(self, extra: str, what: str) -> None:
         super().__init__(f"{what} needs an extra: pip install 'autocomp[{extra}]'")
         self.extra = extra
+
+
+class EnvironmentFailure(AutocompError):
+    """The machine failed and not a candidate: a full disk, a file that may not be read, workers that cannot start."""
+
+
+class NothingMeasured(AutocompError):
+    """A study ended and not one of its candidates was measured: its front is the teacher and its int8 export."""
+
+
+_OF_THE_SYSTEM = re.compile(
+    r"os error \d+|No space left on device|Disk quota exceeded|Read-only file system|Too many open files"
+)
+
+
+def environment_error(error: BaseException) -> OSError | None:
+    """The system's error behind an error, or None if there is none.
+
+    An error counts if it is an OSError, if it was raised from one, or if a library that has errors of its own
+    (safetensors, tokenizers, ONNX Runtime) quotes the system in its message.
+    """
+    for one in _with_causes(error):
+        if isinstance(one, OSError):
+            return one
+        if _OF_THE_SYSTEM.search(str(one)):
+            return OSError(f"{type(one).__name__}: {one}")
+    return None
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was raised from, and so on."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
 
 
 class TrialError(AutocompError):

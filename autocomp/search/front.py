@@ -13,7 +13,7 @@ import numpy as np
 from autocomp import pareto
 from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.artifact.session_check import check_session
-from autocomp.errors import ExportMismatch
+from autocomp.errors import EnvironmentFailure, ExportMismatch
 from autocomp.executors import Work
 from autocomp.measurement import rank_correlation
 from autocomp.measures.latency import times_faster
@@ -117,7 +117,9 @@ def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iter
     while waiting or executor.running:
         while waiting and executor.free > 0:
             executor.submit(waiting.pop(0))
-        for job, result, _ in executor.collect(1.0):
+        for job, result, failure in executor.collect(1.0):
+            if failure and failure.is_environment:
+                raise EnvironmentFailure(f"the front could not be scored on the held-out split: {failure}")
             if result is not None:
                 yield job["id"], result
 

@@ -75,7 +75,7 @@ def collect_all(executor):
     found, deadline = {}, time.time() + PATIENCE_S
     while executor.running:
         assert time.time() < deadline, "waited in vain"
-        found |= {job["id"]: (result, reason) for job, result, reason in executor.collect(1)}
+        found |= {job["id"]: (result, failure and str(failure)) for job, result, failure in executor.collect(1)}
     return found
 
 

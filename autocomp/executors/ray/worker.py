@@ -42,8 +42,8 @@ def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
         job: plain data; `run` and `store` are replaced by this node's own.
 
     Returns:
-        `result` of the job, or `failed`, why its own code gave up, which another attempt would do too; `seconds` that
-        it held this worker.
+        `result` of the job, or `failed`, why its own code gave up, which another attempt would do too, and
+        `is_environment`, whether the machine made it; `seconds` that it held this worker.
     """
     started, actor, what = time.time(), ray.get_actor(home, namespace=NAMESPACE), named(work)
     place = _place(home, json.dumps(job.get("needs", ())))
@@ -52,18 +52,20 @@ def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
     actor.began.remote(str(job["id"]), ray.get_runtime_context().get_node_id())
     mine = {k: v for k, v in job.items() if k != "needs"}
     with _telling(actor, place.run / "work" / f"{job['id']}.json", str(job["id"]), place.is_shared):
-        result, failed = _done(what, {**mine, "run": str(place.run), "store": str(place.store)})
+        result, error = _done(what, {**mine, "run": str(place.run), "store": str(place.store)})
     if result is not None:
         place.send(actor, [str(key) for key in what.made(mine, result)])
     actor.ended.remote(str(job["id"]))
-    return {"result": result, "failed": failed, "seconds": time.time() - started}
+    failed = f"{type(error).__name__}: {error}" if error else None
+    told = {"failed": failed, "is_environment": isinstance(error, OSError)}
+    return {"result": result, **told, "seconds": time.time() - started}
 
 
-def _done(what: Work, job: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+def _done(what: Work, job: Mapping[str, Any]) -> tuple[dict[str, Any] | None, Exception | None]:
     try:
         return what.run(job), None
     except Exception as error:  # whatever the work could not even report
-        return None, f"{type(error).__name__}: {error}"
+        return None, error
 
 
 class Place:
