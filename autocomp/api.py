@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Listener = Callable[[dict[str, Any]], None]
 Paths = str | os.PathLike[str]
-_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length")
+_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length", "positive")
 
 
 class Run:
