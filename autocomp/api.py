@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Listener = Callable[[dict[str, Any]], None]
 Paths = str | os.PathLike[str]
 JOURNAL = "journal.jsonl"
-_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length")
+_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length", "positive")
 
 
 class Run:

@@ -26,6 +26,7 @@ Every message states the rule, the value given, where it stands and the way out.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -43,6 +44,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`did you mean 'depth'? `, empty when nothing is near."""
     near = near_matches(name, known)
     return f"did you mean {', '.join(map(repr, near))}? " if near else ""
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value as a message shows it: on one line, in quotes if it is text, the rest of a long one cut."""
+    # of a long text or list only the beginning is ever written out: it may be a whole column
+    head = value[: most + 1] if isinstance(value, str | bytes | list | tuple) else value
+    if isinstance(value, dict):
+        head = dict(itertools.islice(value.items(), 3))
+    text = repr(head)
+    cut = len(text) > most + 2 or (isinstance(value, dict) and len(value) > 3)
+    return f"{text[:most]}…" if cut else text
+
+
+def listed(values: Iterable[object], most: int = FEW, length: int = 40) -> str:
+    """Names as a message lists them: the first few, each cut where it is long, and how many more there are."""
+    every = [str(value) for value in values]
+    few = [(name if len(name) <= length else f"{name[:length]}…").translate(_ONE_LINE) for name in every[:most]]
+    more = [f"… ({len(every) - most:,} more)"] if len(every) > most else []
+    return ", ".join([*few, *more])
+
+
+_ONE_LINE = {ord(letter): " " for letter in "\n\r\t\v\f\x00\x85\u2028\u2029"}
 
 
 class AutocompError(Exception):

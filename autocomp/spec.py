@@ -26,7 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class TaskSpec(Spec):
-    """A data set: a registered name, files, a folder, or a hub id; and which columns to read."""
+    """A data set: a registered name, files, a folder, or a hub id; which columns to read, and what its labels mean."""
 
     source: str
     text: str | None = None
@@ -34,7 +34,16 @@ class TaskSpec(Spec):
     label: str | None = None
     label_names: tuple[str, ...] | None = None
     metric: str | None = None
+    positive: str | None = None
     max_length: int = Field(default=128, ge=8, le=4096)
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _is_a_name(cls, label: Any) -> Any:
+        """YAML reads a label `1` as a number and `true` as a boolean."""
+        if isinstance(label, bool):
+            return str(label).lower()
+        return str(label) if isinstance(label, int) else label
 
 
 class SpaceSpec(Spec):

@@ -78,7 +78,7 @@ function scoreBox(m, s) {
   }
   if (plain && m.id !== "teacher" && known(scoreOf_(plain)))
     facts.push(`${asPoints(scoreOf_(m) - scoreOf_(plain))} points to plain int8`);
-  const name = `${s.metric}, ${known(m.score) ? "held-out" : "search split"}`;
+  const name = `${metricOf(s)}, ${known(m.score) ? "held-out" : "search split"}`;
   return figureBox(name, fraction(scoreOf_(m)), sourceMark(false), ...facts.map((fact) => el("li", {}, fact)));
 }
 

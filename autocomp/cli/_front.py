@@ -7,7 +7,7 @@ from typing import Any
 
 from autocomp.cli._say import amounts, command, millis, short_path, size, text_table, times
 from autocomp.report.state import Member
-from autocomp.report.summary import is_predicted, score_of
+from autocomp.report.summary import is_predicted, metric_words, score_of
 
 LEFT = ("", "plan")
 TEACHER, PLAIN = "teacher", "plain int8"
@@ -60,7 +60,7 @@ def front_text(summary: dict[str, Any], most: int | None = None) -> str:
     lines = rows(summary, most)
     if not lines:
         return "nothing measured yet"
-    text = text_table(head(summary["metric"], summary["final"]), lines, LEFT)
+    text = text_table(head(metric_words(summary), summary["final"]), lines, LEFT)
     hidden = len(summary["members"]) - len(thinned(summary["members"], most))
     legend = ["* nowhere worse than plain int8 and somewhere better"] if any(r[0].endswith(" *") for r in lines) else []
     if any(is_predicted(m) for m in summary["members"]):

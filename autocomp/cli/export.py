@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
     """Copy a member, or write its checkpoint."""
     from autocomp.cli._say import print_json
     from autocomp.report.pick import pick
-    from autocomp.report.summary import summary
+    from autocomp.report.summary import metric_words, summary
 
     found = summary(args.run_folder)
     member = pick(found, args.pick)
     forms = {"onnx": _files, "checkpoint": _checkpoint, "openvino": _converted}
-    extra = forms[args.form](args, member, found["metric"])
+    extra = forms[args.form](args, member, metric_words(found))
     if args.json:
         print_json({**member, "path": str(args.out.resolve()), **extra})
     return 0

@@ -15,6 +15,7 @@ class Subject:
     Attributes:
         folder: the artifact.
         metric: name of the task's score.
+        positive: index of the positive label of two, for metrics that are about one; else None.
         labels: `[n]` true labels.
         logits: `[n, C]` of the artifact.
         teacher: `[n, C]` of the teacher, on the same inputs.
@@ -33,3 +34,4 @@ class Subject:
     depths: np.ndarray
     load_ms: float
     device: str
+    positive: int | None = None

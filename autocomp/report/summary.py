@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autocomp.errors import listed
 from autocomp.pareto import dominates
 from autocomp.record import read_events
 from autocomp.report.lock import is_held
@@ -50,6 +51,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
         "model": state.spec.get("model"),
         "task": state.data.get("name") or (state.spec.get("task") or {}).get("source"),
         "metric": state.data.get("metric") or "score",
+        "positive": state.data.get("positive"),
         "teacher": _landmark(teacher, teacher, run),
         "plain_int8": plain,
         "members": sorted(members, key=lambda m: (m.get("bytes") or 0, m.get("id") or "")),
@@ -70,6 +72,12 @@ def status(state: RunState, run: Path) -> str:
     if state.reason is not None:
         return "finished"
     return "running" if is_held(run) else "interrupted"
+
+
+def metric_words(summary: dict[str, Any]) -> str:
+    """The metric, with the label that it is about where it is about one: `f1 of spam`."""
+    positive = summary.get("positive")
+    return str(summary["metric"]) if positive is None else f"{summary['metric']} of {listed([positive])}"
 
 
 def score_of(member: Member) -> float | None:

@@ -151,10 +151,10 @@ def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> Tria
 def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
     """Score, error and paired difference on the held-out split; latency from the common timing."""
     labels = np.array([e.label for e in context.data.held_out])
-    metric, classes = context.data.metric, len(context.data.labels)
+    metric, classes, positive = context.data.metric, len(context.data.labels), context.data.positive
     ours, theirs = (seen[n].logits.argmax(-1) for n in (name, "teacher"))
-    score, error = score_with_error(metric, labels, ours, classes)
-    difference, difference_error = paired_difference(metric, labels, ours, theirs, classes)
+    score, error = score_with_error(metric, labels, ours, classes, positive)
+    difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
     timed = latency_of(context, seen[name].times, seen[name].where)
     faster = times_faster(seen["teacher"].times, seen[name].times)
     return {

@@ -42,6 +42,7 @@ def landmark_measurements(
         subject = Subject(
             folder=folder,
             metric=context.data.metric,
+            positive=context.data.positive,
             labels=np.array([e.label for e in context.data.search]),
             logits=logits[name],
             teacher=context.knowledge.search_logits,

@@ -108,6 +108,7 @@ def measure_artifact(
     subject = Subject(
         folder=folder,
         metric=context.data.metric,
+        positive=context.data.positive,
         labels=np.array([e.label for e in context.data.search]),
         logits=run.logits,
         teacher=context.knowledge.search_logits,

@@ -67,7 +67,7 @@ def check(spec: StudySpec) -> Checked:
     searchers[spec.searcher]
     space_spec = read_space(spec.space, spec.include)
     task = spec.task
-    columns = {k: getattr(task, k) for k in ("text", "pair", "label", "label_names", "metric")}
+    columns = {k: getattr(task, k) for k in ("text", "pair", "label", "label_names", "metric", "positive")}
     data = resolve_task(task.source, max_length=task.max_length, **columns)
     from autocomp.models.loading import load_teacher
 
@@ -131,6 +131,7 @@ def data_facts(data: TaskData) -> dict[str, Any]:
         "name": data.name,
         "labels": list(data.labels),
         "metric": data.metric,
+        "positive": data.positive_label,
         **{split: len(getattr(data, split)) for split in ("train", "search", "held_out")},
         "notes": list(data.notes),
         "fingerprint": data.fingerprint,

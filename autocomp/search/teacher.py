@@ -199,6 +199,7 @@ def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
         "pairs": student.pairs,
         "task": data.name,
         "metric": data.metric,
+        "positive": data.positive_label,
         "data_fingerprint": data.fingerprint,
     }
 
