@@ -40,7 +40,7 @@ class Reading:
         text, pair, label: column names.
         label_names: names of integer labels by value, or the order of named labels.
         metric: name of the score.
-        max_length: longest input in tokens.
+        max_length: longest input in tokens; None follows from the texts.
     """
 
     text: str | None = None
@@ -77,7 +77,7 @@ def read_tables(name: str, tables: Mapping[str, Dataset], reading: Reading, note
     known = sorted({value for _, _, value in rows["train"]})  # type: ignore[type-var]
     index, labels = _numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
     examples = {split: _encode(f"{name}, {split}", found, index, columns.label) for split, found in rows.items()}
-    return finish_task(name, labels, reading.metric or "accuracy", examples, said, reading.max_length or 128)
+    return finish_task(name, labels, reading.metric or "accuracy", examples, said, reading.max_length)
 
 
 def find_columns(name: str, available: Sequence[str], reading: Reading) -> Columns:
