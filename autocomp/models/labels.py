@@ -58,8 +58,10 @@ def match_labels(source: str, own: Sequence[str], labels: Sequence[str]) -> Matc
         raise ModelError(f"{source!r} has two labels of one name ({_listed(own)}); correct id2label in its config.json")
     if len(labels) != len(own):
         raise _mismatch(source, own, labels)
-    found = _by_name(own, labels) or _by_number(source, own, labels)
-    if found is None and _is_generic(own):
+    # Where only some names are equal, any other rule would give one of them another's row.
+    are_apart = not set(map(folded, own)) & set(map(folded, labels))
+    found = _by_name(own, labels) or (_by_number(source, own, labels) if are_apart else None)
+    if found is None and are_apart and _is_generic(own):
         why = "for the model's have no names; --label-names sets another order"
         note = f"labels by their order, {why}: {_pairs(labels, own)}"
         found = Matching(tuple(labels), tuple(range(len(own))), note)
@@ -155,7 +157,9 @@ def _is_part(own: Sequence[str], labels: Sequence[str]) -> bool:
 
 
 def _say_names(own: Sequence[str], labels: Sequence[str]) -> str:
-    return f"if they mean the same, say which is which: {_flag(own)} with these names in the order of {_listed(labels)}"
+    """How to tell which is which, as a flag to fill in: any guess of ours could be wrong."""
+    blanks = ",".join(f"{label}=NAME" for label in labels[:_MOST_NAMED]) + (",…" if len(labels) > _MOST_NAMED else "")
+    return f'if they mean the same, say which is which, --label-names "{blanks}", each NAME one of {_listed(own)}'
 
 
 def _flag(names: Sequence[str]) -> str:

@@ -42,8 +42,11 @@ def _parts(texts: Sequence[str | tuple[str, str]]) -> Iterator[list[str | tuple[
 
 
 def length_for(longest: int, most: int) -> int:
-    """Tokens to keep where the longest text has `longest` and the model takes `most`."""
-    wanted = MULTIPLE * math.ceil(max(SHORTEST, ROOM * longest) / MULTIPLE)
+    """Tokens to keep where the longest text has `longest` and the model takes `most`.
+
+    Up to 128 tokens it is 128; beyond, room is left for smaller vocabularies.
+    """
+    wanted = SHORTEST if longest <= SHORTEST else MULTIPLE * math.ceil(ROOM * longest / MULTIPLE)
     return min(wanted, most)
 
 
