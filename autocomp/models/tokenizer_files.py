@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -93,23 +93,53 @@ def read_tokenizer_files(place: str, source: str) -> TokenizerFiles:
             "give a model whose tokenizer has a tokenizer.json"
         )
     made = _natural_lengths(Tokenizer.from_str(backend.to_str()))
-    if stated is not None and not has_config and _kind(stated) != _kind(made):
-        note = f"tokenizer.json ({_kind(stated)}) is read as it stands: no tokenizer_config.json says more"
-        return TokenizerFiles(stated, notes=(note,))
-    other = None if stated is None or stated.to_str() == made.to_str() else stated
-    longest = int(reference.model_max_length)
-    side = cast(Side, reference.truncation_side)
-    types = "token_type_ids" in reference.model_input_names
-    notes = _remarks(made, side)
-    return TokenizerFiles(made, side, longest if 0 < longest < NO_LIMIT else None, types, other, reference, notes)
+    if not _own_pieces(made):
+        raise ModelError(f"{source!r} has no tokenizer: transformers finds no vocabulary; add its tokenizer.json")
+    longest, types = int(reference.model_max_length), "token_type_ids" in reference.model_input_names
+    found = TokenizerFiles(
+        made,
+        cast(Side, reference.truncation_side),
+        longest if 0 < longest < NO_LIMIT else None,
+        types,
+        None if stated is None or stated.to_str() == made.to_str() else stated,
+        reference,
+    )
+    if stated is not None and _kind(stated) != _kind(made):
+        return _of_other_kind(found, stated, _named_class(place), source)
+    return replace(found, notes=_remarks(made, found.truncation_side))
+
+
+def _of_other_kind(found: TokenizerFiles, stated: Tokenizer, named: str | None, source: str) -> TokenizerFiles:
+    """tokenizer.json where transformers would make another kind of tokenizer: it stands if no class is named."""
+    kinds = f"tokenizer.json is {_kind(stated)}, of which transformers makes {_kind(found.tokenizer)}"
+    if named is not None:
+        raise ModelError(f"{source!r}: {kinds}, as tokenizer_class {named!r} says; correct tokenizer_config.json")
+    note = f"tokenizer.json ({_kind(stated)}) is read as it stands: no tokenizer_config.json names a tokenizer_class"
+    return replace(
+        found, tokenizer=stated, stated=None, reference=None, notes=(note, *_remarks(stated, found.truncation_side))
+    )
+
+
+def _named_class(place: str) -> str | None:
+    file = _file(place, "tokenizer_config.json")
+    try:
+        named = json.loads(file.read_text(encoding="utf-8")).get("tokenizer_class") if file else None
+    except (OSError, ValueError, AttributeError):
+        return None
+    return str(named) if named else None
+
+
+def _own_pieces(tokenizer: Tokenizer) -> set[str]:
+    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    return {*tokenizer.get_vocab()} - special
 
 
 def _remarks(tokenizer: Tokenizer, side: Side) -> tuple[str, ...]:
     """What surprises some people about a tokenizer that is read rightly."""
     said = ["texts that are too long lose their beginning: truncation_side is left"] if side == "left" else []
     normalizer = json.loads(tokenizer.to_str())["normalizer"] or {}
-    special = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    capitals = [p for p in tokenizer.get_vocab() if p != p.lower() and p not in special and not p.startswith("[")]
+    words = (piece for piece in _own_pieces(tokenizer) if len(piece.removeprefix("##")) > 1 and piece[0] != "[")
+    capitals = [piece for piece in words if piece != piece.lower()]
     if normalizer.get("lowercase") and capitals:
         why = f"though its vocabulary has capitals ({min(capitals)!r}); do_lower_case in tokenizer_config.json decides"
         said.append(f"the tokenizer lower-cases texts, {why}")
