@@ -35,7 +35,7 @@ class TaskSpec(Spec):
     label_names: tuple[str, ...] | None = None
     metric: str | None = None
     positive: str | None = None
-    max_length: int = Field(default=128, ge=8, le=4096)
+    max_length: int | None = Field(default=None, ge=8, le=4096, description="tokens; none = as long as the texts are")
 
     @field_validator("positive", mode="before")
     @classmethod

@@ -17,7 +17,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def open_tokenizer(file: Path, manifest: Mapping[str, Any]) -> Tokenizer:
-    """A tokenizer that cuts texts to the manifest's `max_length`.
+    """A tokenizer that cuts texts to the manifest's `max_length`, at its `truncation_side`.
 
     Raises:
         ArtifactError: no tokenizer, or `max_length` leaves no room for a text between its special tokens.
@@ -28,7 +28,7 @@ def open_tokenizer(file: Path, manifest: Mapping[str, Any]) -> Tokenizer:
         if manifest["max_length"] <= special:
             rule = f"max_length must be over the {special} special tokens"
             raise ArtifactError(f"{file.parent}: {rule}, got {manifest['max_length']}")
-        tokenizer.enable_truncation(manifest["max_length"])
+        tokenizer.enable_truncation(manifest["max_length"], direction=manifest.get("truncation_side", "right"))
     return tokenizer
 
 

@@ -22,6 +22,7 @@ _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "max_length": ("a whole number of tokens, at least 1", lambda v: type(v) is int and 0 < v < 2**31),
     "pairs": ("true or false", lambda v: type(v) is bool),
 }
+_SIDES = ("left", "right")
 _OPTIONAL: dict[str, Any] = {"plan": None, "measurements": {}, "data_fingerprint": None, "exits": None}
 
 
@@ -41,8 +42,8 @@ def save_artifact(
 
     Args:
         model: an ONNX model, or the files of another form of model by name.
-        manifest: `labels`, `max_length` and `pairs` at least; `plan`, `measurements`, `data_fingerprint` and `versions`
-            where known. It must be JSON.
+        manifest: `labels`, `max_length` and `pairs` at least; `truncation_side` if texts that are too long lose their
+            beginning; `plan`, `measurements`, `data_fingerprint` and `versions` where known. It must be JSON.
 
     Returns:
         The manifest as written, with `format_version`, `files` (bytes and SHA-256 of each) and `checksum`.
@@ -55,11 +56,19 @@ def save_artifact(
     if folder.exists() and not (folder / MANIFEST).is_file():
         raise ArtifactError(f"{folder} is there and is no artifact (it has no {MANIFEST}); choose another folder")
     models = model if isinstance(model, Mapping) else {MODEL: model.SerializeToString()}
-    contents = {**models, TOKENIZER: _compact(json.loads(tokenizer_json))}
+    contents = {**models, TOKENIZER: _compact(_with_cut(json.loads(tokenizer_json), manifest))}
     written = _complete(manifest, {name: _describe(data) for name, data in contents.items()})
     folder.parent.mkdir(parents=True, exist_ok=True)
     _write_folder(folder, {**contents, MANIFEST: _compact(written)})
     return written
+
+
+def _with_cut(tokenizer: Any, manifest: Mapping[str, Any]) -> Any:
+    """A tokenizer that says itself how texts are cut, if not as everybody would cut them."""
+    if manifest.get("truncation_side", "right") == "right":
+        return tokenizer
+    cut = {"direction": "Left", "max_length": manifest["max_length"], "strategy": "LongestFirst", "stride": 0}
+    return {**tokenizer, "truncation": cut}
 
 
 def update_manifest(folder: str | Path, **changes: Any) -> dict[str, Any]:
@@ -170,6 +179,9 @@ def _check_keys(manifest: Mapping[str, Any], where: str) -> None:
     for key, (rule, holds) in _REQUIRED.items():
         if not holds(manifest[key]):
             raise ArtifactError(f"{where}: {key} must be {rule}, got {manifest[key]!r:.80}")
+    side = manifest.get("truncation_side", "right")
+    if side not in _SIDES:
+        raise ArtifactError(f"{where}: truncation_side must be one of {', '.join(_SIDES)}, got {side!r:.80}")
 
 
 def _are_names(value: Any) -> bool:

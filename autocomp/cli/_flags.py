@@ -23,7 +23,12 @@ _FLAGS: tuple[tuple[str, str, Any, str], ...] = (
         str,
         "label that metric f1 is about, such as spam (default: a guess, which `autocomp validate` tells)",
     ),
-    ("--max-length", "task.max_length", int, "longest input in pieces; longer texts are cut"),
+    (
+        "--max-length",
+        "task.max_length",
+        int,
+        "tokens kept of a text, at most (default: as many as the longest has, if the model takes them)",
+    ),
     ("--space", "space", str, "search space: a name of `autocomp list spaces`, or a YAML file"),
     ("--device", "device", str, "device profile: a name of `autocomp list devices`, or a YAML file"),
     ("--budget", "budget", str, "45m, 2h, 20cpu-minutes, 8gpu-hours, 40trials, or several joined by commas"),

@@ -146,6 +146,7 @@ def _tokenizer(student: Student) -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=student.tokenizer,
         model_max_length=student.max_length,
+        truncation_side=student.truncation_side,
         model_input_names=["input_ids", *types, "attention_mask"],
         **roles,
     )

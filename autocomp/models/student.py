@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -38,6 +38,7 @@ class Student:
         exit_threshold: at which a text leaves at an exit head, as `exit_rule` means it; None runs all layers.
         exit_rule: a name of `autocomp.artifact.exit_rules`.
         origin: the teacher's depth that each layer descends from; None means the same depth.
+        truncation_side: at which end a text that is too long loses tokens.
     """
 
     encoder: Encoder
@@ -49,6 +50,7 @@ class Student:
     exit_threshold: float | None = None
     origin: tuple[int, ...] | None = None
     exit_rule: str = DEFAULT
+    truncation_side: Literal["left", "right"] = "right"
 
 
 def save_student(student: Student, folder: Path) -> None:
@@ -123,6 +125,7 @@ def _read(folder: Path) -> Student:
         exit_threshold=facts["exit_threshold"],
         exit_rule=facts.get("exit_rule", DEFAULT),
         origin=tuple(facts["origin"]) if facts["origin"] is not None else None,
+        truncation_side=facts.get("truncation_side", "right"),
     )
 
 
@@ -136,6 +139,7 @@ def _facts(student: Student) -> dict[str, Any]:
         "exit_threshold": student.exit_threshold,
         "exit_rule": student.exit_rule,
         "origin": student.origin,
+        "truncation_side": student.truncation_side,
     }
 
 

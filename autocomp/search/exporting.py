@@ -21,7 +21,7 @@ from autocomp.search.recovered import technique_context
 from autocomp.search.scoring import texts_of
 from autocomp.search.simulate import simulate
 from autocomp.search.stages import StageResult
-from autocomp.search.teacher import manifest_of
+from autocomp.search.teacher import cut_of, manifest_of
 
 if TYPE_CHECKING:
     import onnx
@@ -68,7 +68,7 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
     Raises:
         ArtifactError: `folder` holds something else.
     """
-    own = {"labels": list(student.labels), "max_length": student.max_length, "pairs": student.pairs}
+    own = {"labels": list(student.labels), "max_length": student.max_length, "pairs": student.pairs, **cut_of(student)}
     save_artifact(
         folder, model_of(student), student.tokenizer.to_str(), {**own, "exits": exits_of(student), **(facts or {})}
     )

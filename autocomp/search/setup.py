@@ -13,6 +13,7 @@ from autocomp.artifact.machine import processor
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
 from autocomp.measures import measures
+from autocomp.search.lengths import texts_of_task, with_length
 from autocomp.search.plans import build_space
 from autocomp.search.searchers import searchers
 from autocomp.search.stages import default_store
@@ -71,19 +72,18 @@ def check(spec: StudySpec) -> Checked:
     data = resolve_task(task.source, max_length=task.max_length, **columns)
     from autocomp.models.loading import load_teacher
 
-    loaded = load_teacher(spec.model, data.labels, pairs=data.pairs, max_length=data.max_length)
+    texts = texts_of_task(data)
+    loaded = load_teacher(spec.model, data.labels, pairs=data.pairs, max_length=data.max_length, texts=texts)
     data = _named(data, loaded.student.labels)
+    loaded, data = with_length(loaded, replace(data, notes=(*data.notes, *loaded.notes)), texts)
     space = build_space(space_spec, loaded.student.encoder.shape, spec.space)
     _check_disk(default_store(), loaded)
     return Checked(spec, budget, data, loaded, space_spec, space, objectives, device)
 
 
 def _named(data: TaskData, labels: tuple[str, ...]) -> TaskData:
-    """The task under the model's label names, where its own are only numbers."""
-    if data.labels == labels:
-        return data
-    note = f"labels {', '.join(data.labels)} are called {', '.join(labels)}, as in the model"
-    return replace(data, labels=labels, notes=(*data.notes, note))
+    """The task under the model's label names, where its own are only numbers; the model's notes say so."""
+    return data if data.labels == labels else replace(data, labels=labels)
 
 
 def with_absolute_paths(spec: StudySpec) -> StudySpec:

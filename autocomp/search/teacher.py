@@ -197,11 +197,17 @@ def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
         "labels": list(student.labels),
         "max_length": student.max_length,
         "pairs": student.pairs,
+        **cut_of(student),
         "task": data.name,
         "metric": data.metric,
         "positive": data.positive_label,
         "data_fingerprint": data.fingerprint,
     }
+
+
+def cut_of(student: Student) -> dict[str, Any]:
+    """What a manifest says of texts that are too long, unless they lose their end."""
+    return {} if student.truncation_side == "right" else {"truncation_side": student.truncation_side}
 
 
 def as_student(teacher: Student) -> Student:

@@ -33,7 +33,7 @@ class TaskData:
         search: rows the search scores candidates on.
         held_out: rows only the final front is scored on. The three share no text.
         notes: everything that was decided while reading: splits made, duplicates found, rows dropped.
-        max_length: longest input in tokens that training and serving keep.
+        max_length: longest input in tokens that training and serving keep; None until a model is known, if nobody says.
         positive: index of the positive label of two, for metrics that are about one; None of other numbers of labels.
 
     Raises:
@@ -48,7 +48,7 @@ class TaskData:
     search: tuple[Example, ...]
     held_out: tuple[Example, ...]
     notes: tuple[str, ...] = ()
-    max_length: int = 128
+    max_length: int | None = None
     positive: int | None = None
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class TaskData:
         if self.metric == "f1" and len(self.labels) != 2:
             found = f"{len(self.labels)} labels ({listed(self.labels, 5)})"
             raise DataError(f"task {self.name}: metric 'f1' needs exactly 2 labels, got {found}; use 'macro_f1'")
-        if self.max_length < 8:
+        if self.max_length is not None and self.max_length < 8:
             raise DataError(f"task {self.name}: max_length must be at least 8 tokens, got {self.max_length}")
 
         if self.positive is not None and (len(self.labels) != 2 or self.positive not in (0, 1)):

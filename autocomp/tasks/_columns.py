@@ -42,7 +42,7 @@ class Reading:
         text, pair, label: column names.
         label_names: names of integer labels by value, or the order of named labels.
         metric: name of the score.
-        max_length: longest input in tokens.
+        max_length: longest input in tokens; None follows from the texts.
         positive: name of the label that metrics such as F1 are about.
     """
 
@@ -82,7 +82,7 @@ def read_tables(name: str, tables: Mapping[str, Table], reading: Reading, notes:
     found = numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
     said += [found.note] * bool(found.note)
     examples = {split: _encode(part, found.index) for split, part in rows.items()}
-    data = finish_task(name, found.labels, reading.metric or "accuracy", examples, said, reading.max_length or 128)
+    data = finish_task(name, found.labels, reading.metric or "accuracy", examples, said, reading.max_length)
     values = {str(value): index for value, index in found.index.items()}
     return with_positive(data, reading.positive, found.coded, values)
 

@@ -57,7 +57,7 @@ def load_files(
         text, pair, label: column names, where the usual ones do not serve.
         metric: name of the score, accuracy by default.
         label_names: names of integer labels by value, or the order of named ones.
-        max_length: longest input in tokens, 128 by default.
+        max_length: longest input in tokens; None follows from the texts.
         positive: name of the label that metrics such as F1 are about.
 
     Raises:

@@ -45,7 +45,7 @@ def load_hub(
         text, pair, label: column names, where the usual ones do not serve.
         metric: name of the score; GLUE's own for cola, mrpc and qqp, else accuracy.
         label_names: names of integer labels by value, or the order of named ones.
-        max_length: longest input in tokens, 128 by default.
+        max_length: longest input in tokens; None follows from the texts.
         positive: name of the label that metrics such as F1 are about.
         cache_dir: where downloads are kept; the hub library's own place by default.
 

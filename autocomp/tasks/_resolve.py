@@ -34,7 +34,7 @@ def resolve_task(
         text, pair, label: names of the columns, where they are not found by themselves (files and hub only).
         label_names: names of integer labels, or the order of named ones (files and hub only).
         metric: name of the score; accuracy unless the task says otherwise.
-        max_length: longest input in tokens.
+        max_length: longest input in tokens; None is the task's own, or follows from the texts.
         positive: name of the label that metrics such as F1 are about; else a guess, which is noted (`with_positive`).
 
     Raises:

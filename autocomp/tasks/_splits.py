@@ -21,7 +21,7 @@ def finish_task(
     metric: str,
     splits: Mapping[str, Sequence[Example]],
     notes: Sequence[str] = (),
-    max_length: int = 128,
+    max_length: int | None = None,
     cut_most: int | None = CUT_MOST,
 ) -> TaskData:
     """Make a TaskData whose splits share no text.
@@ -37,7 +37,7 @@ def finish_task(
         metric: name of the score.
         splits: rows of `train`, and of `search` and `held_out` where the data set has them.
         notes: what was decided before.
-        max_length: longest input in tokens.
+        max_length: longest input in tokens; None follows from the texts.
         cut_most: a split that has to be cut takes 10 % of train, but at most so many rows.
 
     Raises:

@@ -27,6 +27,8 @@ DISTILBERT: dict[str, object] = {
 FAMILIES: dict[str, tuple[str, dict[str, object]]] = {
     "bert": ("Bert", SIZES),
     "roberta": ("Roberta", {**SIZES, "type_vocab_size": 1, "pad_token_id": 1}),
+    "xlm_roberta": ("XLMRoberta", {**SIZES, "type_vocab_size": 1, "pad_token_id": 1}),
+    "camembert": ("Camembert", {**SIZES, "type_vocab_size": 1, "pad_token_id": 1}),
     "distilbert": ("DistilBert", DISTILBERT),
     "electra": ("Electra", {**SIZES, "embedding_size": 16}),
     "albert": ("Albert", {**SIZES, "embedding_size": 16, "num_hidden_layers": 3, "num_hidden_groups": 2}),
@@ -37,7 +39,7 @@ def hugging_face(family: str, suffix: str = "ForSequenceClassification", **chang
     """A random model whose biases and norms are random too, so that a forgotten one shows.
 
     Args:
-        family: a key of `FAMILIES`, the `model_type`.
+        family: a key of `FAMILIES`: the `model_type`, with `_` for `-`.
         suffix: which class of the family, `Model` for the one without a head.
         changes: of the configuration.
     """

@@ -30,7 +30,7 @@ class Encoded:
     Attributes:
         ids, types, units: per text, arrays of equal length: token ids, token types, and the number of the unit each
             token belongs to: a special token, or a word of the pre-tokenizer. A text's units have the same numbers
-            whatever vocabulary its words are cut into, and whether or not the end was cut off.
+            whatever vocabulary its words are cut into, and whether or not an end was cut off.
         labels: `[n]`.
     """
 
@@ -101,9 +101,9 @@ class Batch:
 
 
 def encode(student: Student, examples: Sequence[Example]) -> Encoded:
-    """Tokenise with the student's tokenizer, cut to its `max_length`."""
+    """Tokenise with the student's tokenizer, cut to its `max_length` at its `truncation_side`."""
     tokenizer = student.tokenizer
-    tokenizer.enable_truncation(student.max_length)
+    tokenizer.enable_truncation(student.max_length, direction=student.truncation_side)
     texts = [(e.text, e.pair) if student.pairs else e.text for e in examples]
     encodings = tokenizer.encode_batch(texts)
     tokenizer.no_truncation()

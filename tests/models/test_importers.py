@@ -3,7 +3,7 @@ import torch
 
 from autocomp.errors import ModelError
 from autocomp.models.encoder import encoder_from
-from autocomp.models.importing import importers
+from autocomp.models.importing import importer_of_type, importers
 from autocomp.testing.hugging_face import FAMILIES, hugging_face
 
 
@@ -17,7 +17,7 @@ def batch(pad: int, token_types: bool) -> dict[str, torch.Tensor]:
 
 
 def imported(model):
-    importer = importers[model.config.model_type]
+    importer = importer_of_type(model.config.model_type)
     shape = importer.shape(model.config, model.config.num_labels)
     return encoder_from(shape, importer.weights(model.state_dict(), shape))
 

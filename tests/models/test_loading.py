@@ -5,7 +5,7 @@ import torch
 import transformers
 
 from autocomp.errors import MissingExtra, ModelError
-from autocomp.models import loading
+from autocomp.models import folders
 from autocomp.models.loading import MINILM, load_teacher, minilm_folder
 from autocomp.testing.hugging_face import FAMILIES, hugging_face
 
@@ -65,7 +65,7 @@ def test_labels_that_disagree_are_both_named(saved, labels):
 def test_decoders_and_strangers_are_refused_with_the_list(saved, tmp_path):
     gpt = transformers.GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=30)
     transformers.GPT2LMHeadModel(gpt).save_pretrained(tmp_path / "gpt")
-    with pytest.raises(ModelError, match="'gpt2', which is not imported; one of albert, bert, distilbert"):
+    with pytest.raises(ModelError, match="'gpt2', which is not imported; one of albert, bert, camembert, distilbert"):
         load_teacher(str(tmp_path / "gpt"))
     folder = saved("bert")
     edit(folder, is_decoder=True)
@@ -124,7 +124,7 @@ def test_a_hub_that_cannot_be_reached_is_said(monkeypatch):
 def test_packages_without_the_model(monkeypatch):
     with pytest.raises(ModelError, match="no packaged model"):
         load_teacher("package:something-else")
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(folders.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"autocomp\[demo\]"):
         load_teacher(MINILM)
 

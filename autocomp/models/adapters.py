@@ -1,0 +1,138 @@
+"""Merging a LoRA adapter (Hu et al., 2021, arXiv:2106.09685), as PEFT saves it, into its base model's weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from autocomp.errors import ModelError
+from autocomp.models.folders import ADAPTER
+
+WEIGHTS = "adapter_model.safetensors"
+_MERGE = "merge it with peft: PeftModel.from_pretrained(…).merge_and_unload().save_pretrained(…)"
+_REFUSED = (
+    "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias", "layer_replication", "megatron_config",
+    "trainable_token_indices", "alora_invocation_tokens", "target_parameters", "arrow_config", "corda_config",
+)  # fmt: skip
+"""Options that change what is computed from the adapter's matrices, or hold other ones."""
+_CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq")
+"""Ways to begin that also change the base model's weights, which the adapter does not carry."""
+_FACTOR = re.compile(r"(.+)\.lora_([AB])(?:\.default)?\.weight")
+_WHOLE = re.compile(r"(.+?)(?:\.modules_to_save)?(?:\.default)?\.(weight|bias)")
+
+
+def adapter_labels(folder: Path) -> int | None:
+    """How many labels the adapter's own classifier has; None if it brings none.
+
+    Raises:
+        ModelError: as `merged`.
+    """
+    tensors = _tensors(folder)
+    rows = [w.shape[0] for name, w in tensors.items() if re.search(r"classifier(\.out_proj)?(\..*)?\.weight$", name)]
+    return min(rows) if rows else None
+
+
+def merged(folder: Path, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]]:
+    """A base model's weights with the adapter's products added, and whole tensors of the adapter in their place.
+
+    Args:
+        folder: holds `adapter_config.json` and `adapter_model.safetensors`.
+        state: the base model's weights under transformers' names, FP32.
+
+    Returns:
+        The weights, and the names that the adapter brought whole (the classifier, biases).
+
+    Raises:
+        ModelError: another kind of adapter than plain LoRA, no safetensors, or tensors that do not fit the base.
+    """
+    config, new = _config(folder), dict(state)
+    factors: dict[str, dict[str, Tensor]] = {}
+    whole: set[str] = set()
+    for name, tensor in _tensors(folder).items():
+        if ".original_module." in name:
+            continue
+        if found := _FACTOR.fullmatch(name):
+            factors.setdefault(found[1], {})[found[2]] = tensor.float()
+        elif (found := _WHOLE.fullmatch(name)) and ".lora_" not in name:
+            whole.add(f"{found[1]}.{found[2]}")
+            new[f"{found[1]}.{found[2]}"] = _fitting(folder, f"{found[1]}.{found[2]}", tensor.float(), state)
+        else:
+            raise ModelError(f"{folder}: the adapter holds {name}, which is no part of plain LoRA; {_MERGE}")
+    for module, pair in factors.items():
+        new[f"{module}.weight"] = _sum(folder, module, pair, config, new)
+    return new, frozenset(whole)
+
+
+def _sum(
+    folder: Path, module: str, pair: Mapping[str, Tensor], config: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> Tensor:
+    if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[-1]:
+        raise ModelError(f"{folder}: the adapter's lora_A and lora_B of {module} do not fit each other; {_MERGE}")
+    product = pair["B"] @ pair["A"] * _scale(module, pair["A"].shape[0], config)
+    return _fitting(folder, f"{module}.weight", product, state) + state[f"{module}.weight"]
+
+
+def _fitting(folder: Path, name: str, tensor: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+    if name not in state or state[name].shape != tensor.shape:
+        there = tuple(state[name].shape) if name in state else "not there"
+        raise ModelError(
+            f"{folder}: the adapter changes {name} by {tuple(tensor.shape)}, which is {there} in its base model"
+        )
+    return tensor
+
+
+def _scale(module: str, rank: int, config: Mapping[str, Any]) -> float:
+    alpha = float(_of_pattern(module, config.get("alpha_pattern"), config.get("lora_alpha", 8)))
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _of_pattern(module: str, patterns: Any, default: Any) -> Any:
+    """PEFT's rule: the first pattern that the module's name, or its end after a dot, matches."""
+    for pattern, value in (patterns or {}).items():
+        if re.fullmatch(rf"(?:.*\.)?(?:{pattern})", module):
+            return value
+    return default
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / ADAPTER} cannot be read ({error})") from error
+    kind = str(config.get("peft_type", "")).upper()
+    if kind != "LORA":
+        raise ModelError(
+            f"{folder} is an adapter of type {kind or 'unknown'}; only plain LoRA is merged here; {_MERGE}"
+        )
+    refused = [name for name in _REFUSED if config.get(name)]
+    begun = str(config.get("init_lora_weights", "")).lower()
+    refused += [f"init_lora_weights {begun!r}"] if begun.startswith(_CHANGE_THE_BASE) else []
+    if refused:
+        raise ModelError(f"{folder} is a LoRA adapter with {', '.join(refused)}, which is not merged here; {_MERGE}")
+    return dict(config)
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    """The adapter's tensors under the names of the base model's modules."""
+    file = folder / WEIGHTS
+    if not file.is_file():
+        there = (
+            "adapter_model.bin, a pickle, which autocomp never opens"
+            if (folder / "adapter_model.bin").is_file()
+            else "none"
+        )
+        raise ModelError(
+            f"{folder} needs {WEIGHTS}; there is {there}: save the adapter with a recent peft, or {_MERGE}"
+        )
+    try:
+        return {name.removeprefix("base_model.model."): tensor for name, tensor in load_file(file).items()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{file} could not be read as safetensors: {error}") from error
