@@ -8,6 +8,7 @@ weights and multiplies in BF16 where the processor can. It runs exits, but reads
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -131,10 +132,25 @@ def version() -> str | None:
 
 def _library() -> Any:
     try:
-        import openvino
+        with _telling_nobody():
+            import openvino
     except ImportError as error:
         raise MissingExtra("openvino", "the runtime openvino") from error
     return openvino
+
+
+@contextmanager
+def _telling_nobody() -> Iterator[None]:
+    """Import OpenVINO as if its telemetry were not installed: at its import that reports, and no variable stops it."""
+    name = "openvino_telemetry"
+    if name in sys.modules or "openvino" in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _value(port: Any) -> Value:
