@@ -58,8 +58,8 @@ def logits(predictor, texts=TEXTS, batch_size=1):
 
 
 #: Of the deviation over texts, by the precision that OpenVINO has chosen. ONNX Runtime rounds activations to int8,
-#: OpenVINO at f32 does not: 0.03 to 0.06 here. BF16 keeps eight bits of every value: as much again, and 0.11 was seen.
-ALLOWED = {"f32": 0.1, "f16": 0.1, "bf16": 0.25}
+#: OpenVINO at f32 does not: up to 0.07. BF16 keeps eight bits of every value, as many as int8: up to 0.11 was seen.
+ALLOWED = {"f32": 0.1, "f16": 0.1, "bf16": 0.2}
 
 
 def check_close(predictor, batches, expected, median=False):
@@ -68,7 +68,7 @@ def check_close(predictor, batches, expected, median=False):
     errors = np.abs(got - expected)
     error = np.median(errors) if median else np.sqrt((errors**2).mean())
     allowed = ALLOWED[predictor.session.precision] * (0.5 if median else 1)
-    assert 0 < error < allowed * expected.std(), f"in {predictor.session.precision}"
+    assert error < allowed * expected.std(), f"in {predictor.session.precision}"
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
