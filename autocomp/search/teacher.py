@@ -14,6 +14,7 @@ import numpy as np
 
 from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.files import save_artifact
+from autocomp.artifact.requirements import requires_of
 from autocomp.artifact.writer import write_model
 from autocomp.errors import BudgetError, ExportMismatch
 from autocomp.executors import Work
@@ -163,7 +164,8 @@ def _export_and_run(teacher: Student, data: TaskData, device: DeviceProfile, fol
     cores = len(os.sched_getaffinity(0))
     arrays: dict[str, np.ndarray] = {}
     for name, file in (("teacher", model), ("plain_int8", plain_int8(model))):
-        save_artifact(folder / name, file, teacher.tokenizer.to_str(), manifest_of(teacher, data))
+        facts = {**manifest_of(teacher, data), "requires": requires_of(file)}
+        save_artifact(folder / name, file, teacher.tokenizer.to_str(), facts)
         prefix = "" if name == "teacher" else "plain_int8_"
         for split in ("search", "held_out"):
             # Not timed: every core may help, and answers do not depend on threads.

@@ -28,7 +28,6 @@ def connect(address: str, threads: int = 1) -> str:
     Raises:
         ClusterError: no such address, nobody answers, or the cluster refuses.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address not in ("auto", "local"):
         _check_reachable(address)
     # Workers compute with their share of the cores, and wait without spinning.
