@@ -22,6 +22,7 @@ class Subject:
         depths: `[n]` layers that ran.
         load_ms: time to open the file.
         device: fingerprint of the machine.
+        disturbed: something else ran each time that `times_ms` were taken, which should not be trusted.
     """
 
     folder: Path
@@ -33,3 +34,4 @@ class Subject:
     depths: np.ndarray
     load_ms: float
     device: str
+    disturbed: bool = False

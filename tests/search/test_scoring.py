@@ -72,13 +72,13 @@ def test_a_run_is_what_the_file_answers(context):
 
 
 def test_the_teacher_is_timed_alone(context):
-    times = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=2)
+    times, _ = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=2)
     assert times.shape == (scoring.TEACHER_TEXTS,) and np.all(times > 0)
 
 
 def test_latencies_are_divided_by_the_slowdown(context):
     names = ("latency", "task_score", "agreement", "artifact_size")
-    alone, predictor = context.knowledge.latencies_ms, opened(context.teacher_artifact, 1)[0]
+    alone, predictor = np.array(context.speed.alone_ms), opened(context.teacher_artifact, 1)[0]
     honest = measure_artifact(
         context, context.teacher_artifact, TeacherClock(predictor, context.data.search, alone), names
     )
