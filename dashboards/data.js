@@ -3,7 +3,7 @@
 const page = JSON.parse(document.getElementById("run-data").textContent);
 const runs = page.runs;
 const metric = [...new Set(runs.map((run) => run.summary.metric))].join(" / ");
-const inMs = (value, item) => millis(value, item && item.latency_predicted);
+const inMs = (value, item) => millis(value, item && item.latency_predicted, item && item.latency_disturbed);
 const asPercent = (value) => (known(value) ? `${value.toFixed(2)} %` : "–");
 const FIGURES = [
   { key: "bytes", label: "size", unit: "MB", per: 1e6, log: true, better: "less", show: size },
