@@ -18,7 +18,7 @@
         ├ InfeasiblePlan        its steps cannot be combined or leave nothing
         ├ TrainingDiverged      the loss is not a number
         ├ ExportMismatch        the file does not compute what the student computes
-        └ MeasurementError      a number that cannot be trusted
+        └ MeasurementError      a number that cannot be taken
 
 Every message states the rule, the value given, where it stands and the way out.
 """
@@ -192,4 +192,4 @@ class ExportMismatch(TrialError):
 
 
 class MeasurementError(TrialError):
-    """A number could not be trusted (its spread is over the limit, or nothing ran)."""
+    """A number could not be taken: nothing ran, or the system does not tell it. A disturbed one is marked instead."""

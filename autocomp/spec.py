@@ -102,6 +102,7 @@ class Recorded(Spec):
         int8_macs_per_ms, fp32_macs_per_ms: multiply-adds of one thread.
         noise_spread: interquartile range over median of one small file's times.
         noise_between_sessions: difference of two sessions of that file, over their mean.
+        disturbed: that range was over a fifth each of three times: something else ran, and times are not to be trusted.
         latency: the recorded table, with the profile's threads.
     """
 
@@ -117,6 +118,7 @@ class Recorded(Spec):
     fp32_macs_per_ms: float = Field(gt=0)
     noise_spread: float = Field(ge=0)
     noise_between_sessions: float = Field(ge=0)
+    disturbed: bool = False
     latency: LatencyTable
 
 

@@ -270,7 +270,7 @@ def _judged(way: str, limit: float, value: float) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Processor and versions."""
-    from autocomp.search.setup import machine_facts, versions
+    from autocomp.search.environment import machine_facts, versions
 
     return {"machine": machine_facts(), "versions": versions()}
 

@@ -41,7 +41,7 @@ function tilesOf(run) {
       headTile(times(small.times_smaller), `${of}smaller, within a point of the teacher`, small, size(small.bytes)),
     fast &&
       headTile(
-        (fast.latency_predicted ? "~" : "") + times(fast.times_faster),
+        timesFaster(fast),
         `${of}faster, within a point of the teacher`,
         fast,
         inMs(fast.latency_ms, fast),

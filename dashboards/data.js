@@ -5,7 +5,7 @@ const runs = page.runs;
 // a metric about one label names it: f1 of spam
 const metricOf = ({ metric: name, positive }) => (positive ? `${name} of ${positive.slice(0, 40)}` : name);
 const metric = [...new Set(runs.map((run) => metricOf(run.summary)))].join(" / ");
-const inMs = (value, item) => millis(value, item && item.latency_predicted);
+const inMs = (value, item) => millis(value, item && item.latency_predicted, item && item.latency_disturbed);
 const asPercent = (value) => (known(value) ? `${value.toFixed(2)} %` : "–");
 const FIGURES = [
   { key: "bytes", label: "size", unit: "MB", per: 1e6, log: true, better: "less", show: size },

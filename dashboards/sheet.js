@@ -46,7 +46,7 @@ function figureBoxes(found) {
       figureBox(
         "Latency",
         millis(m.latency_ms),
-        sourceMark(m.latency_predicted),
+        sourceMark(m.latency_predicted, m.latency_disturbed),
         ...others("latency_ms", "faster", "slower"),
         m.latency_predicted && run.spec.device ? el("li", {}, `for ${run.spec.device}, which was not attached`) : null,
       ),

@@ -23,6 +23,7 @@ class Subject:
         depths: `[n]` layers that ran.
         load_ms: time to open the file.
         device: fingerprint of the machine.
+        disturbed: something else ran each time that `times_ms` were taken, which should not be trusted.
     """
 
     folder: Path
@@ -35,3 +36,4 @@ class Subject:
     load_ms: float
     device: str
     positive: int | None = None
+    disturbed: bool = False

@@ -90,6 +90,11 @@ def is_predicted(member: Member) -> bool:
     return bool(member.get("latency_predicted"))
 
 
+def is_disturbed(member: Member) -> bool:
+    """Whether something else ran each time that its latency was measured, which should not be trusted."""
+    return bool(member.get("latency_disturbed"))
+
+
 def losses(member: Member) -> tuple[float, float, float] | None:
     """`(bytes, latency_ms, -score)`, or None while one of them is not measured."""
     score = score_of(member)

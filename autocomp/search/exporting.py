@@ -43,7 +43,12 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
     Raises:
         ExportMismatch: the file answers differently from the student.
     """
-    inputs = {"student": key, "plan": cheap(plan).to_json(), "data": context.data.fingerprint}
+    inputs = {
+        "student": key,
+        "plan": cheap(plan).to_json(),
+        "data": context.data_key,
+        "knowledge": context.knowledge_key,
+    }
 
     def build(folder: Path) -> dict[str, Any]:
         converted, _ = convert(student, plan, technique_context(context))

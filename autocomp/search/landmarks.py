@@ -10,6 +10,7 @@ import numpy as np
 
 from autocomp.errors import MeasurementError
 from autocomp.measures import Subject, measures
+from autocomp.measures.latency import is_disturbed
 from autocomp.measures.resident_memory import resident_memory
 from autocomp.search.judging import figures
 
@@ -47,6 +48,7 @@ def landmark_measurements(
             logits=logits[name],
             teacher=context.knowledge.search_logits,
             times_ms=times[name],
+            disturbed=is_disturbed(times, name),
             depths=np.full(len(logits[name]), context.teacher.encoder.shape.depth),
             load_ms=timed["load_ms"].get(name, math.nan),
             device=context.machine,

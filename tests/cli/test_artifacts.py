@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import autocomp as package
@@ -115,6 +116,24 @@ def test_benchmark(autocomp, guard, tmp_path):
     assert all(result[key] > 0 for result in (first, second) for key in ("latency_ms", "latency_p95_ms", "load_ms"))
     out = autocomp("benchmark", guard, "--rounds", "2", "--tokens", "24")[1]
     assert "one input of 24 tokens" in out and "×1.00" in out
+
+
+@pytest.mark.parametrize(("disturbed", "marked", "attempts"), [(0, False, 1), (1, False, 2), (9, True, 3)])
+def test_a_disturbed_benchmark_is_repeated_and_then_marked(autocomp, guard, monkeypatch, disturbed, marked, attempts):
+    from autocomp.measures import latency
+
+    taken = []
+
+    def timed(subjects, rounds, warmup, inputs):
+        taken.append(rounds)
+        jumps = 1 + np.arange(rounds) % 3 if len(taken) <= disturbed else np.ones(rounds)
+        return {name: np.outer(jumps, np.ones(inputs)) for name in subjects}
+
+    monkeypatch.setattr(latency, "time_interleaved", timed)
+    [found] = json.loads(autocomp("benchmark", guard, "--tokens", "8", "--json")[1])
+    assert found["latency_disturbed"] is marked and len(taken) == attempts
+    taken.clear()
+    assert ("2.00 ms ! disturbed" in autocomp("benchmark", guard, "--tokens", "8")[1]) is (disturbed == 9)
 
 
 def test_benchmark_of_real_texts(autocomp, guard, tmp_path):
