@@ -6,7 +6,7 @@
      │  ├ UnknownName           no such technique, task, device … (carries near matches)
      │  ├ DataError             a data set that cannot be used
      │  ├ ModelError            a model that cannot be imported
-     │  ├ BudgetError           a budget that cannot be parsed or cannot pay for the teacher
+     │  ├ BudgetError           a budget that cannot be parsed, or that nothing would be charged to
      │  ├ RunFolderError        a run directory that exists, is missing or is not a run
      │  ├ ArtifactError         a file that is not an artifact, or is damaged
      │  ├ ClusterError          a cluster that cannot be reached or used, or is gone
@@ -111,7 +111,7 @@ class ModelError(InputError):
 
 
 class BudgetError(InputError):
-    """A budget cannot be parsed, or cannot pay for the teacher."""
+    """A budget cannot be parsed, or nothing would ever be charged to it."""
 
 
 class RunFolderError(InputError):

@@ -20,6 +20,16 @@ function subtitle(run) {
   const device = spec.device ? ` · ${predicted ? "latency predicted for" : "timed on"} ${short(spec.device)}` : "";
   return `${runs.length > 1 ? `${run.name}: ` : ""}${short(summary.model)} · ${metricOf(summary)} on the ${summary.final ? "held-out" : "search"} split${device}`;
 }
+// What is wrong with a study as a whole stands above its figures.
+function drawWarnings() {
+  const box = byId("warnings"),
+    said = shownRuns().flatMap((run) =>
+      (run.summary.warnings || []).map((text) => `${runs.length > 1 ? `${run.name}: ` : ""}${text}`),
+    );
+  if (!box) return; // a template of one's own may lack it
+  box.hidden = !said.length;
+  clear(box).append(el("b", {}, "Look at this first"), el("ul", {}, ...said.map((text) => el("li", {}, text))));
+}
 function drawHeadline() {
   const box = clear(byId("headline"));
   for (const run of shownRuns().slice(0, 4)) box.append(...tilesOf(run));

@@ -2,6 +2,7 @@
 // Everything drawn once, then what a change concerns.
 const PARTS = [
   { draw: drawHead, on: ["runs"] },
+  { draw: drawWarnings, on: ["runs"] },
   { draw: drawHeadline, on: ["runs"] },
   { draw: drawFront, on: ["x", "y", "c", "limits", "pick", "compare", "runs", "dominated", "trials"] },
   { draw: drawLimits, on: ["limits", "weights", "runs"] },

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from autocomp.cli._front import budget_text, front_text, next_steps
+from autocomp.cli._front import budget_text, front_text, next_steps, warnings_of
 from autocomp.cli._progress import progress
 from autocomp.cli._say import command, note, print_json, short_path
 from autocomp.errors import NothingMeasured
@@ -42,6 +42,8 @@ def follow(
 
 
 def _print(args: argparse.Namespace, found: dict[str, Any]) -> None:
+    for line in warnings_of(found):
+        note(line)
     if args.json:
         print_json(found)
     elif not args.json_events:

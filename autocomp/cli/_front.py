@@ -70,6 +70,11 @@ def front_text(summary: dict[str, Any], most: int | None = None) -> str:
     return "\n".join([text, *legend, *([f"… and {hidden} more members: --all shows them"] if hidden else [])])
 
 
+def warnings_of(summary: dict[str, Any]) -> list[str]:
+    """What is wrong with the study as a whole, a line each."""
+    return [f"warning: {text}" for text in summary["warnings"]]
+
+
 def budget_text(summary: dict[str, Any]) -> str:
     """`spent 8 min 51 s of clock of 9m; 14 jobs, 212 candidates, 1 failed`."""
     budget, trials = summary["budget"], summary["trials"]

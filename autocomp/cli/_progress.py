@@ -126,6 +126,10 @@ def _teacher(event: Event, state: RunState) -> list[str]:
     ]
 
 
+def _warning(event: Event, state: RunState) -> list[str]:
+    return [f"warning: {event['text']}"]
+
+
 def _gpus(event: Event, state: RunState) -> list[str]:
     tried = ", ".join(f"{one['jobs']}: {one['steps_per_s']:.0f}" for one in event["tried"])
     trainings = f"{event['jobs']} trainings share one" if event["jobs"] > 1 else "each training has one"
@@ -173,6 +177,7 @@ def _left(state: RunState, now: float | None = None) -> str:
 
 _LINES: dict[str, Callable[[Event, RunState], list[str]]] = {
     "study": _study,
+    "warning": _warning,
     "teacher": _teacher,
     "gpus": _gpus,
     "started": _started,

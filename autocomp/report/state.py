@@ -51,6 +51,7 @@ class RunState:
         retried: every attempt that died and was started again: `{"job", "attempt", "error", "lost_s", "node", "at"}`.
         objectives: in full, `{"name", "measure", "direction", …}`; empty in runs that are older than this.
         judged_by: the teacher's values by objective, beside which records are judged; empty in older runs.
+        warnings: what is wrong with the study as a whole, such as a teacher that is no good, each once.
         nodes: of a cluster, what was last heard of each: `{"node", "host", "state", "at"}` by id.
     """
 
@@ -78,6 +79,7 @@ class RunState:
     ended_at: float | None = None
     held_at: float = 0.0
     retried: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -114,6 +116,10 @@ class RunState:
         self._landmarks(event.get("members") or {})
         self.judged_by = event.get("values") or {}
         self.jobs.clear()
+
+    def _on_warning(self, event: Mapping[str, Any], at: float) -> None:
+        if event["text"] not in self.warnings:  # a resumed study looks at its teacher again
+            self.warnings.append(event["text"])
 
     def _on_fidelities(self, event: Mapping[str, Any], at: float) -> None:
         self.rungs = event["rungs"]

@@ -64,6 +64,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
         },
         "hypervolume": state.front.get("hypervolume"),
         "agreement": state.front.get("agreement"),
+        "warnings": list(state.warnings),
     }
 
 

@@ -101,6 +101,11 @@ def context_keys(run: Path) -> ContextKeys:
     return ContextKeys(**json.loads((run / FILE).read_text(encoding="utf-8")))
 
 
+def teacher_before(run: Path) -> str | None:
+    """Key of the teacher that an interrupted study had, None if it had none yet."""
+    return context_keys(run).teacher if (run / FILE).is_file() else None
+
+
 @lru_cache(maxsize=2)
 def open_context(run: Path) -> StudyContext:
     """The context of a run directory; read once per process."""

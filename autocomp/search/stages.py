@@ -82,6 +82,10 @@ class StageStore:
         """What a finished stage was made of."""
         return dict(self._record(key)["inputs"])
 
+    def facts(self, key: str) -> Mapping[str, Any]:
+        """What is known of a finished stage."""
+        return dict(self._record(key)["facts"])
+
     def seconds(self, key: str) -> float:
         """How long a finished stage took to build."""
         return float(self._record(key)["seconds"])

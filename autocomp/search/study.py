@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autocomp.budget import Fidelity
-from autocomp.errors import BudgetError, RunFolderError
+from autocomp.errors import RunFolderError
 from autocomp.executors import Crew, Executor
 from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.state import LOST
 from autocomp.report.summary import summary
 from autocomp.search import front
 from autocomp.search.baseline import BASELINE
-from autocomp.search.context import ContextKeys, StudyContext, data_stage, open_context
+from autocomp.search.concerns import concerns_of
+from autocomp.search.context import ContextKeys, StudyContext, data_stage, open_context, teacher_before
 from autocomp.search.crews import open_crew, usable_gpus
 from autocomp.search.environment import machine_facts, versions
 from autocomp.search.estimate import Clock, auto_ladder, block_weights, clock_of_steps, given_ladder
@@ -80,11 +81,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
             out=str(run),
             crew=crew.facts(),
         )
-        try:
-            return _go_on(checked, run, journal, listen, crew)
-        except BudgetError:  # it cannot even pay for the teacher: as if nothing had been started
-            shutil.rmtree(run)
-            raise
+        return _go_on(checked, run, journal, listen, crew)
 
 
 def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> dict[str, Any]:
@@ -178,7 +175,7 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
     tell(0.0)
     gpus = float(spec.wants_gpus and usable_gpus() > 0)  # the driver of a cluster may have none
     with computing_on(gpus):
-        teacher = teacher_stage(store, checked.loaded, data, spec, purse.seconds_left(), tell)
+        teacher = teacher_stage(store, checked.loaded, data, spec, purse.seconds_left(), tell, teacher_before(run))
         purse.charge("teacher", gpus=gpus)
         student = load_student(teacher.folder / "student")
         _teller(run, listen, "learning from the teacher")(0.0)
@@ -204,6 +201,8 @@ def _measure_landmarks(
         front.copy_artifact(context.teacher_artifact.parent / name, run / name)
     values = {o.name: o.value(measured["teacher"]) for o in checked.objectives}
     journal.append("teacher", name=checked.spec.model, members=_shown(context, run, measured), values=values)
+    for text in concerns_of(context, checked.spec):
+        journal.append("warning", text=text)
     purse.charge("measuring")
     return measured
 

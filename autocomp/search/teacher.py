@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.errors import BudgetError
 from autocomp.search.context import content_of
 from autocomp.search.stages import StageResult, StageStore
 
@@ -21,58 +19,96 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
     from autocomp.spec import StudySpec
     from autocomp.tasks import Example, TaskData
+    from autocomp.training.loop import Trained
 
 IMPORTANCE_ROWS, TIMED_ROWS = 512, 128
+TEACHER_SHARE = 0.5
+"""Of the time that the budget has left, what fine-tuning may take: what is learnt in its second half is a point or two,
+and without the other half nothing is compressed."""
 Progress = Callable[[float], None]
 
 
 def teacher_stage(
-    store: StageStore, loaded: LoadedModel, data: TaskData, spec: StudySpec, allowed_s: float, progress: Progress
+    store: StageStore,
+    loaded: LoadedModel,
+    data: TaskData,
+    spec: StudySpec,
+    allowed_s: float,
+    progress: Progress,
+    before: str | None = None,
 ) -> StageResult:
     """The teacher as a student folder, fine-tuned on the training split if its head was not.
 
-    Raises:
-        BudgetError: fine-tuning would take longer than `allowed_s` (judged from a few real steps).
+    Fine-tuning may take `TEACHER_SHARE` of the time that is left, so that a search is left too. One that is cut short
+    is stored under a key of its own, so that no other study takes it for a whole one.
+
+    Args:
+        allowed_s: seconds that the budget has left; infinite without a limit.
+        before: key of the teacher that this study had before it was interrupted; it is taken again if it was made of
+            the same, even if it was cut short.
     """
-    from autocomp.models.student import fingerprint, save_student
-    from autocomp.training.fine_tuning import fine_tune
+    inputs = _made_of(loaded, data, spec)
+    found = store.find(store.key("teacher", inputs)) or _cut_short(store, before, inputs)
+    if found:
+        return found
+    if loaded.fine_tuned:
+        return _saved(store, inputs, loaded.student, {"fine_tuned_by": "its maker"})
+    teacher, done = _fine_tuned(loaded, data, spec, time.time() + TEACHER_SHARE * allowed_s, progress)
+    wanted = _steps_wanted(data, spec)
+    cut_short = {} if done.steps >= wanted else {"stopped_after": done.steps}
+    facts = {"fine_tuned_by": "autocomp", "steps": done.steps, "of_steps": wanted, "train_s": done.seconds}
+    return _saved(store, {**inputs, **cut_short}, teacher, facts)
+
+
+def _steps_wanted(data: TaskData, spec: StudySpec) -> int:
+    from autocomp.training.fine_tuning import steps_of
+
+    return steps_of(len(data.train), spec.teacher_epochs)
+
+
+def _made_of(loaded: LoadedModel, data: TaskData, spec: StudySpec) -> dict[str, Any]:
+    from autocomp.models.student import fingerprint
 
     inputs: dict[str, Any] = {"model": fingerprint(loaded.student), "data": content_of(data)}
     if not loaded.fine_tuned:
         rate = spec.teacher_learning_rate
         inputs |= {"epochs": spec.teacher_epochs, "learning_rate": rate, "seed": spec.seed}
+    return inputs
+
+
+def _cut_short(store: StageStore, key: str | None, inputs: dict[str, Any]) -> StageResult | None:
+    """The stage of that key, if it was made of these inputs by this code and then ran out of time."""
+    found = store.find(key) if key else None
+    if not key or not found:
+        return None
+    cut_short = {**inputs, "stopped_after": store.inputs(key).get("stopped_after")}
+    return found if store.key("teacher", cut_short) == key else None
+
+
+def _fine_tuned(
+    loaded: LoadedModel, data: TaskData, spec: StudySpec, deadline: float, progress: Progress
+) -> tuple[Student, Trained]:
+    from autocomp.training.fine_tuning import fine_tune
+
+    return fine_tune(
+        loaded.student,
+        data.train,
+        epochs=spec.teacher_epochs,
+        learning_rate=spec.teacher_learning_rate,
+        rng=np.random.default_rng(spec.seed),
+        deadline=deadline,
+        progress=progress,
+    )
+
+
+def _saved(store: StageStore, inputs: dict[str, Any], teacher: Student, facts: dict[str, Any]) -> StageResult:
+    from autocomp.models.student import save_student
 
     def build(folder: Path) -> dict[str, Any]:
-        teacher, facts = loaded.student, dict[str, Any](fine_tuned_by="its maker")
-        if not loaded.fine_tuned:
-            _check_payable(teacher, data, spec, allowed_s)
-            rng = np.random.default_rng(spec.seed)
-            rate = spec.teacher_learning_rate
-            teacher, done = fine_tune(
-                teacher, data.train, epochs=spec.teacher_epochs, learning_rate=rate, rng=rng, progress=progress
-            )
-            facts = {"fine_tuned_by": "autocomp", "steps": done.steps, "train_s": done.seconds}
         save_student(teacher, folder / "student")
         return facts
 
     return store.make("teacher", inputs, build)
-
-
-def _check_payable(teacher: Student, data: TaskData, spec: StudySpec, allowed_s: float) -> None:
-    from autocomp.training.fine_tuning import BATCH, fine_tune
-
-    if math.isinf(allowed_s):
-        return
-    steps = math.ceil(spec.teacher_epochs * len(data.train) / BATCH)
-    sample, rng = data.train[: BATCH * 6], np.random.default_rng(0)
-    for _ in ("warm-up: the first steps choose kernels", "timed"):
-        _, done = fine_tune(teacher, sample, epochs=1, learning_rate=spec.teacher_learning_rate, rng=rng)
-    needed = done.seconds / done.steps * steps
-    if needed > 0.8 * allowed_s:
-        raise BudgetError(
-            f"fine-tuning the teacher ({steps} steps) needs about {needed:.0f} s, but the budget {spec.budget} leaves "
-            f"{allowed_s:.0f} s; give more, lower teacher_epochs ({spec.teacher_epochs:g}), or bring a fine-tuned model"
-        )
 
 
 def knowledge_stage(store: StageStore, teacher: Student, key: str, data: TaskData, seed: int) -> StageResult:

@@ -13,7 +13,7 @@ from autocomp.tasks._base import Example, Task, TaskData
 tasks: Registry[Task] = Registry("task", "autocomp.tasks", "task")
 
 from autocomp.tasks._resolve import resolve_task  # noqa: E402  (it looks names up in `tasks`)
-from autocomp.tasks._scores import paired_difference, score_with_error  # noqa: E402
+from autocomp.tasks._scores import paired_difference, score, score_with_error  # noqa: E402
 
 __all__ = [
     "Example",
@@ -22,6 +22,7 @@ __all__ = [
     "metrics",
     "paired_difference",
     "resolve_task",
+    "score",
     "score_with_error",
     "tasks",
 ]

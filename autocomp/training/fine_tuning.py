@@ -44,7 +44,7 @@ def fine_tune(
     """
     data = encode(teacher, examples)
     used = np.unique(np.concatenate(data.ids))
-    steps = max(1, round(epochs * math.ceil(len(data) / BATCH)))
+    steps = steps_of(len(data), epochs)
     torch.manual_seed(int(rng.integers(2**31)))
     small = replace(teacher, encoder=keep_vocabulary(teacher.encoder, used.tolist()))
     losses = _losses(small, replace(data, ids=[np.searchsorted(used, i) for i in data.ids]), rng)
@@ -52,6 +52,11 @@ def fine_tune(
     with placed(small.encoder):
         done = train(small.encoder.parameters(), losses, steps, learning_rate, deadline=deadline, progress=progress)
     return _written_back(teacher, small, used), done
+
+
+def steps_of(rows: int, epochs: float) -> int:
+    """Optimizer steps in which so many rows are read so many times."""
+    return max(1, round(epochs * math.ceil(rows / BATCH)))
 
 
 def _losses(student: Student, data: Encoded, rng: np.random.Generator) -> Iterator[Tensor]:

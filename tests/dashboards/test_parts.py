@@ -116,6 +116,20 @@ def levels(page):
     )
 
 
+def test_what_is_wrong_with_a_study_stands_above_its_figures(browser, sheet, tmp_path):
+    assert not sheet.locator("#warnings").is_visible()
+    warned = [*journal(), {"event": "warning", "text": EVIL, "at": 1.0}]
+    file = tmp_path / "page.html"
+    data = page_data([write_run(tmp_path / "run", warned)])
+    file.write_text(fill(shipped("dashboards") / "report.html", data), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    assert page.locator("#warnings li").all_inner_texts() == [EVIL] and page.evaluate("window.evil") is None
+    above = "document.getElementById('warnings').getBoundingClientRect().bottom"
+    assert page.evaluate(f"{above} <= document.getElementById('headline').getBoundingClientRect().top")
+    page.close()
+
+
 def test_a_card_is_whole(sheet):
     pick(sheet, "m01")
     assert sheet.locator("#card h3").all_inner_texts() == list(PANELS)

@@ -38,10 +38,15 @@ class Block:
         """Whether the comment above says `not run`."""
         return self.mark.startswith("not run")
 
-    def command(self) -> list[str]:
-        """What runs the block: this Python, or bash for the commands of a console block."""
+    def command(self, folder: Path) -> list[str]:
+        """What runs the block: this Python on a script in the folder, or bash for the commands of a console block.
+
+        A script, as people save it, and not `-c`: only a script can be run again by the processes that it starts.
+        """
         if self.language == "python":
-            return [sys.executable, "-c", self.text]
+            script = folder / f"block_{self.place.rpartition(':')[2]}.py"
+            script.write_text(self.text, encoding="utf-8")
+            return [sys.executable, str(script)]
         return ["bash", "-euo", "pipefail", "-c", "\n".join(commands(self.text))]
 
 
@@ -69,7 +74,9 @@ def run_all(chosen: list[Block], folder: Path) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     for block in chosen:
-        done = subprocess.run(block.command(), cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            block.command(folder), cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{block.place} exits {done.returncode}\n{done.stdout}\n{done.stderr}"
 
 
@@ -122,3 +129,11 @@ def test_the_reader_finds_blocks_and_marks(tmp_path, monkeypatch):
     for block in (first, second):
         with pytest.raises(AssertionError, match=r"page\.md"):
             run_all([block], tmp_path)
+
+
+def test_python_blocks_run_as_scripts_do(tmp_path):
+    """`multiprocessing` runs a script that has a file again in each process it spawns, and one given by `-c` never."""
+    text = "from concurrent.futures import ProcessPoolExecutor as Pool\nimport multiprocessing\n"
+    text += "print(Pool(1, multiprocessing.get_context('spawn')).submit(abs, -1).result())\n"
+    with pytest.raises(AssertionError, match=r"page\.md:9 exits 1"):
+        run_all([Block("page.md:9", "python", text, "")], tmp_path)
