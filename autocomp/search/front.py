@@ -100,15 +100,20 @@ def see(
     crew: Crew,
     timing_s: float = TIMING_S,
     left_s: Callable[[], float] = lambda: math.inf,
+    warn: Callable[[str], object] = lambda text: None,
 ) -> dict[str, Seen]:
     """Score the chosen on the held-out split in the workers, then time all of them and the landmarks at the device.
 
     Args:
         left_s: seconds of the budget; a disturbed timing is repeated where they suffice.
+        warn: told of each that could not be scored and is left out.
+
+    Raises:
+        EnvironmentFailure: the machine failed, not a file.
     """
     artifacts = keys_of(chosen)
     with crew.executor(SCORING, len(chosen)) as executor:
-        scored = dict(_scored(run, artifacts, executor))
+        scored = dict(_scored(run, artifacts, executor, warn))
     logits = {name: np.array(one["logits"], np.float32) for name, one in scored.items()}
     artifacts = {name: key for name, key in artifacts.items() if name in logits}
     job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
@@ -133,7 +138,9 @@ def see(
     }
 
 
-def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _scored(
+    run: Path, artifacts: Mapping[str, str], executor: Executor, warn: Callable[[str], object]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     waiting = [{"id": name, "run": str(run), "artifacts": {name: key}} for name, key in artifacts.items()]
     while waiting or executor.running:
         while waiting and executor.free > 0:
@@ -141,7 +148,9 @@ def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iter
         for job, result, failure in executor.collect(1.0):
             if failure and failure.is_environment:
                 raise EnvironmentFailure(f"the front could not be scored on the held-out split: {failure}")
-            if result is not None:
+            if result is None:
+                warn(f"candidate {job['id']} is left out of the front, as it could not be scored: {failure}")
+            else:
                 yield job["id"], result
 
 

@@ -324,7 +324,9 @@ def _finish(
     rows = len(context.data.held_out)
     most, seconds = checked.spec.members, left - timing_s
     chosen = front.candidates(loop.judge, loop.found.front(), most, seconds, rows, workers)
-    seen = front.see(context, run, chosen, crew, timing_s, loop.purse.clock_left)
+    seen = front.see(
+        context, run, chosen, crew, timing_s, loop.purse.clock_left, lambda t: journal.append("warning", text=t)
+    )
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
         name: {**one, **front.held_out_figures(context, seen, name)}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -53,3 +54,21 @@ def test_a_budget_that_cannot_pay_for_the_teacher_is_no_refusal(tiny, autocomp, 
 def test_a_good_teacher_is_no_cause_for_words(finished, autocomp):
     assert json.loads(autocomp("show", finished.run, "--json").out)["warnings"] == []
     assert "warning:" not in autocomp("show", finished.run).out
+
+
+def test_a_candidate_that_cannot_be_scored_at_the_end_is_told(tiny, autocomp, inline, monkeypatch, tmp_path):
+    real, run = front.SCORING.run, tmp_path / "run"
+
+    def breaks_once(job):
+        if not (tmp_path / "broken").exists():
+            (tmp_path / "broken").write_text(job["id"])
+            raise ValueError("this file cannot be run")
+        return real(job)
+
+    monkeypatch.setattr(front, "TIMING_S", 0.0)
+    monkeypatch.setattr(front, "SCORING", replace(front.SCORING, run=breaks_once))
+    said = autocomp("search", tiny(), "--budget", "1trials", "--out", run, "--quiet", "--json")
+    [text] = json.loads(said.out)["warnings"]
+    lost = (tmp_path / "broken").read_text()
+    assert text.startswith(f"candidate {lost} is left out of the front") and "this file cannot be run" in text
+    assert lost not in {m.get("record") for m in json.loads(said.out)["members"]} and said.status == 0
