@@ -27,6 +27,7 @@ class Subject:
 
     folder: Path
     metric: str
+    positive: int | None
     labels: np.ndarray
     logits: np.ndarray
     teacher: np.ndarray
@@ -34,4 +35,3 @@ class Subject:
     depths: np.ndarray
     load_ms: float
     device: str
-    positive: int | None = None
