@@ -99,6 +99,7 @@ def _rows_of_splits(name: str, tables: Mapping[str, Table], columns: Columns, sa
     """Rows that have text and label, of each split."""
     for split, table in tables.items():
         _check_columns(f"{name}, {split}", table, columns)
+    said.append(f"rows read: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
     values = {split: _raw_labels(f"{name}, {split}", table, columns.label) for split, table in tables.items()}
     classes = all(_class_names(table, columns.label) for table in tables.values())
     # names of classes stay as they are, also where they look like numbers or lists

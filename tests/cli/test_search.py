@@ -191,3 +191,11 @@ def test_sentences_stand_on_lines_of_their_own():
     assert lines({"a": {"notes": ["one two", "three"], "names": ["x", "y"]}}) == [
         "a:", "  notes:", "    - one two", "    - three", "  names: x, y",
     ]  # fmt: skip
+
+
+def test_validate_leaves_out_what_is_not_there():
+    assert lines({"metric": "accuracy", "positive": None, "more": {"positive": "x"}}) == [
+        "metric: accuracy",
+        "more:",
+        "  positive: x",
+    ]

@@ -58,6 +58,8 @@ def test_of_a_trial(context, different, positive, monkeypatch):
     monkeypatch.setattr(scoring, "run_over", lambda *given: replace(run, logits=different))
     found = measure_artifact(about(context, positive), context.teacher_artifact, None, ("task_score",))
     assert found["task_score"].value == pytest.approx(expected(context, different, positive))
+    teacher = expected(context, context.knowledge.search_logits, positive)
+    assert found["task_score"].details["teacher"] == pytest.approx(teacher)
 
 
 @pytest.mark.parametrize("positive", POSITIVES)
