@@ -193,11 +193,15 @@ def _texts(place: str, column: str, table: Table, split: str, said: list[str]) -
         kind = type(wrong).__name__
         raise DataError(f"{place}: column {shown(column)} must hold text, got {shown(wrong)} ({kind})")
     texts = [value if isinstance(value, str) and not is_blank(value) else None for value in values]
-    odd = {i for i, text in enumerate(texts) if text and ("\0" in text or _SURROGATE.search(text))}
+    odd = {i for i, text in enumerate(texts) if text and _is_odd(text)}
     if not odd:
         return texts
     said.append(f"{split}: {len(odd)} texts of {shown(column)} hold NUL or half characters, which are read as U+FFFD")
     return [re.sub("[\0\ud800-\udfff]", "\ufffd", text) if i in odd and text else text for i, text in enumerate(texts)]
+
+
+def _is_odd(text: str) -> bool:
+    return "\0" in text or (not text.isascii() and _SURROGATE.search(text) is not None)
 
 
 def _is_missing(value: object) -> bool:

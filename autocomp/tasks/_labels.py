@@ -88,6 +88,8 @@ def _plain(name: str, column: str, value: object) -> Value:
 def _refuse_several(name: str, column: str, texts: Iterable[str]) -> None:
     """Names that are lists, rows of zeros and ones, or several of the other names joined, are several labels a row."""
     known = set(texts)
+    if len(known) > MOST_LABELS:  # refused for that
+        return
     for text in sorted(known):
         alone = [
             part for separator in ",;|/+& " for part in _parts(text, separator) if set(_parts(text, separator)) <= known
