@@ -43,6 +43,8 @@ def lines(found: Mapping[str, Any], indent: str = "") -> list[str]:
     """Nested plain data as `key: value` lines."""
     out: list[str] = []
     for key, value in found.items():
+        if value is None:
+            continue
         if isinstance(value, Mapping):
             out += [f"{indent}{key}:", *lines(value, indent + "  ")]
         elif isinstance(value, list | tuple) and any(" " in str(item) for item in value):

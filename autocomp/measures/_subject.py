@@ -28,6 +28,7 @@ class Subject:
 
     folder: Path
     metric: str
+    positive: int | None
     labels: np.ndarray
     logits: np.ndarray
     teacher: np.ndarray
@@ -35,5 +36,4 @@ class Subject:
     depths: np.ndarray
     load_ms: float
     device: str
-    positive: int | None = None
     disturbed: bool = False

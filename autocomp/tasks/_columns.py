@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from autocomp.errors import DataError, listed, shown
 from autocomp.tasks._base import Example, TaskData
 from autocomp.tasks._labels import Value, in_order, label_values, numbering
 from autocomp.tasks._positive import with_positive
-from autocomp.tasks._splits import finish_task, is_blank
+from autocomp.tasks._splits import alike, finish_task, is_blank
 from autocomp.tasks._tables import Table
 
 PAIRS = (
@@ -80,17 +81,25 @@ def read_tables(name: str, tables: Mapping[str, Table], reading: Reading, notes:
     known = in_order(value for found in rows.values() for _, _, value in found)
     _check_known(name, rows, columns.label)
     found = numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
-    said += [found.note] * bool(found.note)
+    said += [note for note in (found.note, _alike_labels(found.labels)) if note]
     examples = {split: _encode(part, found.index) for split, part in rows.items()}
     data = finish_task(name, found.labels, reading.metric or "accuracy", examples, said, reading.max_length)
     values = {str(value): index for value, index in found.index.items()}
     return with_positive(data, reading.positive, found.coded, values)
 
 
+def _alike_labels(labels: Sequence[str]) -> str:
+    """What to say of labels that look the same but for case, spaces or form."""
+    forms = Counter(alike(label) for label in labels)
+    same = [label for label in labels if forms[alike(label)] > 1]
+    return f"labels {listed(map(shown, same))} differ in case, spaces or form only, and are told apart" if same else ""
+
+
 def _rows_of_splits(name: str, tables: Mapping[str, Table], columns: Columns, said: list[str]) -> dict[str, list[Row]]:
     """Rows that have text and label, of each split."""
     for split, table in tables.items():
         _check_columns(f"{name}, {split}", table, columns)
+    said.append(f"rows read: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
     values = {split: _raw_labels(f"{name}, {split}", table, columns.label) for split, table in tables.items()}
     classes = all(_class_names(table, columns.label) for table in tables.values())
     # names of classes stay as they are, also where they look like numbers or lists
@@ -184,11 +193,15 @@ def _texts(place: str, column: str, table: Table, split: str, said: list[str]) -
         kind = type(wrong).__name__
         raise DataError(f"{place}: column {shown(column)} must hold text, got {shown(wrong)} ({kind})")
     texts = [value if isinstance(value, str) and not is_blank(value) else None for value in values]
-    odd = {i for i, text in enumerate(texts) if text and ("\0" in text or _SURROGATE.search(text))}
+    odd = {i for i, text in enumerate(texts) if text and _is_odd(text)}
     if not odd:
         return texts
     said.append(f"{split}: {len(odd)} texts of {shown(column)} hold NUL or half characters, which are read as U+FFFD")
     return [re.sub("[\0\ud800-\udfff]", "\ufffd", text) if i in odd and text else text for i, text in enumerate(texts)]
+
+
+def _is_odd(text: str) -> bool:
+    return "\0" in text or (not text.isascii() and _SURROGATE.search(text) is not None)
 
 
 def _is_missing(value: object) -> bool:

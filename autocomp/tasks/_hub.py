@@ -100,7 +100,7 @@ def _download(name: str, repository: str, part: str | None, cache_dir: Path | No
     try:
         return datasets.load_dataset(repository, part, cache_dir=cache)
     except (*unreachable, HFValidationError, ValueError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
         raise DataError(
             f"{name}: cannot be loaded from the Hugging Face hub: {reason}. If this machine has no network, "
             f"download it elsewhere and give the folder (--task FOLDER with train, validation and test files); "

@@ -11,8 +11,8 @@ from autocomp.errors import DataError, listed, shown
 MOST_LABELS = 1000
 Value = str | int | None
 
-# 007 is no number: it would lose what it says
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+# 007 is no number: it would lose what it says; nor are 40 digits
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,38})(\.[0-9]{1,39})?")
 _EXPLICIT = re.compile(r"\s*([^=]*[^=\s])\s*=\s*(\S.*)")
 _LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
 _ZEROS_AND_ONES = re.compile(r"[01]([\s,;|]+[01])+")
@@ -88,9 +88,11 @@ def _plain(name: str, column: str, value: object) -> Value:
 def _refuse_several(name: str, column: str, texts: Iterable[str]) -> None:
     """Names that are lists, rows of zeros and ones, or several of the other names joined, are several labels a row."""
     known = set(texts)
+    if len(known) > MOST_LABELS:  # refused for that
+        return
     for text in sorted(known):
         alone = [
-            part for separator in ",;|" for part in _parts(text, separator) if set(_parts(text, separator)) <= known
+            part for separator in ",;|/+& " for part in _parts(text, separator) if set(_parts(text, separator)) <= known
         ]
         if _LIST.fullmatch(text) or _ZEROS_AND_ONES.fullmatch(text) or alone:
             raise DataError(

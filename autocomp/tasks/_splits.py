@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +13,11 @@ from autocomp.tasks._base import Example, TaskData
 
 CUT_FRACTION = 0.1
 CUT_MOST = 2000
-_INVISIBLE = ("Cf", "Cs")  # zero-width spaces and joiners, soft hyphens, marks of direction
+# Unicode's default ignorable code points: zero-width spaces and joiners, soft hyphens, marks of direction, selectors
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
 
 
 def finish_task(
@@ -134,16 +139,18 @@ def _key(row: Example) -> tuple[str, str]:
 
 def alike(text: str) -> str:
     """What near-duplicates have in common: a text in NFKC, without case, invisible letters and extra white space."""
-    if not text.isascii():
-        # twice: what case folding leaves is not always in normal form
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        text = "".join(letter for letter in text if unicodedata.category(letter) not in _INVISIBLE)
-    return " ".join(text.casefold().split())
+    folded = text.casefold()
+    if not folded.isascii():
+        if not unicodedata.is_normalized("NFKC", folded):
+            # what case folding leaves of a composed letter is not always folded
+            folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).casefold())
+        folded = _INVISIBLE.sub("", folded)
+    return " ".join(folded.split())
 
 
 def is_blank(text: str) -> bool:
     """Whether there is nothing to read in a text: white space and invisible letters only."""
-    return not text.strip("\0").strip() or (not text.isascii() and not alike(text))
+    return not _INVISIBLE.sub("", text.replace("\0", "")).strip()
 
 
 def _without_repeats(rows: Sequence[Example]) -> tuple[list[Example], int]:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from autocomp.errors import DataError, listed
 
 SEPARATORS = ",;\t|"
+SHORT_SHARE = 0.2
+"""Where more rows lack cells, texts hold line breaks that are not quoted."""
 MOST_CELL = 1 << 30
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*\\"')
 
@@ -107,7 +109,7 @@ def _without_separator_line(text: str) -> tuple[str, str | None]:
 def _dialects(text: str, tabs: bool, said: str | None) -> list[Dialect]:
     """The ways to read a file that are worth a try, the likeliest first."""
     first = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
-    separator = "\t" if tabs else said or max(SEPARATORS, key=first.count)
+    separator = "\t" if tabs and "\t" in first else said or max(SEPARATORS, key=first.count)
     quotes = ["doubled", "backslash", "plain", "loose"]
     if '"' not in text or (separator == "\t" and _quotes_are_plain(text)):
         quotes = ["plain", "backslash"]
@@ -147,6 +149,9 @@ def _rows(text: str, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
             raise Misfit(f"the header has {len(header)} columns but the row that ends in line {line} has {len(row)}")
         if row:
             rows.append(row[: len(header)])
+    short = sum(len(row) < len(header) for row in rows)
+    if short > SHORT_SHARE * len(rows):
+        raise Misfit(f"{short} of {len(rows)} rows have fewer cells than the header's {len(header)}")
     if dialect.quotes == "plain" and _are_wrapped(rows):
         raise Misfit("cells are quoted, but a quote inside one is neither doubled nor escaped")
     return header, rows
@@ -155,6 +160,8 @@ def _rows(text: str, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
 def _parse(text: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
     """Rows with the lines that they end in."""
     options: dict[str, Any] = {"delimiter": dialect.separator, "strict": dialect.quotes != "loose"}
+    # a space before a quote is no part of a cell that the quote begins
+    options["skipinitialspace"] = f'{dialect.separator} "' in text
     if dialect.quotes == "plain":
         options["quoting"] = csv.QUOTE_NONE
     if dialect.quotes == "backslash":
@@ -197,7 +204,7 @@ def _remarks(dialect: Dialect, header: Sequence[str], rows: Sequence[Sequence[st
         "loose": "quotes are not closed by the rules of CSV",
     }
     found = [said[dialect.quotes]] if dialect.quotes in said else []
-    found += [f"cells are separated by {dialect.separator!r}"] * (not tabs and dialect.separator != ",")
+    found += [f"cells are separated by {dialect.separator!r}"] * (dialect.separator != ("\t" if tabs else ","))
     short = sum(len(row) < len(header) for row in rows)
     found += [f"{short} rows have fewer cells than the header; the missing ones are empty"] * bool(short)
     return found

@@ -24,6 +24,18 @@ def test_show(autocomp, finished):
     assert [line.split()[0] for line in out.splitlines() if " * " in line] == ["m07", "m08", "m09"]
 
 
+def test_the_positive_label_stands_where_the_score_is_shown(autocomp, finished, tmp_path):
+    assert "accuracy" in autocomp("show", finished)[1] and "accuracy of" not in autocomp("show", finished)[1]
+    events = journal()
+    events[0]["data"] |= {"metric": "f1", "positive": "injection"}
+    run = write_run(tmp_path / "f1", events)
+    assert "f1 of injection" in autocomp("show", run)[1]
+    assert json.loads(autocomp("show", run, "--json")[1])["positive"] == "injection"
+    assert "f1 of injection" in autocomp("export", run, "--pick", "f1>=0.1", "--out", tmp_path / "out")[1]
+    events[0]["data"]["positive"] = "a\nlong label " * 9
+    assert f"f1 of {'a long label ' * 9}"[:46] in autocomp("show", write_run(tmp_path / "long", events))[1]
+
+
 @pytest.fixture
 def predicted(tmp_path):
     """A run for a device that is away: members' latencies are predicted, the landmarks' are not."""

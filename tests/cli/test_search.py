@@ -58,6 +58,7 @@ def test_every_key_of_a_study_has_a_flag(autocomp, study, tmp_path):
         "task.label": ("--label", "c"),
         "task.label_names": ("--label-names", "no,yes"),
         "task.metric": ("--metric", "f1"),
+        "task.positive": ("--positive", "spam"),
         "task.max_length": ("--max-length", "64"),
     }
     keys = {*StudySpec.model_fields, *(f"task.{k}" for k in TaskSpec.model_fields)} - {"task"}
@@ -66,7 +67,14 @@ def test_every_key_of_a_study_has_a_flag(autocomp, study, tmp_path):
     written, plain = study.specs[-1].model_dump(exclude={"task"}), StudySpec(model="-", task={"source": "-"})
     assert [k for k, v in written.items() if v == getattr(plain, k)] == []
     assert study.specs[-1].task == TaskSpec(
-        source="t", text="a", pair="b", label="c", label_names=("no", "yes"), metric="f1", max_length=64
+        source="t",
+        text="a",
+        pair="b",
+        label="c",
+        label_names=("no", "yes"),
+        metric="f1",
+        positive="spam",
+        max_length=64,
     )
 
 
@@ -183,3 +191,11 @@ def test_sentences_stand_on_lines_of_their_own():
     assert lines({"a": {"notes": ["one two", "three"], "names": ["x", "y"]}}) == [
         "a:", "  notes:", "    - one two", "    - three", "  names: x, y",
     ]  # fmt: skip
+
+
+def test_validate_leaves_out_what_is_not_there():
+    assert lines({"metric": "accuracy", "positive": None, "more": {"positive": "x"}}) == [
+        "metric: accuracy",
+        "more:",
+        "  positive: x",
+    ]

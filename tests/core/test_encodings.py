@@ -63,6 +63,7 @@ def test_single_wrong_bytes_in_utf_8_leave_the_rest_as_it_is():
     text, note = decode("é è à ü\n".encode() + b"5\x80\n", "f")
     assert text == "é è à ü\n5€\n"
     assert note == "1 bytes are not UTF-8, though the rest is: read as cp1252"
+    assert decode(b"\xef\xbb\xbf" + "é\n".encode() + b"5\x80\n", "f") == ("é\n5€\n", note), "also behind a mark"
 
 
 @pytest.mark.parametrize(

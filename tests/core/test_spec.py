@@ -1,5 +1,6 @@
 import pytest
 
+from autocomp.api import _TASK_KEYS
 from autocomp.budget import Budget
 from autocomp.catalogue import find_all
 from autocomp.errors import BudgetError, SpecError, UnknownName
@@ -147,3 +148,7 @@ def test_files_of_a_user_are_named_by_their_stem(tmp_path):
     (tmp_path / "search_spaces/none.yaml").write_text("techniques: {}\n", encoding="utf-8")
     with pytest.raises(SpecError, match="techniques"):
         read_space("none", include)
+
+
+def test_python_takes_every_key_of_a_task_by_itself():
+    assert {*_TASK_KEYS, "source"} == set(TaskSpec.model_fields)

@@ -61,6 +61,7 @@ def test_every_format_gives_the_same_task(tmp_path, ending):
     task = load_files(folder(tmp_path, ending))
     assert task.labels == ("bad", "good")
     assert [len(s) for s in (task.train, task.search, task.held_out)] == [24, 6, 8]
+    assert "rows read: train 24, search 6, held_out 8" in task.notes
     assert task.train[1] == ('train 1, "it" is\u00e9 null', None, 1)
     assert (task.metric, task.max_length, task.pairs) == ("accuracy", None, False)
     reference = tmp_path / "reference"

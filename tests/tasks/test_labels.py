@@ -29,11 +29,13 @@ def index(known, given, class_names=None):
         ([1, "0", 2.0], [1, 0, 2]),
         (["007", "7", "10"], ["007", "7", "10"]),
         (["+1", "-1"], ["+1", "-1"]),
+        (["9" * 5000, "1"], ["9" * 5000, "1"]),
         (["1", "x"], ["1", "x"]),
         ([True, False, None], ["true", "false", None]),
         ([float("nan"), 1.0], [None, 1]),
         (["12345678901234567890", "12345678901234567891"], [12345678901234567890, 12345678901234567891]),
         (["NA", "null", "None", "nan"], ["NA", "null", "None", "nan"]),
+        (["very good", "good", "bad"],) * 2,
         (["Paris, France", "Rome, Italy", "Oslo, Norway", "Bonn, Germany"],) * 2,
     ],
 )
@@ -78,6 +80,8 @@ def test_numbers_are_ordered_by_size_also_inside_names():
         ["joy|fear", "joy", "fear"],
         ["joy;fear", "joy;hope", "fear;hope", "joy;fear;hope"],
         ["0 1 0", "1 0 0"],
+        ["joy fear", "joy", "fear"],
+        ["joy/fear", "joy", "fear"],
         ["0,1", "1,1"],
     ],
 )
@@ -156,3 +160,11 @@ def test_a_count_from_one_is_told():
 def test_class_names_given_in_another_order_stay_with_their_values():
     assert index(["neg", "pos"], ("Pos", "Neg"), ("neg", "pos")) == {"neg": 1, "pos": 0}
     assert index(["neg", "pos"], ("bad", "good"), ("neg", "pos")) == {"neg": 0, "pos": 1}
+
+
+def test_labels_that_differ_in_case_only_are_told(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": f"t {i}", "label": ["yes", "Yes", "no"][i % 3]} for i in range(60)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    note = "labels 'Yes', 'yes' differ in case, spaces or form only, and are told apart"
+    assert note in resolve_task(str(path)).notes

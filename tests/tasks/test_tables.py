@@ -84,14 +84,24 @@ def test_tabs_with_plain_quotes():
 def test_trailing_separators_and_short_rows():
     assert read("text,label\na,x,\nb,y,,\n")[0] == {"text": ["a", "b"], "label": ["x", "y"]}
     assert read("text,label,\na,x,\n")[0]["label"] == ["x"]
-    found, notes = read("text,label\na,x\nb\n\nc,y\n")
-    assert found == {"text": ["a", "b", "c"], "label": ["x", None, "y"]}
+    found, notes = read("text,label\na,x\nb\n\nc,y\nd,y\ne,y\n")
+    assert found == {"text": list("abcde"), "label": ["x", None, "y", "y", "y"]}
     assert notes == ["1 rows have fewer cells than the header; the missing ones are empty"]
+
+
+def test_line_breaks_in_texts_that_are_not_quoted_are_refused():
+    with pytest.raises(DataError, match="9 of 18 rows have fewer cells than the header's 2; quote the texts"):
+        read("text,label\n" + "".join(f"t {i}\nmore,x\n" for i in range(9)))
+
+
+def test_spaces_before_quotes():
+    assert read('text, label\n"a, b", "x"\n') == ({"text": ["a, b"], "label": ["x"]}, [])
 
 
 def test_separators_are_found_and_told():
     assert read("text|label\na, b; c|x\n")[0]["text"] == ["a, b; c"]
     assert read("text|label\na|x\n")[1] == ["cells are separated by '|'"]
+    assert read("text,label\na,x\n", tabs=True) == ({"text": ["a"], "label": ["x"]}, ["cells are separated by ','"])
     assert read("sep=;\r\ntext;label\r\na,b;x\r\n")[0] == {"text": ["a,b"], "label": ["x"]}
 
 
