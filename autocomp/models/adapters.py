@@ -27,7 +27,7 @@ _CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq")
 """Ways to begin that also change the base model's weights, which the adapter does not carry."""
 _FACTOR = re.compile(r"(.+)\.lora_([AB])\.weight")
 _HEAD = re.compile(r"(.*\.)?classifier(\.out_proj)?\.weight")
-_WRAPPINGS = re.compile(r"^base_model\.model\.|\.modules_to_save(?=\.)|\.default(?=\.)")
+_WRAPPINGS = re.compile(r"^base_model\.model\.|\.(modules_to_save|default|base_layer)(?=\.)")
 
 
 def adapter_labels(folder: Path) -> int | None:

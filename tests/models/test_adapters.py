@@ -123,6 +123,16 @@ def test_a_tensor_under_modules_to_save_is_the_same(adapter):
     assert bool((student.encoder.head.classifier.weight == 1).all())
 
 
+def test_biases_that_were_trained_take_the_place_of_the_bases(adapter):
+    biases = {
+        f"{QUERY}.base_layer.bias": torch.full((32,), 3.0),
+        "bert.encoder.layer.1.output.dense.bias": torch.ones(32),
+    }
+    blocks = load_teacher(str(adapter(tensors=biases, bias="all")), ["a", "b", "c"]).student.encoder.blocks
+    assert set(blocks[0].attention.query.bias.tolist()) == {3.0}
+    assert set(blocks[1].feed_forward.output.bias.tolist()) == {1.0}
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
