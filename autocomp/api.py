@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from autocomp.errors import EnvironmentFailure, NothingMeasured
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
@@ -13,7 +16,8 @@ if TYPE_CHECKING:
 
 Listener = Callable[[dict[str, Any]], None]
 Paths = str | os.PathLike[str]
-_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length")
+JOURNAL = "journal.jsonl"
+_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length", "positive")
 
 
 class Run:
@@ -127,7 +131,12 @@ def resume(out: Paths, listen: Listener | None = None, ray: str | None = None) -
 
 
 def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any]) -> Run:
-    """Do `work` while holding the run's lock, then write its page: shared by search and resume."""
+    """Do `work` while holding the run's lock, then write its page: shared by search and resume.
+
+    Raises:
+        EnvironmentFailure: the machine failed; the run can be resumed.
+        NothingMeasured: the study ended, and not one candidate was measured.
+    """
     from autocomp.report.lock import Lock
     from autocomp.report.page import write_report
 
@@ -138,9 +147,38 @@ def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any])
             if listen:
                 listen(event)
 
-        work(heard)
-        write_report([out], out / "report.html")
+        with _failures_of_the_machine(out):
+            work(heard)
+            write_report([out], out / "report.html")
+    _check_some_candidate(out)
     return Run(out)
+
+
+@contextmanager
+def _failures_of_the_machine(out: Path) -> Iterator[None]:
+    """Name the way out of what the system refused; a reader of ours that went away is no such failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, EnvironmentFailure) as error:
+        kept = (
+            f"; what is finished is kept: mend that, then `autocomp resume {out}`" if (out / JOURNAL).exists() else ""
+        )
+        raise EnvironmentFailure(f"{error}{kept}") from error
+
+
+def _check_some_candidate(out: Path) -> None:
+    from autocomp.report.summary import read_state
+
+    state = read_state(out)
+    if state.reason is None or state.count("complete"):
+        return
+    first = f", the first because of {state.failures[0]['error']}" if state.failures else ""
+    raise NothingMeasured(
+        f"{out}: no candidate was measured: {len(state.started)} jobs began, {state.count('failed')} candidates failed"
+        f"{first}. The front is the teacher and its int8 export alone; give a longer budget, or mend what failed"
+    )
 
 
 def load(

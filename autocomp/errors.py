@@ -12,11 +12,13 @@
      │  ├ ClusterError          a cluster that cannot be reached or used, or is gone
      │  ├ GpuError              GPUs are wanted where none can be used
      │  └ MissingExtra          an optional package is absent (carries the pip line)
+     ├ EnvironmentFailure     the machine failed, not a candidate: the study stops and can be resumed; exit status 1
+     ├ NothingMeasured        a study ended without a single measured candidate; exit status 1
      └ TrialError             one candidate failed; recorded, never ends a study
         ├ InfeasiblePlan        its steps cannot be combined or leave nothing
         ├ TrainingDiverged      the loss is not a number
         ├ ExportMismatch        the file does not compute what the student computes
-        └ MeasurementError      a number that cannot be trusted
+        └ MeasurementError      a number that cannot be taken
 
 Every message states the rule, the value given, where it stands and the way out.
 """
@@ -24,7 +26,9 @@ Every message states the rule, the value given, where it stands and the way out.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import itertools
+import re
+from collections.abc import Iterable, Iterator
 
 MOST_LISTED = 40
 """Known names that a message lists; of more, only the first few."""
@@ -40,6 +44,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`did you mean 'depth'? `, empty when nothing is near."""
     near = near_matches(name, known)
     return f"did you mean {', '.join(map(repr, near))}? " if near else ""
+
+
+def shown(value: object, most: int = 60) -> str:
+    """A value as a message shows it: on one line, in quotes if it is text, the rest of a long one cut."""
+    # of a long text or list only the beginning is ever written out: it may be a whole column
+    head = value[: most + 1] if isinstance(value, str | bytes | list | tuple) else value
+    if isinstance(value, dict):
+        head = dict(itertools.islice(value.items(), 3))
+    text = repr(head)
+    cut = len(text) > most + 2 or (isinstance(value, dict) and len(value) > 3)
+    return f"{text[:most]}…" if cut else text
+
+
+def listed(values: Iterable[object], most: int = FEW, length: int = 40) -> str:
+    """Names as a message lists them: the first few, each cut where it is long, and how many more there are."""
+    every = [str(value) for value in values]
+    few = [(name if len(name) <= length else f"{name[:length]}…").translate(_ONE_LINE) for name in every[:most]]
+    more = [f"… ({len(every) - most:,} more)"] if len(every) > most else []
+    return ", ".join([*few, *more])
+
+
+_ONE_LINE = {ord(letter): " " for letter in "\n\r\t\v\f\x00\x85\u2028\u2029"}
 
 
 class AutocompError(Exception):
@@ -114,6 +140,41 @@ class MissingExtra(InputError):
         self.extra = extra
 
 
+class EnvironmentFailure(AutocompError):
+    """The machine failed and not a candidate: a full disk, a file that may not be read, workers that cannot start."""
+
+
+class NothingMeasured(AutocompError):
+    """A study ended and not one of its candidates was measured: its front is the teacher and its int8 export."""
+
+
+_OF_THE_SYSTEM = re.compile(
+    r"os error \d+|No space left on device|Disk quota exceeded|Read-only file system|Too many open files"
+)
+
+
+def environment_error(error: BaseException) -> OSError | None:
+    """The system's error behind an error, or None if there is none.
+
+    An error counts if it is an OSError, if it was raised from one, or if a library that has errors of its own
+    (safetensors, tokenizers, ONNX Runtime) quotes the system in its message.
+    """
+    for one in _with_causes(error):
+        if isinstance(one, OSError):
+            return one
+        if _OF_THE_SYSTEM.search(str(one)):
+            return OSError(f"{type(one).__name__}: {one}")
+    return None
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it was raised from, and so on."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+
+
 class TrialError(AutocompError):
     """One candidate failed. It becomes a record with a reason; the study goes on."""
 
@@ -131,4 +192,4 @@ class ExportMismatch(TrialError):
 
 
 class MeasurementError(TrialError):
-    """A number could not be trusted (its spread is over the limit, or nothing ran)."""
+    """A number could not be taken: nothing ran, or the system does not tell it. A disturbed one is marked instead."""

@@ -22,6 +22,8 @@ class Measurement:
         details: further statistics of the same observations, `p50`, `p95` …
         predicted: nothing ran on the device: the value follows from what was recorded there, the spread from how far
             such predictions were off.
+        disturbed: measured while something else ran, each time that it was tried: its spread is over the limit, and it
+            should not be trusted.
     """
 
     value: float
@@ -31,11 +33,12 @@ class Measurement:
     device: str = "any"
     details: dict[str, float] = field(default_factory=dict)
     predicted: bool = False
+    disturbed: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and strings; `predicted` only where it is true, as in journals that do not know it."""
+        """Plain numbers and strings; `predicted` and `disturbed` only where true, as in journals that know neither."""
         data = {**vars(self), "details": dict(self.details)}
-        return data if data.pop("predicted") is False else {**data, "predicted": True}
+        return {k: v for k, v in data.items() if k not in ("predicted", "disturbed") or v}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurement:

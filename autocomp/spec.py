@@ -26,7 +26,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class TaskSpec(Spec):
-    """A data set: a registered name, files, a folder, or a hub id; and which columns to read."""
+    """A data set: a registered name, files, a folder, or a hub id; which columns to read, and what its labels mean."""
 
     source: str
     text: str | None = None
@@ -34,7 +34,16 @@ class TaskSpec(Spec):
     label: str | None = None
     label_names: tuple[str, ...] | None = None
     metric: str | None = None
+    positive: str | None = None
     max_length: int | None = Field(default=None, ge=8, le=4096, description="tokens; none = as long as the texts are")
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _is_a_name(cls, label: Any) -> Any:
+        """YAML reads a label `1` as a number and `true` as a boolean."""
+        if isinstance(label, bool):
+            return str(label).lower()
+        return str(label) if isinstance(label, int) else label
 
 
 class SpaceSpec(Spec):
@@ -93,6 +102,7 @@ class Recorded(Spec):
         int8_macs_per_ms, fp32_macs_per_ms: multiply-adds of one thread.
         noise_spread: interquartile range over median of one small file's times.
         noise_between_sessions: difference of two sessions of that file, over their mean.
+        disturbed: that range was over a fifth each of three times: something else ran, and times are not to be trusted.
         latency: the recorded table, with the profile's threads.
     """
 
@@ -108,6 +118,7 @@ class Recorded(Spec):
     fp32_macs_per_ms: float = Field(gt=0)
     noise_spread: float = Field(ge=0)
     noise_between_sessions: float = Field(ge=0)
+    disturbed: bool = False
     latency: LatencyTable
 
 

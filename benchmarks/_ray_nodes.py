@@ -19,7 +19,6 @@ class Nodes:
     def __init__(self, folder: Path, cores: list[int], **more: Any) -> None:
         from ray.cluster_utils import Cluster
 
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         self.folder, self._made, self._more = folder, 0, more
         head = {"num_cpus": cores[0], "include_dashboard": False, "env_vars": self._env("driver"), **more}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)

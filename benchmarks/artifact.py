@@ -36,7 +36,7 @@ REOPENED = 3
 """Where the weights come to lie in memory differs from session to session, and with it the time, by up to 5 %."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 25
 BASES = ("plain int8", "MatMulNBits 4 bits", "8 bits")
-NEVER = np.array(2, np.float32)
+EXITING, NEVER = "8 bits, exit", 2.0
 """A threshold that no probability reaches."""
 
 Weights = dict[str, np.ndarray]
@@ -123,7 +123,7 @@ def build(shape: EncoderShape) -> Iterator[tuple[str, onnx.ModelProto, int | Non
     half = shape.with_(exits=(shape.depth // 2,))
     weights = random_weights(half)
     yield (
-        "8 bits, exit",
+        EXITING,
         write_model(half, weights, formats(weights, OURS["8 bits"]), pairs=False, exit_threshold=0.9),
         None,
     )
@@ -136,21 +136,20 @@ def inputs_of(shape: EncoderShape, tokens: int) -> list[dict[str, np.ndarray]]:
     return [{"input_ids": row, "attention_mask": np.ones_like(row)} for row in ids]
 
 
-def median_confidence(session: Any, inputs: list[dict[str, np.ndarray]]) -> np.ndarray:
+def median_confidence(file: Path, inputs: list[dict[str, np.ndarray]]) -> float:
     """The threshold at which half of the inputs leave, found by bisection on the file itself."""
     low, high = 0.0, 1.0
-    for _ in range(40):
+    layers = _layers_run(file, inputs, NEVER)
+    for _ in range(20):
         middle = (low + high) / 2
-        left = sum(_leaves(session, given, middle) for given in inputs)
+        left = (_layers_run(file, inputs, middle) < layers).sum()
         low, high = (middle, high) if left > len(inputs) / 2 else (low, middle)
-    return np.array(high, np.float32)
+    return high
 
 
-def _leaves(session: Any, given: Mapping[str, np.ndarray], threshold: float) -> bool:
-    shape_run = [
-        session.run(["exit_depth"], {**given, "exit_threshold": np.array(t, np.float32)})[0] for t in (threshold, 2)
-    ]
-    return bool(shape_run[0] < shape_run[1])
+def _layers_run(file: Path, inputs: list[dict[str, np.ndarray]], threshold: float) -> np.ndarray:
+    session = open_session(file, exit_threshold=threshold)
+    return np.array([session.run(["exit_depth"], given)[0] for given in inputs])
 
 
 def latencies(
@@ -161,21 +160,25 @@ def latencies(
     Every file is opened anew several times, in another order each time.
     """
     inputs, orders = inputs_of(shape, tokens), np.random.default_rng(tokens)
-    timed = []
+    timed, half = [], median_confidence(files[EXITING], inputs)
     for _ in range(REOPENED):
         names = [str(name) for name in orders.permutation(list(files))]
-        timed.append(_timed({n: open_session(files[n], threads) for n in names}, inputs, seconds / REOPENED))
+        timed.append(_timed(_opened({n: files[n] for n in names}, threads, half), inputs, seconds / REOPENED))
     together = {name: np.concatenate([times[name] for times in timed]) for name in timed[0]}
     return {name: {**_figures(together[name]), **_ratios(timed, name)} for name in together}
 
 
+def _opened(files: Mapping[str, Path], threads: int, half: float) -> dict[str, Any]:
+    """A session of each subject; a file with an exit is two."""
+    sessions = {name: open_session(file, threads) for name, file in files.items() if name != EXITING}
+    sessions[f"{EXITING} never taken"] = open_session(files[EXITING], threads, exit_threshold=NEVER)
+    sessions[f"{EXITING} taken by half"] = open_session(files[EXITING], threads, exit_threshold=half)
+    return sessions
+
+
 def _timed(sessions: Mapping[str, Any], inputs: list[dict[str, np.ndarray]], seconds: float) -> dict[str, np.ndarray]:
-    """Milliseconds of each subject `[rounds, inputs]`; a file with an exit is two subjects."""
-    runs = {name: _runner(session, inputs, {}) for name, session in sessions.items() if name != "8 bits, exit"}
-    exiting = sessions["8 bits, exit"]
-    half = median_confidence(exiting, inputs)
-    runs["8 bits, exit never taken"] = _runner(exiting, inputs, {"exit_threshold": NEVER})
-    runs["8 bits, exit taken by half"] = _runner(exiting, inputs, {"exit_threshold": half})
+    """Milliseconds of each subject `[rounds, inputs]`."""
+    runs = {name: _runner(session, inputs) for name, session in sessions.items()}
     probe = time_interleaved(runs, rounds=1, warmup=1, inputs=INPUTS)
     rounds = int(np.clip(seconds * 1e3 / sum(t.sum() for t in probe.values()), LEAST_ROUNDS, MOST_ROUNDS))
     return time_interleaved(runs, rounds=rounds, warmup=0, inputs=INPUTS)
@@ -190,10 +193,8 @@ def _ratios(timed: Sequence[Mapping[str, np.ndarray]], name: str) -> dict[str, f
     return {f"over {base}": round(over(base), 4) for base in BASES}
 
 
-def _runner(
-    session: Any, inputs: list[dict[str, np.ndarray]], more: Mapping[str, np.ndarray]
-) -> Callable[[int], object]:
-    return lambda index: session.run(None, {**inputs[index], **more})
+def _runner(session: Any, inputs: list[dict[str, np.ndarray]]) -> Callable[[int], object]:
+    return lambda index: session.run(None, inputs[index])
 
 
 def _figures(times: np.ndarray) -> dict[str, float]:
@@ -269,7 +270,7 @@ def _judged(way: str, limit: float, value: float) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Processor and versions."""
-    from autocomp.search.setup import machine_facts, versions
+    from autocomp.search.environment import machine_facts, versions
 
     return {"machine": machine_facts(), "versions": versions()}
 

@@ -31,7 +31,7 @@ from _browser import opened_browser, served
 from playwright.sync_api import Browser, Page
 
 from autocomp.record import read_events
-from autocomp.search.setup import machine_facts, versions
+from autocomp.search.environment import machine_facts, versions
 from autocomp.testing.runs import write_large_run
 
 RESULTS = Path(__file__).parent / "results" / "dashboard.json"

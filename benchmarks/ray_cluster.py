@@ -342,7 +342,7 @@ PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
 
 def main() -> int:
     """Do one part and keep its figures."""
-    from autocomp.search.setup import machine_facts, versions
+    from autocomp.search.environment import machine_facts, versions
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)

@@ -31,12 +31,13 @@ from autocomp.record import Journal
 from autocomp.report.summary import summary
 from autocomp.search import loop as loop_module
 from autocomp.search.context import ContextKeys, StudyContext, open_context, write_data
+from autocomp.search.environment import machine_facts, versions
 from autocomp.search.estimate import Clock, block_weights, given_ladder
 from autocomp.search.judging import Judge
 from autocomp.search.loop import Loop, identity
 from autocomp.search.plans import build_space
 from autocomp.search.searchers import Searcher, _study
-from autocomp.search.setup import REPORTED, machine_facts, versions
+from autocomp.search.setup import REPORTED
 from autocomp.search.spending import Purse
 from autocomp.search.study import _replay
 from autocomp.spec import SpaceSpec, read_objective, read_space
@@ -73,9 +74,10 @@ def make_context(run: Path, shape: str) -> StudyContext:
     counts = dict(zip(teacher.tokenizer.get_vocab(), rng.zipf(1.5, pieces).tolist(), strict=True))
     (store / "knowledge" / "pieces.json").write_text(json.dumps(counts))
     seen = {name: np.zeros((1, 2)) for name in ("search_logits", "held_out_logits")}
-    save_file({**seen, "latencies_ms": np.full(60, 2.0)}, store / "baseline" / "arrays.safetensors")
+    save_file(seen, store / "baseline" / "arrays.safetensors")
     device = {"name": "simulated", "summary": "", "runtime": "onnxruntime", "threads": 1, "warmup": 5, "rounds": 60}
-    ContextKeys(str(store), "data", "teacher", "knowledge", "baseline", device, "simulated", 0).write(run)
+    speed = {"alone_ms": [2.0] * 60}
+    ContextKeys(str(store), "data", "teacher", "knowledge", "baseline", device, "simulated", 0, speed).write(run)
     return open_context(run)
 
 

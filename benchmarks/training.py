@@ -26,7 +26,7 @@ import torch
 
 from autocomp.models.loading import load_teacher
 from autocomp.models.student import Student
-from autocomp.search.setup import machine_facts, versions
+from autocomp.search.environment import machine_facts, versions
 from autocomp.search.sharing import third_of
 from autocomp.tasks import resolve_task
 from autocomp.techniques.depth import shrink_depth

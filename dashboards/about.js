@@ -18,7 +18,7 @@ function subtitle(run) {
   const { summary, spec } = run,
     predicted = summary.members.some((m) => m.latency_predicted);
   const device = spec.device ? ` · ${predicted ? "latency predicted for" : "timed on"} ${short(spec.device)}` : "";
-  return `${runs.length > 1 ? `${run.name}: ` : ""}${short(summary.model)} · ${summary.metric} on the ${summary.final ? "held-out" : "search"} split${device}`;
+  return `${runs.length > 1 ? `${run.name}: ` : ""}${short(summary.model)} · ${metricOf(summary)} on the ${summary.final ? "held-out" : "search"} split${device}`;
 }
 function drawHeadline() {
   const box = clear(byId("headline"));
@@ -41,14 +41,14 @@ function tilesOf(run) {
       headTile(times(small.times_smaller), `${of}smaller, within a point of the teacher`, small, size(small.bytes)),
     fast &&
       headTile(
-        (fast.latency_predicted ? "~" : "") + times(fast.times_faster),
+        timesFaster(fast),
         `${of}faster, within a point of the teacher`,
         fast,
         inMs(fast.latency_ms, fast),
       ),
     headTile(
       fraction(scoreOf(top)),
-      `${of}best ${run.summary.metric}; the teacher has ${fraction(scoreOf(teacher))}`,
+      `${of}best ${metricOf(run.summary)}; the teacher has ${fraction(scoreOf(teacher))}`,
       top,
     ),
     run.summary.plain_int8 &&

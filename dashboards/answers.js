@@ -91,7 +91,7 @@ function classTable(answers) {
 
 function answersPanel(card, found) {
   const { answers } = card,
-    metric = found.run.summary.metric,
+    metric = metricOf(found.run.summary),
     marks = [found.run.summary.teacher, found.run.summary.plain_int8];
   const others = marks.filter((m) => m && m.id !== card.id).map((mark) => onItsSplit(mark, found.member));
   const list = [...others, found.member].filter((m) => known(scoreOf_(m)));

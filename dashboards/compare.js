@@ -88,7 +88,7 @@ function addChoice(list) {
           el(
             "option",
             { value: ref },
-            `${member.id === "plain_int8" ? "plain int8" : member.id}: ${size(member.bytes)}, ${millis(member.latency_ms, member.latency_predicted)}, ${fraction(scoreOf_(member))}`,
+            `${member.id === "plain_int8" ? "plain int8" : member.id}: ${size(member.bytes)}, ${millis(member.latency_ms, member.latency_predicted, member.latency_disturbed)}, ${fraction(scoreOf_(member))}`,
           ),
         );
     }

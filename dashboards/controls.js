@@ -29,8 +29,14 @@ function copyButton(text, name) {
 }
 const commandLine = (text, name) =>
   el("p", { class: "command" }, el("code", {}, text), copyButton(text, name || "Copy"));
-// Measured on a machine, or predicted for one that is away: never only by colour.
-function sourceMark(predicted) {
+// Measured on a machine, also while something else ran there, or predicted for one that is away: never only by colour.
+function sourceMark(predicted, disturbed) {
+  if (disturbed && !predicted)
+    return el(
+      "span",
+      { class: "source disturbed", title: "Something else ran each time that it was timed: do not trust it." },
+      "! disturbed",
+    );
   const tip = predicted
     ? "Worked out from what was recorded of the device; nothing ran on it."
     : "Timed or counted on the files themselves.";

@@ -2,8 +2,10 @@
 // The runs of the page: figures, members, trials as columns, and what a live run adds to them.
 const page = JSON.parse(document.getElementById("run-data").textContent);
 const runs = page.runs;
-const metric = [...new Set(runs.map((run) => run.summary.metric))].join(" / ");
-const inMs = (value, item) => millis(value, item && item.latency_predicted);
+// a metric about one label names it: f1 of spam
+const metricOf = ({ metric: name, positive }) => (positive ? `${name} of ${positive.slice(0, 40)}` : name);
+const metric = [...new Set(runs.map((run) => metricOf(run.summary)))].join(" / ");
+const inMs = (value, item) => millis(value, item && item.latency_predicted, item && item.latency_disturbed);
 const asPercent = (value) => (known(value) ? `${value.toFixed(2)} %` : "–");
 const FIGURES = [
   { key: "bytes", label: "size", unit: "MB", per: 1e6, log: true, better: "less", show: size },

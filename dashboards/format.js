@@ -3,7 +3,13 @@
 const known = (value) => value !== null && value !== undefined;
 const three = (value) => (Math.abs(value) >= 99.95 ? value.toFixed(0) : value.toPrecision(3));
 const size = (b) => (!known(b) ? "–" : b < 999500 ? `${(b / 1e3).toFixed(0)} kB` : `${three(b / 1e6)} MB`);
-const millis = (ms, predicted) => (known(ms) ? (predicted ? `~${three(ms)} ms predicted` : `${three(ms)} ms`) : "–");
+const millis = (ms, predicted, disturbed) =>
+  known(ms) ? (predicted ? `~${three(ms)} ms predicted` : `${three(ms)} ms${disturbed ? " ! disturbed" : ""}`) : "–";
+// How a multiple of the teacher's time is marked where that time was not simply measured.
+const timesFaster = (m) =>
+  known(m.times_faster)
+    ? `${m.latency_predicted ? "~" : ""}${times(m.times_faster)}${m.latency_disturbed ? " !" : ""}`
+    : times(m.times_faster);
 const times = (x) => (known(x) ? `×${three(x)}` : "–");
 const fraction = (x) => (known(x) ? x.toFixed(4) : "–");
 const withSign = (value, digits) => {

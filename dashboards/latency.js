@@ -114,7 +114,7 @@ function latencyPanels(card, found) {
         absent(found, "This run is of a version that kept mean times only, not the time of each text."),
       ),
     ];
-  const said = el("p", { class: "facts" }, ...latencyFacts(latency), sourceMark(latency.predicted));
+  const said = el("p", { class: "facts" }, ...latencyFacts(latency), sourceMark(latency.predicted, latency.disturbed));
   if (!times_(latency.ms).length) return [panel("How long it takes", "wide", said, missing(noTimes(latency)))];
   const series = spreadSeries(card);
   const spread = panel(

@@ -9,7 +9,7 @@ const COLUMNS = [
     key: "times_faster",
     label: "faster",
     read: (m) => m.times_faster,
-    show: (m) => (m.latency_predicted && known(m.times_faster) ? "~" : "") + times(m.times_faster),
+    show: timesFaster,
   },
   {
     key: "score",

@@ -46,7 +46,7 @@ function figureBoxes(found) {
       figureBox(
         "Latency",
         millis(m.latency_ms),
-        sourceMark(m.latency_predicted),
+        sourceMark(m.latency_predicted, m.latency_disturbed),
         ...others("latency_ms", "faster", "slower"),
         m.latency_predicted && run.spec.device ? el("li", {}, `for ${run.spec.device}, which was not attached`) : null,
       ),
@@ -78,7 +78,7 @@ function scoreBox(m, s) {
   }
   if (plain && m.id !== "teacher" && known(scoreOf_(plain)))
     facts.push(`${asPoints(scoreOf_(m) - scoreOf_(plain))} points to plain int8`);
-  const name = `${s.metric}, ${known(m.score) ? "held-out" : "search split"}`;
+  const name = `${metricOf(s)}, ${known(m.score) ? "held-out" : "search split"}`;
   return figureBox(name, fraction(scoreOf_(m)), sourceMark(false), ...facts.map((fact) => el("li", {}, fact)));
 }
 

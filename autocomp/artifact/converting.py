@@ -21,6 +21,10 @@ TOLERANCE = 0.25
 """Of the logits' deviation over texts: each runtime rounds activations its own way, a fault is far beyond."""
 
 
+NOT_KEPT = ("files", "checksum", "measurements", "requires")
+"""Of a manifest: what is true of the ONNX file alone."""
+
+
 def convert_artifact(source: Path, out: Path, runtime: str) -> None:
     """Write an ONNX artifact as files for another runtime to `out`, which must not exist, and compare their answers.
 
@@ -38,7 +42,7 @@ def convert_artifact(source: Path, out: Path, runtime: str) -> None:
         raise InputError(f"{runtime} runs the ONNX files as they are: export without --as {runtime}")
     if out.exists():
         raise InputError(f"{out} exists and is not overwritten; name another --out, or remove it first")
-    manifest = {k: v for k, v in read_manifest(source).items() if k not in ("files", "checksum", "measurements")}
+    manifest = {k: v for k, v in read_manifest(source).items() if k not in NOT_KEPT}
     manifest["versions"] = {**manifest["versions"], runtime: runtimes[runtime].version()}
     tokenizer = (source / TOKENIZER).read_text(encoding="utf-8")
     try:

@@ -23,7 +23,11 @@ _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "pairs": ("true or false", lambda v: type(v) is bool),
 }
 _SIDES = ("left", "right")
-_OPTIONAL: dict[str, Any] = {"plan": None, "measurements": {}, "data_fingerprint": None, "exits": None}
+_OPTIONAL: dict[str, Any] = {
+    "plan": None, "measurements": {}, "data_fingerprint": None, "exits": None, "requires": None,
+}  # fmt: skip
+_REQUIRED_BEFORE = {"onnxruntime": ">=1.23"}
+"""By every model from before manifests said it."""
 
 
 class Serializable(Protocol):
@@ -43,7 +47,8 @@ def save_artifact(
     Args:
         model: an ONNX model, or the files of another form of model by name.
         manifest: `labels`, `max_length` and `pairs` at least; `truncation_side` if texts that are too long lose their
-            beginning; `plan`, `measurements`, `data_fingerprint` and `versions` where known. It must be JSON.
+            beginning; `plan`, `measurements`, `data_fingerprint`, `requires` (`{"onnxruntime": ">=1.23"}`) and
+            `versions` where known. It must be JSON.
 
     Returns:
         The manifest as written, with `format_version`, `files` (bytes and SHA-256 of each) and `checksum`.
@@ -124,6 +129,13 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     for name in (*model_files(folder), TOKENIZER):
         _verify(folder / name, manifest["files"].get(name))
     return manifest
+
+
+def oldest_runtime(manifest: Mapping[str, Any]) -> str | None:
+    """The oldest version of ONNX Runtime that opens an artifact, as `1.23`; None if nobody knows it."""
+    requires = manifest.get("requires", _REQUIRED_BEFORE)
+    stated = requires.get("onnxruntime") if isinstance(requires, Mapping) else None
+    return stated.removeprefix(">=") if isinstance(stated, str) else None
 
 
 def _size(folder: Path, name: str) -> int:

@@ -12,7 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from autocomp.artifact.checks import check_signature, open_tokenizer
 from autocomp.artifact.exit_rules import DEFAULT, checked_threshold
-from autocomp.artifact.files import MODEL, TOKENIZER, model_files, read_manifest
+from autocomp.artifact.files import MODEL, TOKENIZER, model_files, oldest_runtime, read_manifest
 from autocomp.artifact.optimized import FOLDER, fits
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import Session, runtimes
@@ -45,6 +45,7 @@ class Predictor:
         labels: names, in the order of the logits.
         manifest: as `read_manifest` gives it.
         session: of the runtime, ready to run.
+        has_exits: whether it may answer before all layers have run.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Predictor:
         session: Session,
         tokenizer: Tokenizer,
         manifest: dict[str, Any],
-        exit_threshold: float | str | None = None,
+        exit_threshold: float | None = None,
     ) -> None:
         padding = tokenizer.padding or {}
         ids = (tokenizer.token_to_id(piece) for piece in _PAD_PIECES)
@@ -62,7 +63,8 @@ class Predictor:
         self.session, self._tokenizer, self.manifest = session, tokenizer, manifest
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self._takes_types = "token_type_ids" in {given.name for given in session.get_inputs()}
-        self._threshold = _threshold_input(session, manifest, exit_threshold)
+        self.has_exits = _has_exits(session, manifest)
+        self._threshold = _threshold_input(session, exit_threshold)
 
     def predict(self, texts: Text | Sequence[Text], batch_size: int = 1) -> list[Prediction]:
         """Labels and probabilities, one prediction per text, in order.
@@ -157,19 +159,35 @@ def load(
     """
     manifest, folder = read_manifest(folder), Path(folder)
     tokenizer = open_tokenizer(folder / TOKENIZER, manifest)
-    session = _open(folder, threads, runtime, manifest if optimized else None, optimized)
+    rule = (manifest.get("exits") or {}).get("rule", DEFAULT)
+    threshold = None if exit_threshold is None else checked_threshold(rule, exit_threshold)
+    session = _open(folder, threads, runtime, manifest, optimized, threshold)
     check_signature(session, manifest, folder / model_files(folder)[0])
-    return Predictor(session, tokenizer, manifest, exit_threshold)
+    predictor = Predictor(session, tokenizer, manifest, threshold)
+    if threshold is not None and not predictor.has_exits:
+        raise InputError(f"exit_threshold = {exit_threshold}, but this artifact has no exits; leave the threshold out")
+    return predictor
 
 
 def _open(
-    folder: Path, threads: int, runtime: str | None, manifest: dict[str, Any] | None, optimized: str | Path | bool
+    folder: Path,
+    threads: int,
+    runtime: str | None,
+    manifest: dict[str, Any],
+    optimized: str | Path | bool,
+    threshold: float | None,
 ) -> Session:
     files = model_files(folder)
     if MODEL in files and runtime in (None, "onnxruntime"):
         made = Path(folder / FOLDER if optimized is True else optimized or "")
-        is_usable = manifest is not None and fits(made, manifest)
-        session: Session = open_session((made if is_usable else folder) / MODEL, threads, is_optimized=is_usable)
+        is_usable = bool(optimized) and fits(made, manifest)
+        session: Session = open_session(
+            (made if is_usable else folder) / MODEL,
+            threads,
+            is_optimized=is_usable,
+            exit_threshold=threshold,
+            requires=oldest_runtime(manifest),
+        )
         return session
     own = [name for name in runtimes if files == runtimes[name].files]
     name = runtime or own[0]
@@ -178,13 +196,19 @@ def _open(
     return runtimes[name].open(folder, threads)
 
 
-def _threshold_input(session: Session, manifest: dict[str, Any], threshold: float | str | None) -> Inputs:
-    if threshold is None:
+def _has_exits(session: Session, manifest: dict[str, Any]) -> bool:
+    """The manifest says it; of older artifacts, the model, of which the threshold is an input that may be left out."""
+    return bool(manifest.get("exits")) or _takes_threshold(session)
+
+
+def _takes_threshold(session: Session) -> bool:
+    return "exit_threshold" in {given.name for given in session.get_overridable_initializers()}
+
+
+def _threshold_input(session: Session, threshold: float | None) -> Inputs:
+    if threshold is None or not _takes_threshold(session):
         return {}
-    if "exit_threshold" not in {given.name for given in session.get_overridable_initializers()}:
-        raise InputError(f"exit_threshold = {threshold}, but this artifact has no exits; leave the threshold out")
-    rule = (manifest.get("exits") or {}).get("rule", DEFAULT)
-    return {"exit_threshold": np.array(checked_threshold(rule, threshold), np.float32)}
+    return {"exit_threshold": np.array(threshold, np.float32)}
 
 
 def _is_pair(text: object) -> bool:

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from autocomp.artifact.operators import branches
 from autocomp.artifact.packing._native import narrow_tensor
+from autocomp.artifact.writer import THRESHOLD
 
 SMALLEST_PACKED = 1024
 """Integers from which a constant of 4-bit values is worth storing as such."""
@@ -27,9 +28,9 @@ def plain_products(model: bytes) -> onnx.ModelProto:
     """The same model in standard operators, each int8 product as a MatMul with a dequantized weight.
 
     Activations are no longer rounded, so logits differ a little. Integers of 4 bits or less are stored as INT4, uneven
-    levels as INT8. Inputs that have a default lose it: it is an initializer no longer.
+    levels as INT8. The threshold of exits becomes an input that must be given; `defaults` has its value.
     """
-    folded = _folded(model)
+    folded = _folded(_with_threshold_input(model))
     given = {value.name for value in folded.graph.input}
     constants = [tensor for tensor in folded.graph.initializer if tensor.name not in given]
     del folded.graph.initializer[:]
@@ -41,10 +42,17 @@ def plain_products(model: bytes) -> onnx.ModelProto:
 
 
 def defaults(model: bytes) -> dict[str, np.ndarray]:
-    """Inputs that need not be given, with the values that they have then."""
+    """Inputs of the plain form that need not be given of the file, with the values that they have then."""
     graph = onnx.load_from_string(model).graph
-    given = {value.name for value in graph.input}
+    given = {THRESHOLD, *(value.name for value in graph.input)}
     return {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.name in given}
+
+
+def _with_threshold_input(model: bytes) -> bytes:
+    proto = onnx.load_from_string(model)
+    for name in defaults(model).keys() - {value.name for value in proto.graph.input}:
+        proto.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, []))
+    return bytes(proto.SerializeToString())
 
 
 def has_branches(model: bytes) -> bool:

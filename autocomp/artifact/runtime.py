@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from autocomp.errors import ArtifactError
@@ -17,6 +20,8 @@ def open_session(
     weights_to: str | None = None,
     profile_to: str | Path | None = None,
     is_optimized: bool = False,
+    exit_threshold: float | None = None,
+    requires: str | None = None,
 ) -> onnxruntime.InferenceSession:
     """A session on the CPU, all optimisations on.
 
@@ -27,6 +32,8 @@ def open_session(
         weights_to: name of a file beside it for its tensors, which the runtime then maps instead of reading.
         profile_to: prefix of a file of times, written by `session.end_profiling()`.
         is_optimized: the model is such a saved graph; it runs as it is.
+        exit_threshold: instead of the model's own; a model without exits has none to replace.
+        requires: the oldest version that opens the model, as far as that is known: `1.23`.
 
     Raises:
         ArtifactError: the runtime cannot read the model.
@@ -45,9 +52,37 @@ def open_session(
         options.enable_profiling, options.profile_file_prefix = True, str(profile_to)
     if is_optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    given = _with_threshold(options, exit_threshold)
     source = model if isinstance(model, bytes) else str(model)
     try:
         # Its fallback is to print an apology to stdout and to try the same again.
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # the runtime's exceptions have no common public base
-        raise ArtifactError(f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}") from error
+        raise ArtifactError(
+            f"{_too_old(requires)}ONNX Runtime {onnxruntime.__version__} cannot load the model: {error}"
+        ) from error
+    session.given = given  # the runtime does not keep it, and reads it as long as it runs
+    return session
+
+
+def _with_threshold(options: onnxruntime.SessionOptions, threshold: float | None) -> Any:
+    """The value that stands for the model's threshold, which has to outlive the session."""
+    if threshold is None:
+        return None
+    value = onnxruntime.OrtValue.ortvalue_from_numpy(np.array(threshold, np.float32))
+    options.add_initializer("exit_threshold", value)
+    return value
+
+
+def _too_old(requires: str | None) -> str:
+    installed = str(onnxruntime.__version__)
+    if requires is None or _numbers(installed) >= _numbers(requires):
+        return ""
+    return (
+        f"the model needs onnxruntime >= {requires}, and {installed} is installed: "
+        f"`pip install 'onnxruntime>={requires}'`. "
+    )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version)[:2]]

@@ -19,7 +19,11 @@ from autocomp.artifact.weights import Codes, WeightStore
 from autocomp.models.shape import EncoderShape
 
 THRESHOLD = "exit_threshold"
-"""Optional float32 scalar input: when an exit is taken; what it means depends on the rule."""
+"""Float32 scalar initializer: when an exit is taken; what it means depends on the rule.
+
+It is no input: of an input with a default ONNX Runtime warns at every load. `SessionOptions.add_initializer` puts
+another value in its place, so nothing that reads it may be known at load.
+"""
 
 
 def write_model(
@@ -42,8 +46,8 @@ def write_model(
         weights: float arrays by the encoder's parameter names.
         formats: storage by parameter name; absent is FP32. Linears of 8 bits or less run in int8.
         pairs: texts come as pairs. If not, token type 0 is folded into the positions.
-        exit_threshold: leave after an exit when every row of the batch is sure by it; it becomes the default of the
-            optional input `exit_threshold`. None leaves the exits out of the file.
+        exit_threshold: leave after an exit when every row of the batch is sure by it; it becomes the initializer
+            `exit_threshold`. None leaves the exits out of the file.
         exit_rule: what being sure means, a name of `autocomp.artifact.exit_rules`.
         all_exits: for tuning: run every layer and also output `exit_logits` `[batch, exits, labels]`.
         codes: codes and scales to use instead of `quantize`'s, by parameter name (of a weight of low rank, by that of
@@ -73,7 +77,9 @@ class _Writer:
         logits, depth = self._run(graph, self._embed(graph), range(self.shape.depth))
         graph.rename(logits, "logits")
         graph.rename(depth, "exit_depth")
-        return graph.to_model([*self._inputs(), *self._threshold_input(graph)], self._outputs("logits", "exit_depth"))
+        if self.threshold is not None and self.shape.exits:
+            graph.initializers.append(onnx.numpy_helper.from_array(np.array(self.threshold, np.float32), THRESHOLD))
+        return graph.to_model(self._inputs(), self._outputs("logits", "exit_depth"))
 
     def tuning_model(self) -> onnx.ModelProto:
         graph, exits = Graph(), []
@@ -151,14 +157,6 @@ class _Writer:
     def _inputs(self) -> list[onnx.ValueInfoProto]:
         names = ["input_ids", "attention_mask", *(["token_type_ids"] if self.takes_types else [])]
         return [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in names]
-
-    def _threshold_input(self, graph: Graph) -> list[onnx.ValueInfoProto]:
-        """An input that is an initializer too is optional."""
-        if self.threshold is None or not self.shape.exits:
-            return []
-        default = onnx.numpy_helper.from_array(np.array(self.threshold, np.float32), THRESHOLD)
-        graph.initializers.append(default)
-        return [helper.make_tensor_value_info(THRESHOLD, TensorProto.FLOAT, [])]
 
     def _outputs(self, logits: str, depth: str) -> list[onnx.ValueInfoProto]:
         labels = self.shape.head.labels

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from autocomp.errors import AutocompError, InputError
+from autocomp.errors import AutocompError, InputError, shown
 
 
 def verbs(package: ModuleType | None = None) -> dict[str, ModuleType]:
@@ -92,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(end.code or 0)
     debug = args.debug or bool(os.environ.get("AUTOCOMP_DEBUG"))
     try:
+        _check_utf8(sys.argv[1:] if argv is None else argv)
         return int(args.run(args))
     except KeyboardInterrupt:
         return _fail("interrupted", 130, debug=False)
@@ -104,6 +105,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1, debug)
     except Exception as error:
         return _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1, debug)
+
+
+def _check_utf8(words: Sequence[str]) -> None:
+    """Python keeps bytes of arguments that are not UTF-8 as half characters, which no file or terminal takes."""
+    for word in words:
+        if any("\ud800" <= letter <= "\udfff" for letter in str(word)):
+            way_out = "type it in a UTF-8 terminal, rename the file, or give texts in a file (--file)"
+            raise InputError(f"an argument must be UTF-8 text, got {shown(str(word))}; {way_out}")
 
 
 def _fail(message: str, status: int, debug: bool) -> int:

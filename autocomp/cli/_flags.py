@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autocomp.spec import StudySpec
 
+NAMES = "of labels 0, 1 … (or 1, 2 …), in their order; or which is which: 1=bad,2=good"
 # flag, key of StudySpec, type, help
 _FLAGS: tuple[tuple[str, str, Any, str], ...] = (
     ("--model", "model", str, "the teacher: a local folder, a hub id, or package:NAME"),
@@ -16,6 +17,12 @@ _FLAGS: tuple[tuple[str, str, Any, str], ...] = (
     ("--pair", "task.pair", str, "column of the second text"),
     ("--label", "task.label", str, "column of the label"),
     ("--metric", "task.metric", str, "a name of `autocomp list metrics`"),
+    (
+        "--positive",
+        "task.positive",
+        str,
+        "label that metric f1 is about, such as spam (default: a guess, which `autocomp validate` tells)",
+    ),
     (
         "--max-length",
         "task.max_length",
@@ -50,7 +57,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--objective", dest="objectives", action="append", metavar="OBJECTIVE", help="repeat for several"
     )
-    group.add_argument("--label-names", dest="task.label_names", type=_words, metavar="A,B", help="of labels 0, 1 …")
+    group.add_argument("--label-names", dest="task.label_names", type=_words, metavar="A,B", help=NAMES)
     group.add_argument("--recovery-steps", dest="recovery_steps", type=_numbers, metavar="N,N", help="of each rung")
     group.add_argument(
         "--include", action="append", metavar="DIR", help="a folder with your own YAML; repeat for several"

@@ -10,6 +10,8 @@ from typing import Any
 from autocomp.cli._front import budget_text, front_text, next_steps
 from autocomp.cli._progress import progress
 from autocomp.cli._say import command, note, print_json, short_path
+from autocomp.errors import NothingMeasured
+from autocomp.report.summary import summary
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -17,22 +19,33 @@ Listener = Callable[[dict[str, Any]], None]
 def follow(
     args: argparse.Namespace, out: Path, work: Callable[[Listener], Any], before: Iterable[dict[str, Any]] = ()
 ) -> int:
-    """Do `work` under the view that the arguments ask for; `before` is what a resumed run's journal holds already."""
+    """Do `work` under the view that the arguments ask for; `before` is what a resumed run's journal holds already.
+
+    Raises:
+        NothingMeasured: the study ended without a candidate; what there is was printed.
+    """
     from autocomp.api import watched
 
     try:
         with progress(args, out) as view:
             view.replay(before)
-            found = watched(out, view, work).summary
+            watched(out, view, work)
     except KeyboardInterrupt:
         if (out / "journal.jsonl").exists():
             note(f"\nwhat is finished is kept; go on with:  {command('resume', short_path(out))}")
         raise
+    except NothingMeasured:
+        _print(args, summary(out))
+        raise
+    _print(args, summary(out))
+    return 0
+
+
+def _print(args: argparse.Namespace, found: dict[str, Any]) -> None:
     if args.json:
         print_json(found)
     elif not args.json_events:
         print(ending(found))
-    return 0
 
 
 def ending(found: dict[str, Any]) -> str:

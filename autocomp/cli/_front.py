@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autocomp.cli._say import amounts, command, millis, short_path, size, text_table, times
+from autocomp.cli._say import DISTURBED, amounts, command, millis, short_path, size, text_table, times
 from autocomp.report.state import Member
-from autocomp.report.summary import is_predicted, score_of
+from autocomp.report.summary import is_disturbed, is_predicted, metric_words, score_of
 
 LEFT = ("", "plan")
 TEACHER, PLAIN = "teacher", "plain int8"
@@ -24,8 +24,8 @@ def row(name: str, member: Member) -> list[str]:
         name,
         size(member.get("bytes")),
         times(member.get("times_smaller")),
-        millis(member.get("latency_ms"), is_predicted(member)),
-        times(member.get("times_faster"), is_predicted(member)),
+        millis(member.get("latency_ms"), is_predicted(member), is_disturbed(member)),
+        times(member.get("times_faster"), is_predicted(member), is_disturbed(member)),
         score(member),
         "–" if member.get("times_score") is None else f"×{member['times_score']:.3f}",
         member.get("describe") or "",
@@ -60,9 +60,11 @@ def front_text(summary: dict[str, Any], most: int | None = None) -> str:
     lines = rows(summary, most)
     if not lines:
         return "nothing measured yet"
-    text = text_table(head(summary["metric"], summary["final"]), lines, LEFT)
+    text = text_table(head(metric_words(summary), summary["final"]), lines, LEFT)
     hidden = len(summary["members"]) - len(thinned(summary["members"], most))
     legend = ["* nowhere worse than plain int8 and somewhere better"] if any(r[0].endswith(" *") for r in lines) else []
+    if any(is_disturbed(m) for m in (summary["teacher"], summary["plain_int8"], *summary["members"]) if m):
+        legend.append(DISTURBED)
     if any(is_predicted(m) for m in summary["members"]):
         legend.append("~ predicted from what was recorded of the device; nothing ran on it")
     return "\n".join([text, *legend, *([f"… and {hidden} more members: --all shows them"] if hidden else [])])

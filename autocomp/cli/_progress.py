@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from autocomp.cli._front import LEFT, counts_text, head, rows
 from autocomp.cli._say import amounts, duration, note, text_table
 from autocomp.report.state import Job, RunState
-from autocomp.report.summary import score_of, summarise
+from autocomp.report.summary import metric_words, score_of, summarise
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -265,7 +265,7 @@ def _fraction(job: Job, now: float) -> float:
 def _front_lines(summary: dict[str, Any]) -> Text:
     from rich.text import Text
 
-    text = text_table(head(summary["metric"], summary["final"]), rows(summary, FRONT_ROWS - 2), LEFT)
+    text = text_table(head(metric_words(summary), summary["final"]), rows(summary, FRONT_ROWS - 2), LEFT)
     # The plan stands last: where the terminal is narrow, it is what gives way.
     return Text("\n" + text, no_wrap=True, overflow="ellipsis")
 

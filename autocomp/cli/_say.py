@@ -52,16 +52,22 @@ def size(count: float | None) -> str:
     return f"{count / 1e3:.0f} kB" if count < 999_500 else f"{_three(count / 1e6)} MB"
 
 
-def millis(value: float | None, predicted: bool = False) -> str:
-    """Milliseconds with three digits, `1.92 ms`; of a device on which nothing ran, `~1.92 ms predicted`."""
+def millis(value: float | None, predicted: bool = False, disturbed: bool = False) -> str:
+    """Milliseconds with three digits, `1.92 ms`.
+
+    Of a device on which nothing ran, `~1.92 ms predicted`; where something else ran meanwhile, `1.92 ms ! disturbed`.
+    """
     if value is None:
         return "–"
-    return f"~{_three(value)} ms predicted" if predicted else f"{_three(value)} ms"
+    return f"~{_three(value)} ms predicted" if predicted else f"{_three(value)} ms{' ! disturbed' if disturbed else ''}"
 
 
-def times(value: float | None, predicted: bool = False) -> str:
-    """A multiple of the teacher, `×12.4`; of predicted times `~×12.4`."""
-    return "–" if value is None else f"{'~' if predicted else ''}×{_three(value)}"
+def times(value: float | None, predicted: bool = False, disturbed: bool = False) -> str:
+    """A multiple of the teacher, `×12.4`; of predicted times `~×12.4`, of disturbed ones `×12.4 !`."""
+    return "–" if value is None else f"{'~' if predicted else ''}×{_three(value)}{' !' if disturbed else ''}"
+
+
+DISTURBED = "! something else ran each time that it was timed: do not trust it, and time it again when nothing does"
 
 
 def _three(value: float) -> str:

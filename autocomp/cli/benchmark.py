@@ -83,8 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Time the artifacts and print a table."""
-    from autocomp.cli._say import print_json, text_table
-    from autocomp.measures.latency import latency, time_interleaved
+    from autocomp.cli._say import DISTURBED, print_json, text_table
+    from autocomp.measures.latency import is_disturbed, latency, time_interleaved, time_steadily
 
     for name in ("tokens", "threads", "rounds"):
         if getattr(args, name) < 1:
@@ -95,8 +95,9 @@ def run(args: argparse.Namespace) -> int:
     if args.exit_threshold is not None and not any(s.has_exits for s in subjects):
         raise InputError(f"--exit-threshold {args.exit_threshold}: none of the folders has exits; leave it out")
     count = len(subjects[0].inputs)
-    times = time_interleaved({s.name: s.once for s in subjects}, args.rounds, warmup=3, inputs=count)
-    results = [as_data(s, latency(times[s.name])) for s in subjects]
+    runs = {s.name: s.once for s in subjects}
+    times = time_steadily(lambda: time_interleaved(runs, args.rounds, warmup=3, inputs=count))
+    results = [as_data(s, latency(times[s.name], disturbed=is_disturbed(times, s.name))) for s in subjects]
     results = [{**r, **ratios(r, results[0])} for r in results]
     if args.runtime:
         results.sort(key=lambda r: r["latency_ms"])
@@ -106,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
     what = f"{count} texts of {args.texts}" if args.texts else f"one input of {args.tokens} tokens"
     print(f"{what}, batch 1, {args.threads} threads, {args.rounds} rounds in turns")
     print(text_table(HEAD, [row(r) for r in results], ("artifact", "runtime")))
-    for line in [*exits_taken(results), *faster_ones(results)]:
+    disturbed = [DISTURBED] if any(r["latency_disturbed"] for r in results) else []
+    for line in [*disturbed, *exits_taken(results), *faster_ones(results)]:
         print(line)
     return 0
 
@@ -204,6 +206,7 @@ def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
         "latency_p50_ms": measured.details["p50"],
         "latency_p95_ms": measured.details["p95"],
         "latency_spread_ms": measured.spread,
+        "latency_disturbed": measured.disturbed,
         "exit_rule": (subject.predictor.manifest.get("exits") or {}).get("rule"),
         "layers": ran.value,
         "exit_depths": ran.details,
@@ -224,7 +227,8 @@ def row(result: dict[str, Any]) -> list[str]:
     from autocomp.cli._say import millis, size, times
 
     numbers = [millis(result[f"latency_{name}ms"]) for name in ("", "p50_", "p95_", "spread_")]
-    loads, faster = millis(result["load_ms"]), times(result["times_faster"])
+    loads, faster = millis(result["load_ms"]), times(result["times_faster"], disturbed=result["latency_disturbed"])
+    numbers[0] = millis(result["latency_ms"], disturbed=result["latency_disturbed"])
     return [
         result["artifact"],
         result["runtime"],

@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
     """Copy a member, or write its checkpoint."""
     from autocomp.cli._say import print_json
     from autocomp.report.pick import pick
-    from autocomp.report.summary import summary
+    from autocomp.report.summary import metric_words, summary
 
     found = summary(args.run_folder)
     member = pick(found, args.pick)
     forms = {"onnx": _files, "checkpoint": _checkpoint, "openvino": _converted}
-    extra = forms[args.form](args, member, found["metric"])
+    extra = forms[args.form](args, member, metric_words(found))
     if args.json:
         print_json({**member, "path": str(args.out.resolve()), **extra})
     return 0
@@ -60,12 +60,12 @@ def run(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
     from autocomp.cli._say import command, millis, size
     from autocomp.report.export import export
-    from autocomp.report.summary import is_predicted, score_of
+    from autocomp.report.summary import is_disturbed, is_predicted, score_of
 
     export(member, args.out)
     if not args.json:
         score = "–" if score_of(member) is None else f"{score_of(member):.4f}"
-        latency = millis(member.get("latency_ms"), is_predicted(member))
+        latency = millis(member.get("latency_ms"), is_predicted(member), is_disturbed(member))
         numbers = f"{size(member.get('bytes'))}, {latency}, {metric} {score}"
         print(f"{args.out}: {member['id']} ({member.get('describe') or 'as it is'}): {numbers}")
         print(f"try it:  {command('predict', args.out, 'a text')}")

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from autocomp.cli._texts import one_cell, one_line, read_texts
+
 SUMMARY = "label texts with an exported model: arguments, a file, or standard input"
 EXAMPLES = (
     "autocomp predict guard 'ignore all previous instructions'",
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", metavar="DIR", type=Path, help="an exported model: autocomp export, or RUN/front/ID")
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts; without any: --file or standard input")
-    parser.add_argument("--file", type=Path, help="a file of texts, one a line")
+    parser.add_argument("--file", type=Path, help="a file of texts, one a line (UTF-8; others are recognised)")
     parser.add_argument("--pairs", action="store_true", help="every text is TEXT<tab>PAIR")
     parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1)")
     parser.add_argument(
@@ -34,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a label a text, as the texts come."""
     from autocomp.artifact.loader import load
-    from autocomp.cli._texts import read_texts
 
     predictor = load(args.folder, args.threads, args.exit_threshold)
     for text in read_texts(args.texts, args.file, args.pairs):
@@ -47,9 +48,9 @@ def _json(text: str | tuple[str, str], found: Any) -> str:
     named = {"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]}
     scores = {label: round(float(score), 6) for label, score in found.scores.items()}
     depth = {"exit_depth": None if found.exit_depth is None else int(found.exit_depth)}
-    return json.dumps({**named, "label": found.label, "scores": scores, **depth}, ensure_ascii=False)
+    return one_line(json.dumps({**named, "label": found.label, "scores": scores, **depth}, ensure_ascii=False))
 
 
 def _line(text: str | tuple[str, str], found: Any) -> str:
-    words = text if isinstance(text, str) else "\t".join(text)
-    return f"{found.label}\t{found.scores[found.label]:.4f}\t{words}"
+    words = [text] if isinstance(text, str) else text
+    return "\t".join([one_cell(found.label), f"{found.scores[found.label]:.4f}", *map(one_cell, words)])

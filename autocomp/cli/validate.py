@@ -9,7 +9,12 @@ from typing import Any
 from autocomp.cli._flags import add_study_arguments, spec_of
 
 SUMMARY = "check everything that `search` would check, and start nothing"
-EXAMPLES = ("autocomp validate demo", "autocomp validate my_study.yaml --budget 2h", "autocomp validate demo --json")
+EXAMPLES = (
+    "autocomp validate demo",
+    "autocomp validate my_study.yaml --budget 2h",
+    "autocomp validate --model DIR --task mails.csv --metric f1 --positive spam",
+    "autocomp validate demo --json",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

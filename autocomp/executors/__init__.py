@@ -13,8 +13,27 @@ from types import TracebackType
 from typing import Any, Protocol
 
 Data = Mapping[str, Any]
-Ended = tuple[Data, dict[str, Any] | None, str | None]
-"""A job, its result, and the reason where there is none."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no result.
+
+    Attributes:
+        reason: one line for people.
+        is_environment: the machine is at fault and not this job: a full disk, a library that does not load, workers
+            that cannot start. The next job would fare no better.
+    """
+
+    reason: str
+    is_environment: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+Ended = tuple[Data, dict[str, Any] | None, Failure | None]
+"""A job, its result, and why there is none."""
 Part = tuple[Data, Data]
 """A job whose first part has ended, and what that gave."""
 

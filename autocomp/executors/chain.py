@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from autocomp.executors import Data, Ended, Executor, Lost, Part, Then
+from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Then
 
 
 class Chain:
@@ -64,9 +64,11 @@ class Chain:
         while self._waiting and self._second.free > 0:
             self._second.submit(self._waiting.popleft())
 
-    def _whole(self, second: Data, found: Data | None, error: str | None) -> Ended:
+    def _whole(self, second: Data, found: Data | None, error: Failure | None) -> Ended:
         """Both parts as one; nothing, with the reason, if the second gave nothing that can be made a result."""
         job, result = self._half.pop(str(second["id"]))
+        if error and error.is_environment:
+            return job, None, error
         merged = self._then.merge(result, found if found is not None else str(error))
         return job, merged, None if merged is not None else error
 

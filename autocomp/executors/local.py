@@ -13,15 +13,13 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
-from autocomp.executors import Data, Ended, Executor, Lost, Part, Work
+from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Work
 from autocomp.executors.chain import Chain
-
-DIED = "its worker process died (killed by the system, most often for memory)"
+from autocomp.executors.processes import WorkerDied, WorkerNeverStarted, WorkerProcess
 
 
 class LocalCrew:
@@ -108,7 +106,7 @@ class LocalExecutor:
     ) -> None:
         self._work, self.workers, self.threads, self.gpu_share = work, workers, threads, share
         self._visible = visible
-        self._pools: list[ProcessPoolExecutor | None] = [None] * workers
+        self._processes: list[WorkerProcess | None] = [None] * workers
         self._running: dict[Future[dict[str, Any]], Data] = {}
         self._began: dict[Future[dict[str, Any]], float] = {}
         self._lost: list[Lost] = []
@@ -141,21 +139,18 @@ class LocalExecutor:
         self._running[future], self._began[future] = job, time.time()
 
     def _start(self, slot: int, job: Data) -> Future[dict[str, Any]]:
-        pool = self._pools[slot] or self._new_pool(slot)
-        try:
-            future = pool.submit(self._work, job)
-        except BrokenProcessPool:  # it died while it had nothing to do
-            pool = self._new_pool(slot)
-            future = pool.submit(self._work, job)
-        self._pools[slot] = pool
-        return future
+        process = self._processes[slot]
+        if process is None or process.has_died:
+            gpu = self._visible[slot % len(self._visible)] if self._visible else None
+            process = self._processes[slot] = WorkerProcess(self._work, _start_worker, (self.threads, gpu))
+        return process.submit(job)
 
     def news(self) -> list[dict[str, Any]]:
         """None: this machine stays."""
         return []
 
     def lost(self) -> list[Lost]:
-        """Of each worker that died. Its job is not tried again: on one machine the same would kill it again."""
+        """Attempts whose worker died or whose machine failed; none is tried again, for the same would happen again."""
         lost, self._lost = self._lost, []
         return lost
 
@@ -169,33 +164,30 @@ class LocalExecutor:
         return [self._end(future) for future in done]
 
     def _end(self, future: Future[dict[str, Any]]) -> Ended:
-        job, slot, began = self._running.pop(future), self._slots.pop(future, None), self._began.pop(future)
+        job, began = self._running.pop(future), self._began.pop(future)
+        self._slots.pop(future, None)
         try:
             return job, future.result(), None
-        except BrokenProcessPool:
-            if slot is not None:
-                self._pools[slot] = None
-            self._lost.append(Lost(job, 1, DIED, time.time() - began, gpu_share=self.gpu_share))
-            return job, None, DIED
         except Exception as error:  # whatever a worker could not even report
-            return job, None, f"{type(error).__name__}: {error}"
+            failure = _failure_of(error)
+            if failure.is_environment or isinstance(error, WorkerDied):
+                self._lost.append(Lost(job, 1, failure.reason, time.time() - began, gpu_share=self.gpu_share))
+            return job, None, failure
 
     def close(self) -> None:
         """Stop all workers now; running jobs are lost."""
-        pools = [pool for pool in self._pools if pool]
-        processes = [process for pool in pools for process in (pool._processes or {}).values()]
-        for pool in pools:
-            pool.shutdown(wait=False, cancel_futures=True)
+        processes = [process for process in self._processes if process]
         for process in processes:
             process.kill()
         for process in processes:
-            process.join(timeout=10)
-        self._pools = [None] * self.workers
+            process.join()
+        self._processes = [None] * self.workers
 
-    def _new_pool(self, slot: int) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        gpu = self._visible[slot % len(self._visible)] if self._visible else None
-        return ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(self.threads, gpu))
+
+def _failure_of(error: Exception) -> Failure:
+    if isinstance(error, WorkerDied):
+        return Failure(str(error), isinstance(error, WorkerNeverStarted))
+    return Failure(f"{type(error).__name__}: {error}", isinstance(error, OSError))
 
 
 def _done_here(work: Callable[[Data], dict[str, Any]], job: Data) -> Future[dict[str, Any]]:

@@ -15,6 +15,7 @@ class Subject:
     Attributes:
         folder: the artifact.
         metric: name of the task's score.
+        positive: index of the positive label of two, for metrics that are about one; else None.
         labels: `[n]` true labels.
         logits: `[n, C]` of the artifact.
         teacher: `[n, C]` of the teacher, on the same inputs.
@@ -22,6 +23,7 @@ class Subject:
         depths: `[n]` layers that ran.
         load_ms: time to open the file.
         device: fingerprint of the machine.
+        disturbed: something else ran each time that `times_ms` were taken, which should not be trusted.
     """
 
     folder: Path
@@ -33,3 +35,5 @@ class Subject:
     depths: np.ndarray
     load_ms: float
     device: str
+    positive: int | None = None
+    disturbed: bool = False

@@ -12,7 +12,8 @@ def measure(subject: Subject) -> Measurement:
 
     classes = subject.logits.shape[1]
     ours, theirs = subject.logits.argmax(-1), subject.teacher.argmax(-1)
-    value, error = score_with_error(subject.metric, subject.labels, ours, classes)
-    difference, difference_error = paired_difference(subject.metric, subject.labels, ours, theirs, classes)
+    truth, positive = subject.labels, subject.positive
+    value, error = score_with_error(subject.metric, truth, ours, classes, positive)
+    difference, difference_error = paired_difference(subject.metric, truth, ours, theirs, classes, positive)
     details = {"difference": difference, "difference_error": difference_error, "teacher": value - difference}
     return Measurement(value, "fraction", error, len(subject.labels), details=details)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -45,8 +44,6 @@ target = Target("mlflow.db", publish)
 
 
 def _client(file: Path) -> Any:
-    # MLflow tells its makers what is used; nobody asked the user.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autocomp.errors import listed
 from autocomp.pareto import dominates
 from autocomp.record import read_events
 from autocomp.report.lock import is_held
@@ -50,6 +51,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
         "model": state.spec.get("model"),
         "task": state.data.get("name") or (state.spec.get("task") or {}).get("source"),
         "metric": state.data.get("metric") or "score",
+        "positive": state.data.get("positive"),
         "teacher": _landmark(teacher, teacher, run),
         "plain_int8": plain,
         "members": sorted(members, key=lambda m: (m.get("bytes") or 0, m.get("id") or "")),
@@ -72,6 +74,12 @@ def status(state: RunState, run: Path) -> str:
     return "running" if is_held(run) else "interrupted"
 
 
+def metric_words(summary: dict[str, Any]) -> str:
+    """The metric, with the label that it is about where it is about one: `f1 of spam`."""
+    positive = summary.get("positive")
+    return str(summary["metric"]) if positive is None else f"{summary['metric']} of {listed([positive])}"
+
+
 def score_of(member: Member) -> float | None:
     """The held-out score, or the search split's while there is none."""
     return member.get("score") if member.get("score") is not None else member.get("search_score")
@@ -80,6 +88,11 @@ def score_of(member: Member) -> float | None:
 def is_predicted(member: Member) -> bool:
     """Whether its latency was predicted from what was recorded of the device, on which it never ran."""
     return bool(member.get("latency_predicted"))
+
+
+def is_disturbed(member: Member) -> bool:
+    """Whether something else ran each time that its latency was measured, which should not be trusted."""
+    return bool(member.get("latency_disturbed"))
 
 
 def losses(member: Member) -> tuple[float, float, float] | None:

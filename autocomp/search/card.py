@@ -58,6 +58,7 @@ def _measured(member: Mapping[str, Any]) -> list[str]:
     if member.get("score") is None:
         return []
     how = " (predicted)" if member.get("latency_predicted") else ""
+    how = " (disturbed: something else ran meanwhile)" if member.get("latency_disturbed") else how
     size, latency = f"{member['bytes']:,} bytes", f"{member['latency_ms']:.3g} ms a text{how}"
     return [f"* Measured of the file, not of this checkpoint: score {member['score']:.4f}, {latency}, {size}."]
 

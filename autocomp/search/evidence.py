@@ -112,6 +112,7 @@ def _latency(seen: Seen) -> dict[str, Any]:
         "ms": [round(float(each[i]), 4) for i in picks],
         "tokens": [seen.tokens[i] for i in picks] if len(seen.tokens) == len(each) else None,
         "predicted": seen.where == PREDICTED,
+        "disturbed": seen.disturbed,
     }
 
 

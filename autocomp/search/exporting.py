@@ -10,6 +10,7 @@ import numpy as np
 
 from autocomp.artifact.files import MODEL, save_artifact, update_manifest
 from autocomp.artifact.loader import load
+from autocomp.artifact.requirements import requires_of
 from autocomp.artifact.session_check import check_session
 from autocomp.artifact.states import norm_states
 from autocomp.artifact.writer import write_model
@@ -42,7 +43,12 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
     Raises:
         ExportMismatch: the file answers differently from the student.
     """
-    inputs = {"student": key, "plan": cheap(plan).to_json(), "data": context.data.fingerprint}
+    inputs = {
+        "student": key,
+        "plan": cheap(plan).to_json(),
+        "data": context.data_key,
+        "knowledge": context.knowledge_key,
+    }
 
     def build(folder: Path) -> dict[str, Any]:
         converted, _ = convert(student, plan, technique_context(context))
@@ -68,10 +74,16 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
     Raises:
         ArtifactError: `folder` holds something else.
     """
-    own = {"labels": list(student.labels), "max_length": student.max_length, "pairs": student.pairs, **cut_of(student)}
-    save_artifact(
-        folder, model_of(student), student.tokenizer.to_str(), {**own, "exits": exits_of(student), **(facts or {})}
-    )
+    model = model_of(student)
+    own = {
+        "labels": list(student.labels),
+        "max_length": student.max_length,
+        "pairs": student.pairs,
+        **cut_of(student),
+        "exits": exits_of(student),
+        "requires": requires_of(model),
+    }
+    save_artifact(folder, model, student.tokenizer.to_str(), {**own, **(facts or {})})
 
 
 def model_of(student: Student) -> onnx.ModelProto:

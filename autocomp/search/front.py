@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,10 @@ import numpy as np
 from autocomp import pareto
 from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.artifact.session_check import check_session
-from autocomp.errors import ExportMismatch
+from autocomp.errors import EnvironmentFailure, ExportMismatch
 from autocomp.executors import Work
 from autocomp.measurement import rank_correlation
-from autocomp.measures.latency import times_faster
+from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
 from autocomp.measures.resident_memory import resident_mb
 from autocomp.search.freight import artifact_needs, keys_of
 from autocomp.search.judging import Judge, member
@@ -48,6 +49,7 @@ class Seen:
         times: `[rounds, texts]` in ms, and where these come from.
         tokens: of each timed text, as this file's tokenizer counts.
         depths: `[n]`, layers that ran on each row.
+        disturbed: its times must not be trusted, although they were taken again.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Seen:
     where: str = HERE
     tokens: tuple[int, ...] = ()
     depths: tuple[int, ...] = ()
+    disturbed: bool = False
 
 
 def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,23 +94,41 @@ def candidates(
 
 
 def see(
-    context: StudyContext, run: Path, chosen: Sequence[TrialRecord], crew: Crew, timing_s: float = TIMING_S
+    context: StudyContext,
+    run: Path,
+    chosen: Sequence[TrialRecord],
+    crew: Crew,
+    timing_s: float = TIMING_S,
+    left_s: Callable[[], float] = lambda: math.inf,
 ) -> dict[str, Seen]:
-    """Score the chosen on the held-out split in the workers, then time all of them and the landmarks at the device."""
+    """Score the chosen on the held-out split in the workers, then time all of them and the landmarks at the device.
+
+    Args:
+        left_s: seconds of the budget; a disturbed timing is repeated where they suffice.
+    """
     artifacts = keys_of(chosen)
     with crew.executor(SCORING, len(chosen)) as executor:
         scored = dict(_scored(run, artifacts, executor))
     logits = {name: np.array(one["logits"], np.float32) for name, one in scored.items()}
     artifacts = {name: key for name, key in artifacts.items() if name in logits}
     job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
+    repeats_s = max(0.0, left_s() - timing_s - MEMBER_S * len(artifacts))
     where = place(context.device, crew)
-    timed = crew.at_device(TIMING, {**job, "measured": where})
+    timed = crew.at_device(TIMING, {**job, "measured": where, "repeats_s": min(repeats_s, ATTEMPTS * timing_s)})
     times, tokens = times_of(timed), timed.get("tokens", {})
     logits |= held_out_logits(context)
     every = [context.teacher.encoder.shape.depth] * len(context.data.held_out)
     depths = {name: scored[name].get("depths", ()) if name in scored else every for name in logits}
     return {
-        name: Seen(folder, logits[name], times[name], where, tuple(tokens.get(name, ())), tuple(depths[name]))
+        name: Seen(
+            folder=folder,
+            logits=logits[name],
+            times=times[name],
+            where=where,
+            tokens=tuple(tokens.get(name, ())),
+            depths=tuple(depths[name]),
+            disturbed=is_disturbed(times, name),
+        )
         for name, folder in folders_of(context, artifacts).items()
     }
 
@@ -117,7 +138,9 @@ def _scored(run: Path, artifacts: Mapping[str, str], executor: Executor) -> Iter
     while waiting or executor.running:
         while waiting and executor.free > 0:
             executor.submit(waiting.pop(0))
-        for job, result, _ in executor.collect(1.0):
+        for job, result, failure in executor.collect(1.0):
+            if failure and failure.is_environment:
+                raise EnvironmentFailure(f"the front could not be scored on the held-out split: {failure}")
             if result is not None:
                 yield job["id"], result
 
@@ -143,17 +166,18 @@ def members(
 
 def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> TrialRecord:
     """The record with the latency of the common timing."""
-    return replace(record, measurements={**record.measurements, "latency": latency_of(context, seen.times, seen.where)})
+    timed = latency_of(context, seen.times, seen.where, seen.disturbed)
+    return replace(record, measurements={**record.measurements, "latency": timed})
 
 
 def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
     """Score, error and paired difference on the held-out split; latency from the common timing."""
     labels = np.array([e.label for e in context.data.held_out])
-    metric, classes = context.data.metric, len(context.data.labels)
+    metric, classes, positive = context.data.metric, len(context.data.labels), context.data.positive
     ours, theirs = (seen[n].logits.argmax(-1) for n in (name, "teacher"))
-    score, error = score_with_error(metric, labels, ours, classes)
-    difference, difference_error = paired_difference(metric, labels, ours, theirs, classes)
-    timed = latency_of(context, seen[name].times, seen[name].where)
+    score, error = score_with_error(metric, labels, ours, classes, positive)
+    difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
+    timed = latency_of(context, seen[name].times, seen[name].where, seen[name].disturbed)
     faster = times_faster(seen["teacher"].times, seen[name].times)
     return {
         "score": score,
@@ -166,6 +190,7 @@ def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str)
         "latency_p95_ms": timed.details["p95"],
         "latency_spread_ms": timed.spread,
         "latency_predicted": timed.predicted,
+        "latency_disturbed": timed.disturbed,
         "times_faster": faster.value,
         "times_faster_spread": faster.spread,
     }
@@ -189,7 +214,7 @@ def write_out(
             shutil.rmtree(folder)
             continue
         figures = {k: one[k] for k in ("score", "score_se", "latency_ms", "latency_p95_ms", "times_faster")}
-        figures |= {"latency_predicted": True} if one["latency_predicted"] else {}
+        figures |= {key: True for key in ("latency_predicted", "latency_disturbed") if one[key]}
         measured = {**figures, "device": context.device.name, "machine": context.machine}
         manifest = update_manifest(folder, measurements=measured)
         size = artifact_bytes(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocomp.budget import Fidelity
-from autocomp.errors import TrialError
+from autocomp.errors import TrialError, environment_error
 from autocomp.executors import Data, Then, Work
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
@@ -112,7 +112,11 @@ class JobResult:
 
 
 def run_job(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Do a job; a trial that fails becomes a record with its reason."""
+    """Do a job; a trial that fails becomes a record with its reason.
+
+    Raises:
+        OSError: the machine failed, not the trial.
+    """
     from autocomp.search.simulate import forget
 
     result = _result(Job.from_json(data), _records)
@@ -131,6 +135,7 @@ def _result(job: Job, records: Callable[[Job, JobResult], Iterator[TrialRecord]]
         for record in records(job, result):
             result.records.append(record.to_json())
     except Exception as error:  # a failing trial is a record, never the end of a study
+        _raise_if_environment(error)
         result.error = _reason(error)
         result.records.append(_failed(job, len(result.records), job.plan, error).to_json())
     result.seconds = time.time() - started
@@ -146,6 +151,13 @@ def _sharing_out(seconds: float, records: Sequence[Mapping[str, Any]]) -> list[d
 def _failed(job: Job, index: int, plan: CompressionPlan, error: Exception) -> TrialRecord:
     point, reason = _point(job, plan), _reason(error)
     return TrialRecord(f"{job.id}-{index}", plan, point, job.fidelity, "failed", source=job.source, error=reason)
+
+
+def _raise_if_environment(error: Exception) -> None:
+    """Let out what says nothing of a trial: with a full disk all later ones would fail too."""
+    found = environment_error(error)
+    if found:
+        raise found from error
 
 
 def _reason(error: Exception) -> str:
@@ -195,6 +207,7 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
         try:
             yield _measured(job, context, student, key, plan, f"{job.id}-{i}")
         except Exception as error:  # the student's other plans may be good
+            _raise_if_environment(error)
             yield _failed(job, i, plan, error)
 
 

@@ -85,6 +85,7 @@ def figures(measured: Mapping[str, Measurement]) -> dict[str, Any]:
         "latency_p95_ms": latency.details["p95"],
         "latency_spread_ms": latency.spread,
         "latency_predicted": latency.predicted,
+        "latency_disturbed": latency.disturbed,
         "search_score": score.value,
         "search_score_se": score.spread,
         "agreement": measured["agreement"].value,

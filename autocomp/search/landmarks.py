@@ -10,6 +10,7 @@ import numpy as np
 
 from autocomp.errors import MeasurementError
 from autocomp.measures import Subject, measures
+from autocomp.measures.latency import is_disturbed
 from autocomp.measures.resident_memory import resident_memory
 from autocomp.search.judging import figures
 
@@ -42,10 +43,12 @@ def landmark_measurements(
         subject = Subject(
             folder=folder,
             metric=context.data.metric,
+            positive=context.data.positive,
             labels=np.array([e.label for e in context.data.search]),
             logits=logits[name],
             teacher=context.knowledge.search_logits,
             times_ms=times[name],
+            disturbed=is_disturbed(times, name),
             depths=np.full(len(logits[name]), context.teacher.encoder.shape.depth),
             load_ms=timed["load_ms"].get(name, math.nan),
             device=context.machine,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocomp.budget import Fidelity
+from autocomp.errors import EnvironmentFailure
 from autocomp.plan import CompressionPlan
 from autocomp.record import Journal, TrialRecord
 from autocomp.search.context import StudyContext
@@ -28,7 +29,7 @@ from autocomp.space import SearchSpace
 from autocomp.techniques import Stage, techniques
 
 if TYPE_CHECKING:
-    from autocomp.executors import Executor, Lost
+    from autocomp.executors import Data, Executor, Failure, Lost
 
 POLL_S = 0.5
 SWEEP = 8
@@ -77,20 +78,32 @@ class Loop:
         self.promotions = Promotions(len(self.rungs) - 1, self.judge.reference)
 
     def go(self) -> str:
-        """Run until nothing more fits; the reason why it ended."""
+        """Run until nothing more fits; the reason why it ended.
+
+        Raises:
+            EnvironmentFailure: the machine failed; the jobs that it kept from their end stay unfinished.
+        """
         while True:
             reason = self._fill()
             if not self.executor.running:
                 return reason or ("space exhausted" if self.exhausted else "budget spent")
-            for job, result, error in self.executor.collect(POLL_S):
-                self.absorb(Job.from_json(job), result, error)
+            stops = [failure for ended in self.executor.collect(POLL_S) if (failure := self._take(*ended))]
             for part in self.executor.parts():
                 self._book_part(*part)
             for attempt in self.executor.lost():
                 self._book_lost(attempt)
             for node in self.executor.news():
                 self.journal.append("node", **node)
+            if stops:
+                raise EnvironmentFailure(stops[0])
             self._show_progress()
+
+    def _take(self, data: Data, result: dict[str, Any] | None, failure: Failure | None) -> str | None:
+        """Absorb a job that ended, or say why the study must stop."""
+        if failure and failure.is_environment:
+            return f"{data['id']} could not be done, nor could any other: {failure}"
+        self.absorb(Job.from_json(data), result, failure)
+        return None
 
     def _fill(self) -> str | None:
         """Start jobs while workers are free; the reason if no more will come."""
@@ -243,9 +256,9 @@ class Loop:
         at_gpu_s = result.get("at_gpu_s", 0.0) * job.get("gpu_share", 0.0)
         self.purse.charge_part(job["id"], Job.from_json(job).kind, result["seconds"] * self.executor.threads, at_gpu_s)
 
-    def absorb(self, job: Job, result: dict[str, Any] | None, error: str | None) -> None:
+    def absorb(self, job: Job, result: dict[str, Any] | None, failure: Failure | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
-        result = result or _died(job, error or "unknown")
+        result = result or _died(job, str(failure or "unknown"))
         known = {r.id for r in self.unfinished.get(job.id, ())}
         new = [r for r in result["records"] if r["id"] not in known]
         self.journal.extend("record", [{"record": record} for record in new])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -12,7 +13,7 @@ import numpy as np
 
 from autocomp.artifact.files import MODEL
 from autocomp.devices.predicting import as_latency, is_here, predicted_ms, table_of
-from autocomp.errors import InputError
+from autocomp.errors import InputError, environment_error
 from autocomp.executors import Data, Then, Work
 from autocomp.measures import on_device
 from autocomp.measures.latency import latency
@@ -65,10 +66,10 @@ def check_place(device: DeviceProfile, wanted: Sequence[str], crew: Crew) -> Non
             raise InputError(f"{rule} {device.name}; only latency can be predicted: {way_out}")
 
 
-def latency_of(context: StudyContext, times: np.ndarray, where: str) -> Measurement:
-    """The latency that times `[rounds, texts]` say, marked if they were predicted."""
+def latency_of(context: StudyContext, times: np.ndarray, where: str, disturbed: bool = False) -> Measurement:
+    """The latency that times `[rounds, texts]` say, marked if they were predicted, or disturbed."""
     if where != PREDICTED:
-        return latency(times, context.machine)
+        return latency(times, context.machine, disturbed)
     return as_latency(times[0], table_of(context.device), context.device.name)
 
 
@@ -111,6 +112,8 @@ def measure_artifacts(job: Data) -> dict[str, Any]:
             found = measure_artifact(context, context.store.folder(key) / "artifact", clock, job["measures"])
             measured[name] = {m: value.to_json() for m, value in found.items()}
         except Exception as error:  # the others may be good
+            if found_behind := environment_error(error):
+                raise found_behind from error
             errors[name] = f"{type(error).__name__}: {error}"
     return {"measured": measured, "errors": errors, "seconds": time.time() - started}
 
@@ -142,11 +145,13 @@ def teacher_clock(run: Path) -> TeacherClock:
 
     context = open_context(run)
     predictor, _ = opened(context.teacher_artifact, context.device.threads)
-    return TeacherClock(predictor, context.data.search, context.knowledge.latencies_ms)
+    return TeacherClock(predictor, context.data.search, np.array(context.speed.alone_ms))
 
 
 def time_artifacts(job: Data) -> dict[str, Any]:
     """Time artifacts and both landmarks in turns over texts of a split, `seconds` long; with nothing beside it.
+
+    If something disturbs it all the same, again, for `repeats_s` at most.
 
     Where the device is away (`measured` of the job) their times are predicted instead, over all texts.
 
@@ -167,7 +172,7 @@ def time_artifacts(job: Data) -> dict[str, Any]:
             "tokens": {name: tokens for name, (_, tokens) in predicted.items()},
             "load_ms": {},
         }
-    times, tokens = time_folders(folders, examples, threads, job["seconds"])
+    times, tokens = time_folders(folders, examples, threads, job["seconds"], job.get("repeats_s", math.inf))
     return {
         "times": {name: t.tolist() for name, t in times.items()},
         "tokens": tokens,

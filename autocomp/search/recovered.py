@@ -13,6 +13,7 @@ import numpy as np
 
 from autocomp.budget import Fidelity
 from autocomp.plan import CompressionPlan
+from autocomp.search.context import content_of
 from autocomp.search.plans import prepare, recovery_options, seeded, structural
 from autocomp.search.stages import StageResult
 from autocomp.search.teacher import as_student
@@ -49,7 +50,7 @@ def recovered_stage(
     fresh, settled = prepare(as_student(context.teacher), plan, technique_context(context))
     recovery = _Recovery(context, settled, fresh, deadline, progress)
     if not rungs:
-        return recovery.store([], fresh, {"steps": 0}), settled
+        return recovery.store(recovery.inputs([], None), fresh, {"steps": 0}), settled
     parent: StageResult | None = None
     for passed in range(1, len(rungs) + 1):
         parent = recovery.rung(rungs[:passed], parent)
@@ -67,14 +68,16 @@ class _Recovery:
     deadline: float
     progress: Progress | None
 
-    def inputs(self, rungs: Sequence[Fidelity]) -> dict[str, Any]:
-        """What the stage of these rungs is made of."""
-        made_of = {"teacher": self.context.teacher_key, "plan": structural(self.plan).to_json()}
-        return {**made_of, "seed": self.context.seed, "rungs": [r.to_json() for r in rungs]}
+    def inputs(self, rungs: Sequence[Fidelity], parent: StageResult | None) -> dict[str, Any]:
+        """What the stage of these rungs is made of: every stage that it reads, and what it is told to do."""
+        context = self.context
+        read = {"teacher": context.teacher_key, "knowledge": context.knowledge_key, "data": content_of(context.data)}
+        told = {"plan": structural(self.plan).to_json(), "seed": context.seed, "rungs": [r.to_json() for r in rungs]}
+        return {**read, **told, **({"parent": parent.key} if parent else {})}
 
     def rung(self, rungs: Sequence[Fidelity], parent: StageResult | None) -> StageResult:
         """The stage after the last of `rungs`, trained on from the one before."""
-        inputs, store = self.inputs(rungs), self.context.store
+        inputs, store = self.inputs(rungs, parent), self.context.store
         found = store.find(store.key("student", inputs))
         if found:
             return found
@@ -85,7 +88,7 @@ class _Recovery:
         trained = self.train(student, steps, rungs[-1].batch, inputs)
         cut_short = {} if trained.steps >= steps else {"stopped_after": trained.steps}
         facts = {"steps": rungs[-1].steps, "trained": trained.steps, "train_s": trained.seconds, "loss": trained.loss}
-        return self.store(rungs, student, facts, cut_short)
+        return self.store({**inputs, **cut_short}, student, facts)
 
     def train(self, student: Student, steps: int, batch: int, inputs: Mapping[str, Any]) -> Trained:
         """Recover a student in place."""
@@ -107,15 +110,8 @@ class _Recovery:
             progress=self.progress,
         )
 
-    def store(
-        self,
-        rungs: Sequence[Fidelity],
-        student: Student,
-        facts: Mapping[str, Any],
-        cut_short: Mapping[str, int] | None = None,
-    ) -> StageResult:
+    def store(self, inputs: Mapping[str, Any], student: Student, facts: Mapping[str, Any]) -> StageResult:
         """The student with exit heads fitted, as a stage."""
-        inputs = {**self.inputs(rungs), **(cut_short or {})}
 
         def build(folder: Path) -> Mapping[str, Any]:
             from autocomp.models.student import save_student

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 
 from autocomp.artifact.loader import Predictor, load
 from autocomp.measures import Subject, measures
+from autocomp.measures.latency import is_disturbed, time_interleaved, time_steadily
 
 if TYPE_CHECKING:
     from autocomp.measurement import Measurement
@@ -62,17 +63,23 @@ def run_over(folder: Path, examples: Sequence[Example], threads: int, beside: Te
     return Run(np.stack(logits), times, depths, load_ms)
 
 
-def time_teacher(folder: Path, examples: Sequence[Example], threads: int, rounds: int = 5) -> np.ndarray:
-    """Milliseconds of the teacher on the first texts, median of a few rounds, `[TEACHER_TEXTS]`."""
+def time_teacher(
+    folder: Path,
+    examples: Sequence[Example],
+    threads: int,
+    rounds: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[np.ndarray, bool]:
+    """How long the teacher takes for the first texts, timed again while something disturbs it.
+
+    Returns:
+        Milliseconds, median of the rounds, `[TEACHER_TEXTS]`; and whether all attempts were disturbed.
+    """
     predictor, _ = opened(folder, threads)
     inputs = predictor.batches(texts_of(examples[:TEACHER_TEXTS]))
-    times = np.zeros((rounds, len(inputs)))
-    for round_ in range(-1, rounds):
-        for i, given in enumerate(inputs):
-            started = time.perf_counter()
-            predictor.run(given)
-            times[round_, i] = (time.perf_counter() - started) * 1e3
-    return np.median(times, axis=0)
+    runs: dict[str, Callable[[int], object]] = {"teacher": lambda index: predictor.run(inputs[index])}
+    times = time_steadily(lambda: time_interleaved(runs, rounds, inputs=len(inputs), clock=clock))
+    return np.median(times["teacher"], axis=0), is_disturbed(times, "teacher")
 
 
 class TeacherClock:
@@ -108,6 +115,7 @@ def measure_artifact(
     subject = Subject(
         folder=folder,
         metric=context.data.metric,
+        positive=context.data.positive,
         labels=np.array([e.label for e in context.data.search]),
         logits=run.logits,
         teacher=context.knowledge.search_logits,

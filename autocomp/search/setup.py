@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autocomp.artifact.machine import processor
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
 from autocomp.measures import measures
@@ -68,7 +65,7 @@ def check(spec: StudySpec) -> Checked:
     searchers[spec.searcher]
     space_spec = read_space(spec.space, spec.include)
     task = spec.task
-    columns = {k: getattr(task, k) for k in ("text", "pair", "label", "label_names", "metric")}
+    columns = {k: getattr(task, k) for k in ("text", "pair", "label", "label_names", "metric", "positive")}
     data = resolve_task(task.source, max_length=task.max_length, **columns)
     from autocomp.models.loading import load_teacher
 
@@ -131,6 +128,7 @@ def data_facts(data: TaskData) -> dict[str, Any]:
         "name": data.name,
         "labels": list(data.labels),
         "metric": data.metric,
+        "positive": data.positive_label,
         **{split: len(getattr(data, split)) for split in ("train", "search", "held_out")},
         "notes": list(data.notes),
         "fingerprint": data.fingerprint,
@@ -168,25 +166,3 @@ def new_run(out: Path) -> Path:
         raise RunFolderError(f"{out} exists already and is never overwritten; {way_out}")
     out.mkdir(parents=True, exist_ok=True)
     return out.resolve()
-
-
-def machine_facts() -> dict[str, Any]:
-    """Cores, processor and instruction sets that decide speed."""
-    return {**processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.platform()}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computes the results."""
-    from importlib.metadata import version
-
-    names = ("autocomp", "torch", "onnxruntime", "onnx", "tokenizers", "transformers", "optuna", "numpy")
-    return {"python": platform.python_version(), **{name: _version(name, version) for name in names}}
-
-
-def _version(name: str, version: Any) -> str:
-    from importlib.metadata import PackageNotFoundError
-
-    try:
-        return str(version(name))
-    except PackageNotFoundError:
-        return "uninstalled checkout"

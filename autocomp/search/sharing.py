@@ -86,18 +86,11 @@ def sharing_of(event: Mapping[str, Any]) -> Sharing:
 
 
 def measure_sharing(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure on this process's GPU, once for a teacher and a kind of GPU.
+    """Measure on this process's GPU, once a study: how fast it is just now is no fact of another one.
 
     With a process for every second core at most: the others score what was trained.
     """
-    from autocomp.search.setup import versions
-    from autocomp.training.accelerator import gpu_name
-
-    context, cores = open_context(Path(job["run"])), max(1, len(os.sched_getaffinity(0)) // 2)
-    inputs = {"teacher": context.teacher_key, "gpu": gpu_name(), "cores": cores, "torch": versions()["torch"]}
-    inputs |= {"tried": job["tried"], "share": job["share"]}
-    stage = context.store.make("sharing", inputs, lambda folder: _measure(job, cores))
-    return dict(stage.facts)
+    return _measure(job, max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 def _measure(job: Mapping[str, Any], cores: int) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Stages: results addressed by the content of all that made them, so that nothing is computed twice.
 
 A stage is a folder `STORE/kind-key/` with files and a `stage.json`. The key hashes the kind, its inputs (keys of parent
-stages, options, data fingerprint) and the code that computes students, so equal work is shared across trials, workers,
-resumes and studies.
+stages, options, data) and the code that makes it, so equal work is shared across trials, workers, resumes and studies.
+No stage holds a time by which anything is steered: times are of a run.
 """
 
 from __future__ import annotations
@@ -15,33 +15,32 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from autocomp.plan import fingerprint
+from autocomp.search.sources import code_of
 
-_PACKAGE = Path(__file__).parent.parent
 CODE = {
-    "data": ("tasks",),
-    "teacher": ("models", "training"),
-    "knowledge": ("models", "training"),
-    "sharing": ("models", "training"),
-    "baseline": ("models", "artifact"),
-    "student": ("models", "training", "techniques"),
-    "artifact": ("models", "training", "techniques", "artifact"),
+    "data": "autocomp.search.context",
+    "teacher": "autocomp.search.teacher",
+    "knowledge": "autocomp.search.teacher",
+    "baseline": "autocomp.search.baseline",
+    "student": "autocomp.search.recovered",
+    "artifact": "autocomp.search.exporting",
 }
-"""Packages whose sources decide what a kind of stage holds."""
+"""The module that makes each kind of stage: it and all that it imports decide what the stage holds (`sources.py`)."""
 
 
 @cache
 def code_version(kind: str) -> str:
-    """Hash of the sources that decide what a stage of this kind holds."""
-    digest = sha256()
-    for folder in CODE[kind]:
-        for file in sorted((_PACKAGE / folder).rglob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    """Hash of the code, plug-ins and library versions that decide what a stage of this kind holds."""
+    return code_of(CODE[kind])
+
+
+def code_versions() -> dict[str, str]:
+    """The same of every kind: equal where equal keys mean equal stages."""
+    return {kind: code_version(kind) for kind in CODE}
 
 
 def default_store() -> Path:
@@ -100,7 +99,7 @@ class StageStore:
         """The stage, built now if it is not there.
 
         `build` writes files into the folder it is given and returns JSON facts. The folder takes its name only when
-        it is complete; if another process was first, its result is taken.
+        it is complete; if another process was first, its result is taken, as one that was there.
         """
         key = self.key(kind, inputs)
         found = self.find(key)
@@ -112,15 +111,18 @@ class StageStore:
             facts = dict(build(scratch) or {})
             record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
             (scratch / "stage.json").write_text(json.dumps(record, default=list), encoding="utf-8")
-            _rename(scratch, self.folder(key))
+            was_first = _rename(scratch, self.folder(key))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return self._read(key, was_cached=False)
+        return self._read(key, was_cached=not was_first)
 
 
-def _rename(scratch: Path, folder: Path) -> None:
+def _rename(scratch: Path, folder: Path) -> bool:
+    """Whether the folder is ours, and not that of another process that was first."""
     try:
         scratch.rename(folder)
     except OSError:
         if not (folder / "stage.json").is_file():
             raise
+        return False
+    return True

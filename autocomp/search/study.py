@@ -18,8 +18,10 @@ from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.state import LOST
 from autocomp.report.summary import summary
 from autocomp.search import front
-from autocomp.search.context import ContextKeys, StudyContext, context_keys, open_context
+from autocomp.search.baseline import BASELINE
+from autocomp.search.context import ContextKeys, StudyContext, data_stage, open_context
 from autocomp.search.crews import open_crew, usable_gpus
+from autocomp.search.environment import machine_facts, versions
 from autocomp.search.estimate import Clock, auto_ladder, block_weights, clock_of_steps, given_ladder
 from autocomp.search.evidence import write_evidence
 from autocomp.search.jobs import GPU_TRIALS, TRIALS, Job, teller
@@ -33,15 +35,13 @@ from autocomp.search.setup import (
     check,
     check_study,
     data_facts,
-    machine_facts,
     new_run,
-    versions,
     with_absolute_paths,
 )
 from autocomp.search.sharing import Sharing, settle_sharing, third_of
 from autocomp.search.spending import Purse
 from autocomp.search.stages import StageStore, default_store
-from autocomp.search.teacher import BASELINE, data_stage, knowledge_stage, teacher_stage
+from autocomp.search.teacher import forward_s, knowledge_stage, teacher_stage
 from autocomp.search.trainable import keep
 from autocomp.spec import StudySpec
 
@@ -183,15 +183,15 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
         student = load_student(teacher.folder / "student")
         _teller(run, listen, "learning from the teacher")(0.0)
         learnt = knowledge_stage(store, student, teacher.key, data, spec.seed)
+        forward = 0.0 if spec.wants_gpus else forward_s(student, data, spec.seed)
         purse.charge("knowledge", gpus=gpus)
     _teller(run, listen, "exporting and measuring the teacher")(0.0)
     device = checked.device.model_dump()
     made_of: dict[str, Any] = {"store": str(store.root), "data": rows.key, "teacher": teacher.key, "device": device}
     baseline = crew.at_device(BASELINE, {"id": "baseline", "run": str(run), **made_of})
     purse.charge("measuring")
-    ContextKeys(
-        **made_of, knowledge=learnt.key, baseline=baseline["key"], machine=baseline["machine"], seed=spec.seed
-    ).write(run)
+    seen = {"machine": baseline["machine"], "speed": {**baseline["speed"], "forward_s": forward}}
+    ContextKeys(**made_of, **seen, knowledge=learnt.key, baseline=baseline["key"], seed=spec.seed).write(run)
     open_context.cache_clear()
     return open_context(run)
 
@@ -253,21 +253,19 @@ def _loop(
 
 
 def _clock(context: StudyContext, executor: Executor, sharing: Sharing | None) -> Clock:
-    """Speeds from what the teacher's own stages took, or from what was measured of the GPU."""
+    """Speeds from what the teacher took when this run began or was resumed, or from what was measured of the GPU."""
     shape, rows = context.teacher.encoder.shape, len(context.data.search)
-    weights, latency = block_weights(shape), float(context.knowledge.latencies_ms.mean()) / 1e3
+    weights, latency = block_weights(shape), float(np.mean(context.speed.alone_ms)) / 1e3
     if sharing:
         part = third_of(shape.depth) / shape.depth
         return clock_of_steps(sharing.third_s, sharing.whole_s, part, weights, latency, rows)
-    facts = context.store.find(context_keys(Path(context.run)).knowledge).facts  # type: ignore[union-attr]
     slower = max(1.0, 0.8 * executor.workers)  # a worker has a thread, and the teacher had all cores
-    per_weight = facts["forward_s"] / facts["texts"] / weights * slower
-    return Clock(per_weight, weights, latency, rows)
+    return Clock(context.speed.forward_s / weights * slower, weights, latency, rows)
 
 
 def _reserve(context: StudyContext, left: float) -> float:
     """Seconds kept back for the final front: held-out scores of members a fifth as slow as the teacher, and timing."""
-    teacher_s = float(context.knowledge.latencies_ms.mean()) / 1e3
+    teacher_s = float(np.mean(context.speed.alone_ms)) / 1e3
     each_s = front.MEMBER_S + len(context.data.held_out) * teacher_s / 5 / 2
     wanted = front.START_S + front.TIMING_S + 24 * each_s
     return 0.0 if math.isinf(left) else min(wanted, 0.35 * left)
@@ -327,7 +325,7 @@ def _finish(
     rows = len(context.data.held_out)
     most, seconds = checked.spec.members, left - timing_s
     chosen = front.candidates(loop.judge, loop.found.front(), most, seconds, rows, workers)
-    seen = front.see(context, run, chosen, crew, timing_s)
+    seen = front.see(context, run, chosen, crew, timing_s, loop.purse.clock_left)
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
         name: {**one, **front.held_out_figures(context, seen, name)}

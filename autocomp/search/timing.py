@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.measures.latency import time_interleaved
+from autocomp.measures.latency import time_interleaved, time_steadily
 from autocomp.search.scoring import opened, texts_of
 
 if TYPE_CHECKING:
@@ -21,11 +23,15 @@ Inputs = dict[str, np.ndarray]
 
 
 def time_folders(
-    folders: Mapping[str, Path], examples: Sequence[Example], threads: int, seconds: float
+    folders: Mapping[str, Path], examples: Sequence[Example], threads: int, seconds: float, repeats_s: float = math.inf
 ) -> tuple[dict[str, np.ndarray], dict[str, list[int]]]:
     """Time artifacts over the same real texts, as many rounds as the time allows.
 
-    The texts are spread evenly over the split's lengths, so that short and long ones count as they occur.
+    The texts are spread evenly over the split's lengths, so that short and long ones count as they occur. What
+    something else disturbs is timed again, where that fits into `repeats_s`.
+
+    Args:
+        repeats_s: seconds that all repetitions may take.
 
     Returns:
         By artifact: milliseconds `[rounds, texts]`, and how many tokens it makes of each text.
@@ -37,7 +43,11 @@ def time_folders(
     probe = time_interleaved(runs, rounds=1, warmup=1, inputs=len(chosen))
     per_round = sum(float(t.sum()) for t in probe.values()) / 1e3
     rounds = int(np.clip(seconds / max(per_round, 1e-6), LEAST_ROUNDS, MOST_ROUNDS))
-    times = time_interleaved(runs, rounds=rounds, warmup=0, inputs=len(chosen))
+    until = time.monotonic() + rounds * per_round + repeats_s
+    times = time_steadily(
+        lambda: time_interleaved(runs, rounds=rounds, warmup=0, inputs=len(chosen)),
+        lambda: time.monotonic() + rounds * per_round <= until,
+    )
     return times, {name: tokens_of(given) for name, given in inputs.items()}
 
 

@@ -73,8 +73,7 @@ def _open(folder: Path) -> _Open:
 
     predictor: Predictor = autocomp.load(folder, threads=1)
     # With exits the number of layers is what runs when none is taken.
-    exits = any(given.name == "exit_threshold" for given in predictor.session.get_overridable_initializers())
-    whole = autocomp.load(folder, exit_threshold="never") if exits else predictor
+    whole = autocomp.load(folder, exit_threshold="never") if predictor.has_exits else predictor
     text: Text = ("a", "b") if predictor.manifest["pairs"] else "a"
     return _Open(predictor, whole.predict([text])[0].exit_depth)
 

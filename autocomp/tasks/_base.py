@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from autocomp.errors import DataError, UnknownName
-from autocomp.metrics import metrics
+from autocomp.errors import DataError, UnknownName, listed
+from autocomp.metrics import metrics, needs_positive
 
 
 class Example(NamedTuple):
@@ -34,6 +34,7 @@ class TaskData:
         held_out: rows only the final front is scored on. The three share no text.
         notes: everything that was decided while reading: splits made, duplicates found, rows dropped.
         max_length: longest input in tokens that training and serving keep; None until a model is known, if nobody says.
+        positive: index of the positive label of two, for metrics that are about one; None of other numbers of labels.
 
     Raises:
         UnknownName: if there is no such metric.
@@ -48,15 +49,40 @@ class TaskData:
     held_out: tuple[Example, ...]
     notes: tuple[str, ...] = ()
     max_length: int | None = None
+    positive: int | None = None
 
     def __post_init__(self) -> None:
         if self.metric not in metrics:
             raise UnknownName("metric", self.metric, metrics.names())
         if self.metric == "f1" and len(self.labels) != 2:
-            found = f"{len(self.labels)} labels ({', '.join(self.labels[:5])})"
+            found = f"{len(self.labels)} labels ({listed(self.labels, 5)})"
             raise DataError(f"task {self.name}: metric 'f1' needs exactly 2 labels, got {found}; use 'macro_f1'")
         if self.max_length is not None and self.max_length < 8:
             raise DataError(f"task {self.name}: max_length must be at least 8 tokens, got {self.max_length}")
+
+        if self.positive is not None and (len(self.labels) != 2 or self.positive not in (0, 1)):
+            rule = "positive must be the index of one of two labels"
+            raise DataError(f"task {self.name}: {rule}, got {self.positive} of {len(self.labels)} labels")
+
+    @property
+    def positive_label(self) -> str | None:
+        """Name of the label that the metric is about; None where it is about all of them."""
+        if self.positive is None or not needs_positive(self.metric):
+            return None
+        return self.labels[self.positive]
+
+    def in_order(self, labels: Sequence[str]) -> TaskData:
+        """The same data with its labels in another order; rows and the positive label go with them.
+
+        Raises:
+            DataError: `labels` are not the same names.
+        """
+        if sorted(labels) != sorted(self.labels):
+            raise DataError(f"task {self.name}: the labels are {listed(self.labels)}, got {listed(labels)}")
+        place = [list(labels).index(label) for label in self.labels]
+        splits = {split: tuple(row._replace(label=place[row.label]) for row in rows) for split, rows in self._splits()}
+        positive = None if self.positive is None else place[self.positive]
+        return replace(self, labels=tuple(labels), positive=positive, **splits)  # type: ignore[arg-type]
 
     @property
     def pairs(self) -> bool:
@@ -65,9 +91,15 @@ class TaskData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 of labels, metric, max_length and every row in order: equal content, equal fingerprint."""
+        """sha256 of labels, metric, positive label, max_length and all rows in order: equal if these are."""
         digest = hashlib.sha256()
-        for part in (self.labels, self.metric, self.max_length, *(("split", s, len(r)) for s, r in self._splits())):
+        for part in (
+            self.labels,
+            self.metric,
+            self.positive,
+            self.max_length,
+            *(("split", s, len(r)) for s, r in self._splits()),
+        ):
             digest.update(json.dumps(part).encode() + b"\n")
         for _, rows in self._splits():
             for row in rows:

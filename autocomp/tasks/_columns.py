@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from autocomp.errors import DataError
+from autocomp.errors import DataError, listed, shown
 from autocomp.tasks._base import Example, TaskData
-from autocomp.tasks._splits import finish_task
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from autocomp.tasks._labels import Value, in_order, label_values, numbering
+from autocomp.tasks._positive import with_positive
+from autocomp.tasks._splits import finish_task, is_blank
+from autocomp.tasks._tables import Table
 
 PAIRS = (
     ("text_a", "text_b"),
@@ -26,10 +26,12 @@ PAIRS = (
     ("text", "text2"),
 )
 TEXTS = ("text", "sentence", "content", "review", "tweet", "comment", "message", "question")
+FLAGS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
+FLAG_ROWS = 1000
 LABELS = ("label", "labels", "sentiment", "class", "category", "target", "gold_label", "intent")
 
-Value = str | int | None
 Row = tuple[str, str | None, Value]
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Reading:
         label_names: names of integer labels by value, or the order of named labels.
         metric: name of the score.
         max_length: longest input in tokens; None follows from the texts.
+        positive: name of the label that metrics such as F1 are about.
     """
 
     text: str | None = None
@@ -49,6 +52,7 @@ class Reading:
     label_names: tuple[str, ...] | None = None
     metric: str | None = None
     max_length: int | None = None
+    positive: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,48 +64,68 @@ class Columns:
     label: str
 
 
-def read_tables(name: str, tables: Mapping[str, Dataset], reading: Reading, notes: Sequence[str] = ()) -> TaskData:
+def read_tables(name: str, tables: Mapping[str, Table], reading: Reading, notes: Sequence[str] = ()) -> TaskData:
     """Make a task of tables called `train`, `search`, `held_out` (the last two may be missing).
 
     Raises:
-        DataError: for a missing column, no usable row, labels of unequal types or unknown to train, and whatever
-            `finish_task` refuses.
+        DataError: for a missing column, no usable row, labels of unequal types, several labels a row, labels unknown to
+            train, and whatever `finish_task` refuses.
     """
     said = list(notes)
-    columns = find_columns(name, tables["train"].column_names, reading)
-    read = ", ".join(f"{role} = {column!r}" for role, column in vars(columns).items() if column)
+    columns = find_columns(name, tables["train"], reading)
+    read = ", ".join(f"{role} = {shown(column)}" for role, column in vars(columns).items() if column)
     said.append(f"columns: {read}")
-    rows = {split: _rows(f"{name}, {split}", table, columns, split, said) for split, table in tables.items()}
-    rows = _labelled(name, columns.label, rows, said)
-    _check_kinds(name, rows, columns.label)
-    known = sorted({value for _, _, value in rows["train"]})  # type: ignore[type-var]
-    index, labels = _numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
-    examples = {split: _encode(f"{name}, {split}", found, index, columns.label) for split, found in rows.items()}
-    return finish_task(name, labels, reading.metric or "accuracy", examples, said, reading.max_length)
+    _note_flags(tables["train"], columns, said)
+    rows = _rows_of_splits(name, tables, columns, said)
+    known = in_order(value for found in rows.values() for _, _, value in found)
+    _check_known(name, rows, columns.label)
+    found = numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
+    said += [found.note] * bool(found.note)
+    examples = {split: _encode(part, found.index) for split, part in rows.items()}
+    data = finish_task(name, found.labels, reading.metric or "accuracy", examples, said, reading.max_length)
+    values = {str(value): index for value, index in found.index.items()}
+    return with_positive(data, reading.positive, found.coded, values)
 
 
-def find_columns(name: str, available: Sequence[str], reading: Reading) -> Columns:
-    """Settle the columns: those the user named, or else those with a usual name (case does not matter).
+def _rows_of_splits(name: str, tables: Mapping[str, Table], columns: Columns, said: list[str]) -> dict[str, list[Row]]:
+    """Rows that have text and label, of each split."""
+    for split, table in tables.items():
+        _check_columns(f"{name}, {split}", table, columns)
+    values = {split: _raw_labels(f"{name}, {split}", table, columns.label) for split, table in tables.items()}
+    classes = all(_class_names(table, columns.label) for table in tables.values())
+    # names of classes stay as they are, also where they look like numbers or lists
+    labels: Mapping[str, Sequence[Value]] = values if classes else label_values(name, columns.label, values, said)
+    rows = {s: _rows(f"{name}, {s}", table, columns, labels[s], s, said) for s, table in tables.items()}
+    return _labelled(name, columns.label, rows, said)
+
+
+def find_columns(name: str, table: Table, reading: Reading) -> Columns:
+    """Settle the columns: those the user named, or else those with a usual name (case and spaces do not matter).
 
     A named text column is taken as a single text unless a pair column is named too.
 
     Raises:
         DataError: if a named column does not exist or none has a usual name; lists the columns there are.
     """
+    available = table.column_names
     for role, column in (("text", reading.text), ("pair", reading.pair), ("label", reading.label)):
         if column is not None and column not in available:
-            raise DataError(f"{name}: no column {column!r} for {role}; the columns are {', '.join(available)}")
-    lower = {column.lower(): column for column in reversed(available)}
+            raise DataError(f"{name}: no column {shown(column)} for {role}; the columns are {listed(available)}")
+    lower = {re.sub(r"[\s-]+", "_", column.strip().lower()): column for column in reversed(available)}
     label = reading.label or next((lower[c] for c in LABELS if c in lower), None)
     text, pair = _text_columns(lower, reading)
     if text is None or label is None:
         role = "text" if text is None else "label"
+        flags = [] if text is None else flag_columns(table)
+        several = f"{listed(flags)} hold 0 or 1: autocomp learns one label a row, one of these columns; "
         raise DataError(
-            f"{name}: cannot tell which column is the {role}; the columns are {', '.join(available)}; "
+            f"{name}: cannot tell which column is the {role}; the columns are {listed(available)}; "
+            f"{several if len(flags) > 1 else ''}"
             f"name one ({role}=…; if these are no column names, the file lacks a header line)"
         )
     if len({text, pair, label}) < 3:
-        raise DataError(f"{name}: text {text!r}, pair {pair!r} and label {label!r} must be different columns")
+        named = f"text {shown(text)}, pair {shown(pair)} and label {shown(label)}"
+        raise DataError(f"{name}: {named} must be different columns")
     return Columns(text, pair, label)
 
 
@@ -114,77 +138,75 @@ def _text_columns(lower: Mapping[str, str], reading: Reading) -> tuple[str | Non
     return next((lower[c] for c in TEXTS if c in lower and lower[c] != reading.pair), None), reading.pair
 
 
-def _rows(place: str, table: Dataset, columns: Columns, split: str, said: list[str]) -> list[Row]:
-    """Rows of one table; those without text or label are dropped, which is noted in `said`."""
+def flag_columns(table: Table) -> list[str]:
+    """Columns whose values in the first rows are all 0 or 1: several of them may be several labels a row."""
+    return [column for column in table.column_names if _are_flags(table[column][:FLAG_ROWS])]
+
+
+def _are_flags(values: Sequence[object]) -> bool:
+    return {str(value).lower() for value in values if value is not None} in FLAGS
+
+
+def _note_flags(table: Table, columns: Columns, said: list[str]) -> None:
+    flags = flag_columns(table)
+    others = [column for column in flags if column not in vars(columns).values()]
+    if columns.label in flags and others:
+        said.append(f"columns {listed(others)} hold 0 or 1 too and are not read: one label a row is learnt")
+
+
+def _check_columns(place: str, table: Table, columns: Columns) -> None:
     for column in (columns.text, columns.pair, columns.label):
         if column is not None and column not in table.column_names:
-            raise DataError(f"{place}: no column {column!r}; the columns are {', '.join(table.column_names)}")
+            raise DataError(f"{place}: no column {shown(column)}; the columns are {listed(table.column_names)}")
     if not len(table):
         raise DataError(f"{place}: there are no rows")
-    texts = _texts(place, columns.text, table)
-    seconds = _texts(place, columns.pair, table) if columns.pair else [None] * len(texts)
-    values = label_values(place, columns.label, table[columns.label][:], _class_names(table, columns.label))
+
+
+def _rows(
+    place: str, table: Table, columns: Columns, values: Sequence[Value], split: str, said: list[str]
+) -> list[Row]:
+    """Rows of one table; those without text are dropped, which is noted in `said`."""
+    texts = _texts(place, columns.text, table, split, said)
+    seconds = _texts(place, columns.pair, table, split, said) if columns.pair else [None] * len(texts)
     full = [bool(text) and (columns.pair is None or bool(second)) for text, second in zip(texts, seconds, strict=True)]
     empty = full.count(False)
     if empty == len(full):
-        raise DataError(f"{place}: every text is empty in column {columns.text!r}; name the right one with text=…")
+        raise DataError(f"{place}: every text is empty in column {shown(columns.text)}; name the right one with text=…")
     said += [f"{split}: {empty} rows without text dropped"] * bool(empty)
     every = zip(texts, seconds, values, full, strict=True)
     return [(text, second, value) for text, second, value, whole in every if text and whole]
 
 
-def _texts(place: str, column: str, table: Dataset) -> list[str | None]:
+def _texts(place: str, column: str, table: Table, split: str, said: list[str]) -> list[str | None]:
     values = table[column][:]
-    wrong = next((value for value in values if not isinstance(value, str | None)), None)
+    wrong = next((value for value in values if not isinstance(value, str) and not _is_missing(value)), None)
     if wrong is not None:
-        raise DataError(f"{place}: column {column!r} must hold text, got {wrong!r} ({type(wrong).__name__})")
-    return [value if value and value.strip() else None for value in values]
+        kind = type(wrong).__name__
+        raise DataError(f"{place}: column {shown(column)} must hold text, got {shown(wrong)} ({kind})")
+    texts = [value if isinstance(value, str) and not is_blank(value) else None for value in values]
+    odd = {i for i, text in enumerate(texts) if text and ("\0" in text or _SURROGATE.search(text))}
+    if not odd:
+        return texts
+    said.append(f"{split}: {len(odd)} texts of {shown(column)} hold NUL or half characters, which are read as U+FFFD")
+    return [re.sub("[\0\ud800-\udfff]", "\ufffd", text) if i in odd and text else text for i, text in enumerate(texts)]
 
 
-def label_values(place: str, column: str, values: Sequence[object], class_names: tuple[str, ...] | None) -> list[Value]:
-    """Labels as whole numbers or as names; None where there is none.
-
-    Names that are all whole numbers are numbers ("0" in a CSV file, "1.0" too); booleans are `false` and `true`.
-
-    Raises:
-        DataError: for values of several types, fractions, lists.
-    """
-    kinds = {type(value) for value in values if value is not None and value == value}
-    if kinds == {int, float}:
-        kinds = {float}
-    if len(kinds) > 1:
-        names = " and ".join(sorted(kind.__name__ for kind in kinds))
-        raise DataError(f"{place}: labels in column {column!r} must be of one type, got {names}")
-    kind = next(iter(kinds), str)
-    if kind not in _READERS:
-        raise DataError(f"{place}: labels in column {column!r} must be names or whole numbers, got {kind.__name__}")
-    if class_names is not None and kind is int:
-        return [class_names[v] if isinstance(v, int) and 0 <= v < len(class_names) else None for v in values]
-    read = [None if value is None or value != value else _READERS[kind](value) for value in values]
-    if kind is str and all(value is None or _NUMBER.fullmatch(str(value)) for value in read):
-        return [None if value is None else _whole(place, column, float(value)) for value in read]
-    return [_whole(place, column, value) if isinstance(value, float) else value for value in read]
+def _is_missing(value: object) -> bool:
+    return value is None or value != value
 
 
-def _whole(place: str, column: str, value: float) -> int:
-    if not value.is_integer():
-        raise DataError(
-            f"{place}: labels in column {column!r} must be names or whole numbers, got {value} "
-            "(a score? autocomp does classification only)"
-        )
-    return int(value)
+def _raw_labels(place: str, table: Table, column: str) -> list[Any]:
+    """Values of the label column, numbers of a ClassLabel by name."""
+    values, names = list(table[column][:]), _class_names(table, column)
+    if names is None:
+        return values
+    wrong = next((v for v in values if isinstance(v, int) and v >= len(names)), None)
+    if wrong is not None:
+        raise DataError(f"{place}: label {wrong} in column {shown(column)} has no name; they are {listed(names)}")
+    return [names[v] if isinstance(v, int) and v >= 0 else None for v in values]
 
 
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_READERS: Mapping[type, Callable[[Any], Any]] = {
-    str: lambda value: value.strip() or None,
-    bool: lambda value: str(value).lower(),
-    int: int,
-    float: float,
-}
-
-
-def _class_names(table: Dataset, column: str) -> tuple[str, ...] | None:
+def _class_names(table: Table, column: str) -> tuple[str, ...] | None:
     names = getattr(table.features[column], "names", None)
     return tuple(names) if names else None
 
@@ -202,51 +224,22 @@ def _labelled(name: str, column: str, rows: dict[str, list[Row]], said: list[str
         dropped = len(found) - len(kept[split])
         said += [f"{split}: {dropped} rows without label dropped"] * bool(dropped)
     if not kept["train"]:
-        raise DataError(f"{name}: no row of train has a label in column {column!r}; name the right one with label=…")
+        raise DataError(
+            f"{name}: no row of train has a label in column {shown(column)}; name the right one with label=…"
+        )
     return kept
 
 
-def _check_kinds(name: str, rows: Mapping[str, Sequence[Row]], column: str) -> None:
-    words = {int: "whole numbers", str: "names"}
-    kinds = {split: type(found[0][2]) for split, found in rows.items()}
-    if len(set(kinds.values())) > 1:
-        found = ", ".join(f"{words[kind]} in {split}" for split, kind in kinds.items())
-        raise DataError(f"{name}: labels in column {column!r} must be of one type in every split, got {found}")
+def _check_known(name: str, rows: Mapping[str, Sequence[Row]], column: str) -> None:
+    known = {value for _, _, value in rows["train"]}
+    for split, found in rows.items():
+        foreign = next((value for _, _, value in found if value not in known), None)
+        if foreign is not None:
+            raise DataError(
+                f"{name}, {split}: label {shown(foreign)} in column {shown(column)} does not occur in train, "
+                f"which has {listed(in_order(known))}; take its rows out, or give train some"
+            )
 
 
-def _numbering(
-    name: str, known: Sequence[Value], class_names: tuple[str, ...] | None, given: tuple[str, ...] | None
-) -> tuple[dict[Value, int], tuple[str, ...]]:
-    """Index of every label value, and the names by index."""
-    if len(known) > 1000:
-        raise DataError(f"{name}: the label column holds {len(known)} different values, of 1000; is it the right one?")
-    if class_names is not None:
-        index: dict[Value, int] = {value: i for i, value in enumerate(class_names)}
-        if given is not None and len(given) != len(class_names):
-            raise DataError(f"{name}: label_names must be {len(class_names)} names, got {len(given)}")
-        return index, given or class_names
-    if given is None:
-        return {value: i for i, value in enumerate(known)}, tuple(str(value) for value in known)
-    return _given_numbering(name, known, given), given
-
-
-def _given_numbering(name: str, known: Sequence[Value], given: tuple[str, ...]) -> dict[Value, int]:
-    if len(set(given)) != len(given):
-        raise DataError(f"{name}: label_names must differ from each other, got {', '.join(given)}")
-    if set(known) <= set(given) or set(known) <= set(range(len(given))):
-        values: Sequence[Value] = given if isinstance(known[0], str) else range(len(given))
-        return {value: i for i, value in enumerate(values)}
-    if len(known) == len(given) and not isinstance(known[0], str):
-        return {value: i for i, value in enumerate(known)}
-    shown = ", ".join(str(value) for value in known[:10])
-    raise DataError(f"{name}: label_names {', '.join(given)} do not fit the labels of train, {shown}")
-
-
-def _encode(place: str, rows: Sequence[Row], index: Mapping[Value, int], column: str) -> list[Example]:
-    foreign = next((value for _, _, value in rows if value not in index), None)
-    if foreign is not None:
-        raise DataError(
-            f"{place}: label {foreign!r} in column {column!r} does not occur in train, "
-            f"which has {', '.join(str(value) for value in list(index)[:10])}"
-        )
+def _encode(rows: Sequence[Row], index: Mapping[Value, int]) -> list[Example]:
     return [Example(text, second, index[value]) for text, second, value in rows]

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import gzip
-import io
 import re
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, cast
 
-from autocomp.errors import DataError
+from autocomp.encodings import decode
+from autocomp.errors import DataError, listed
 from autocomp.tasks._base import TaskData
 from autocomp.tasks._columns import Reading, read_tables
+from autocomp.tasks._hub import tables_of
+from autocomp.tasks._json import read_json
+from autocomp.tasks._tables import PlainTable, Table, joined, read_delimited
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+SAVED_DICT, SAVED_TABLE = "dataset_dict.json", "state.json"
 SPLITS = {
     "train": "train",
     "validation": "search",
@@ -39,12 +43,14 @@ def load_files(
     metric: str | None = None,
     label_names: Sequence[str] | None = None,
     max_length: int | None = None,
+    positive: str | None = None,
 ) -> TaskData:
     """Read a file, or a folder with `train` and, if it has them, `validation` (`dev`) and `test` files.
 
     CSV, TSV, JSON lines, JSON and Parquet; all but the last also gzipped. A split may be several files
-    (`train-00000-of-00002.parquet`). Splits that are missing are cut from train. Text that is not UTF-8 is read as
-    latin-1, which is noted.
+    (`train-00000-of-00002.parquet`). A folder that `save_to_disk` of `datasets` wrote is read with its splits. Splits
+    that are missing are cut from train. What is taken for granted of a file, such as an encoding that is not UTF-8, is
+    noted.
 
     Args:
         path: the file or folder.
@@ -52,14 +58,18 @@ def load_files(
         metric: name of the score, accuracy by default.
         label_names: names of integer labels by value, or the order of named ones.
         max_length: longest input in tokens; None follows from the texts.
+        positive: name of the label that metrics such as F1 are about.
 
     Raises:
         DataError: if there is nothing to read, or it cannot be read or used.
     """
-    reading = Reading(text, pair, label, tuple(label_names) if label_names else None, metric, max_length)
-    files = split_files(path)
+    reading = Reading(text, pair, label, tuple(label_names) if label_names else None, metric, max_length, positive)
     notes: list[str] = []
-    tables = {split: read_files(members, notes) for split, members in files.items()}
+    saved = saved_splits(path)
+    if saved:
+        return read_tables(str(path), tables_of(str(path), saved, notes), reading, notes)
+    files = split_files(path)
+    tables: dict[str, Table] = {split: read_files(members, notes) for split, members in files.items()}
     return read_tables(str(path), tables, reading, notes)
 
 
@@ -76,14 +86,14 @@ def split_files(path: Path) -> dict[str, list[Path]]:
         raise DataError(f"{path}: no such file or folder")
     found = _splits_in(path) or _splits_in(path / "data")
     if "train" not in found:
-        present = ", ".join(sorted(p.name for p in path.iterdir())[:10]) or "nothing"
+        present = listed(sorted(p.name for p in path.iterdir())) or "nothing"
         raise DataError(
             f"{path}: a folder needs a file called train with one of {', '.join(SUFFIXES)} (or .gz of these); "
             f"it has {present}; or give one file instead of the folder"
         )
     for split, members in found.items():
         if len({(_stem(p), _suffix(p)) for p in members}) > 1:
-            raise DataError(f"{path}: several files for {split}, keep one of {', '.join(p.name for p in members)}")
+            raise DataError(f"{path}: several files for {split}, keep one of {listed(p.name for p in members)}")
     return dict(sorted(found.items(), key=lambda item: list(SPLITS.values()).index(item[0])))
 
 
@@ -107,24 +117,47 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def read_files(paths: Sequence[Path], notes: list[str]) -> Dataset:
+def read_files(paths: Sequence[Path], notes: list[str]) -> Table:
     """One table of the files of a split, held in memory; nothing is left on disk.
 
     Raises:
         DataError: if a file is empty or cannot be parsed.
     """
+    place = f"{paths[0].parent}: {_stem(paths[0])}"
+    if _suffix(paths[0]) != ".parquet":
+        tables = [_read_text(path, notes) for path in paths]
+        return tables[0] if len(tables) == 1 else joined(tables, place)
     import datasets
 
-    tables = [_read(path, notes) for path in paths]
-    if len(tables) == 1:
-        return tables[0]
+    parts = [_read_parquet(path) for path in paths]
     try:
-        return datasets.concatenate_datasets(tables)
+        table: Table = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{paths[0].parent}: the parts of {_stem(paths[0])} have different columns: {error}") from error
+        raise DataError(f"{place}: the parts have different columns: {_first_line(error)}") from error
+    return table
 
 
-def _read(path: Path, notes: list[str]) -> Dataset:
+def _read_text(path: Path, notes: list[str]) -> PlainTable:
+    """A CSV, TSV, JSON or JSON lines file; what was taken for granted is added to `notes`."""
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            data = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as {_suffix(path)[1:].upper()}: {_first_line(error)}") from error
+    if not data:
+        raise DataError(f"{path}: the file is empty")
+    text, note = decode(data, str(path))
+    notes += [f"{path.name}: {note}"] * bool(note)
+    said: list[str] = []
+    if _suffix(path) in (".json", ".jsonl"):
+        table = read_json(text, str(path), said)
+    else:
+        table = read_delimited(text, str(path), _suffix(path) == ".tsv", said)
+    notes += [f"{path.name}: {note}" for note in said]
+    return table
+
+
+def _read_parquet(path: Path) -> Dataset:
     import datasets
     from datasets.exceptions import DatasetsError
 
@@ -132,20 +165,37 @@ def _read(path: Path, notes: list[str]) -> Dataset:
         raise DataError(f"{path}: the file is empty")
     try:
         with tempfile.TemporaryDirectory() as cache, _quiet():
-            where: dict[str, Any] = {"cache_dir": cache, "keep_in_memory": True}
-            if _suffix(path) == ".parquet":
-                return cast("Dataset", datasets.Dataset.from_parquet(str(path), **where))
-            encoding = _encoding(path, notes)
-            if _suffix(path) in (".jsonl", ".json"):
-                return cast("Dataset", datasets.Dataset.from_json(str(path), encoding=encoding, **where))
-            form = _table_form(path, encoding)
-            return cast("Dataset", datasets.Dataset.from_csv(str(path), encoding=encoding, **form, **where))
-    except (OSError, ValueError, EOFError, csv.Error, DatasetsError, LookupError) as error:
-        cause = error.__cause__ or error
-        reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
-        if "corresponds to no data" in reason:  # how datasets says that a file has no row
+            return cast("Dataset", datasets.Dataset.from_parquet(str(path), cache_dir=cache, keep_in_memory=True))
+    except (OSError, ValueError, DatasetsError, LookupError) as error:
+        if "corresponds to no data" in str(error.__cause__ or error):  # how datasets says that a file has no row
             raise DataError(f"{path}: there are no rows") from error
-        raise DataError(f"{path}: cannot be read as {_suffix(path)[1:].upper()}: {reason}") from error
+        raise DataError(f"{path}: cannot be read as PARQUET: {_first_line(error.__cause__ or error)}") from error
+
+
+def saved_splits(path: Path) -> dict[str, Dataset] | None:
+    """Tables of a folder that `save_to_disk` of `datasets` wrote, by split; one without splits is `train`.
+
+    Returns:
+        None for any other path.
+
+    Raises:
+        DataError: such a folder cannot be opened.
+    """
+    import datasets
+
+    if not any((path / name).is_file() for name in (SAVED_DICT, SAVED_TABLE)):
+        parts = [p for p in path.iterdir() if (p / SAVED_TABLE).is_file()] if path.is_dir() else []
+        return {part.name: saved for part in sorted(parts) for saved in (saved_splits(part) or {}).values()} or None
+    try:
+        found = datasets.load_from_disk(str(path), keep_in_memory=True)
+    except Exception as error:  # what a damaged Arrow file raises is no tree of errors
+        raise DataError(f"{path}: `save_to_disk` wrote it, but it cannot be opened: {_first_line(error)}") from error
+    return dict(found) if isinstance(found, dict) else {"train": found}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0] if len(lines[0]) <= 200 else f"{lines[0][:200]}…"
 
 
 @contextlib.contextmanager
@@ -164,70 +214,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if shown:
             enable_progress_bars()
-
-
-def _open(path: Path) -> BinaryIO:
-    return cast("BinaryIO", gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
-
-
-def _encoding(path: Path, notes: list[str]) -> str:
-    """utf-8 (or utf-8-sig after a byte order mark) if the whole file is, else latin-1, which any bytes are."""
-    with _open(path) as file:
-        marked = file.read(3) == b"\xef\xbb\xbf"
-    try:
-        with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
-            for _ in lines:
-                pass
-    except UnicodeDecodeError:
-        notes.append(f"{path.name}: not UTF-8, read as latin-1")
-        return "latin-1"
-    return "utf-8-sig" if marked else "utf-8"
-
-
-def _table_form(path: Path, encoding: str) -> dict[str, Any]:
-    """How `from_csv` has to read a table: every value as text, so that `null` and `007` stay what they are.
-
-    Raises:
-        DataError: if the header repeats a name or is narrower than the first row.
-    """
-    import datasets
-
-    with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as lines:
-        sep = _separator(path, lines.readline())
-    plain = sep == "\t" and _quotes_are_plain(path, encoding)
-    quoting: Literal[0, 3] = 3 if plain else 0  # csv.QUOTE_NONE, csv.QUOTE_MINIMAL
-    with _open(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as lines:
-        table = csv.reader(lines, delimiter=sep, quoting=quoting)
-        header = [name.strip() or f"column_{i}" for i, name in enumerate(next(table, []))]
-        first = next((row for row in table if row), None)
-    if first is None:
-        raise DataError(f"{path}: there are no rows below the header")
-    if len(set(header)) != len(header):
-        raise DataError(f"{path}: the header has a name twice: {', '.join(header)}")
-    if len(first) > len(header):
-        raise DataError(f"{path}: the header has {len(header)} columns but the first row {len(first)}; quote the texts")
-    features = datasets.Features({name: datasets.Value("string") for name in header})
-    return {
-        "sep": sep,
-        "quoting": quoting,
-        "names": header,
-        "header": 0,
-        "features": features,
-        "keep_default_na": False,
-    }
-
-
-def _separator(path: Path, header: str) -> str:
-    if _suffix(path) == ".tsv":
-        return "\t"
-    return max(",;\t", key=header.count)
-
-
-def _quotes_are_plain(path: Path, encoding: str) -> bool:
-    """Whether quotes in a TSV file are ordinary characters, as in GLUE: each line is a row, some unbalanced."""
-    with _open(path) as file, io.TextIOWrapper(file, encoding=encoding) as lines:
-        tabs, unbalanced = set(), False
-        for line in lines:
-            tabs.add(line.count("\t"))
-            unbalanced = unbalanced or line.count('"') % 2 == 1
-    return len(tabs) == 1 and unbalanced

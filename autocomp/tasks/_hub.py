@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autocomp.errors import DataError
+from autocomp.errors import DataError, listed
 from autocomp.tasks._base import TaskData
 from autocomp.tasks._columns import Reading, read_tables
+from autocomp.tasks._tables import Table
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
 # benchmarks that are called by their own name, with the part after the slash
 BENCHMARKS = {"glue": "nyu-mll/glue", "super_glue": "aps/super_glue", "tweet_eval": "cardiffnlp/tweet_eval"}
 METRICS = {"nyu-mll/glue:cola": "matthews", "nyu-mll/glue:mrpc": "f1", "nyu-mll/glue:qqp": "f1"}
 SPLITS = {
     "train": ("train",),
-    "search": ("validation", "validation_matched", "dev", "valid"),
+    "search": ("validation", "validation_matched", "dev", "valid", "val"),
     "held_out": ("test", "test_matched"),
 }
 
@@ -31,6 +32,7 @@ def load_hub(
     metric: str | None = None,
     label_names: Sequence[str] | None = None,
     max_length: int | None = None,
+    positive: str | None = None,
     cache_dir: Path | None = None,
 ) -> TaskData:
     """Load a data set of the hub: `glue/sst2`, `owner/name`, `owner/name:part`.
@@ -44,6 +46,7 @@ def load_hub(
         metric: name of the score; GLUE's own for cola, mrpc and qqp, else accuracy.
         label_names: names of integer labels by value, or the order of named ones.
         max_length: longest input in tokens; None follows from the texts.
+        positive: name of the label that metrics such as F1 are about.
         cache_dir: where downloads are kept; the hub library's own place by default.
 
     Raises:
@@ -57,12 +60,25 @@ def load_hub(
         tuple(label_names) if label_names else None,
         metric or METRICS.get(f"{repository}:{part}"),
         max_length,
+        positive,
     )
     found = _download(name, repository, part, cache_dir)
-    tables = {split: next((found[s] for s in names if s in found), None) for split, names in SPLITS.items()}
-    if tables["train"] is None:
-        raise DataError(f"{name}: it needs a split called train, it has {', '.join(found)}")
-    return read_tables(name, {split: table for split, table in tables.items() if table is not None}, reading)
+    notes: list[str] = []
+    return read_tables(name, tables_of(name, found, notes), reading, notes)
+
+
+def tables_of(name: str, found: Mapping[str, Dataset], notes: list[str]) -> dict[str, Table]:
+    """The tables that a task reads of the splits of a data set; splits that are not read are noted.
+
+    Raises:
+        DataError: there is no train split.
+    """
+    read = {split: next((name for name in names if name in found), None) for split, names in SPLITS.items()}
+    if read["train"] is None:
+        raise DataError(f"{name}: it needs a split called train, it has {listed(found)}")
+    left = [split for split in found if split not in read.values()]
+    notes += [f"splits that are not read: {listed(left)}"] * bool(left)
+    return {split: found[name] for split, name in read.items() if name is not None}
 
 
 def parse_id(name: str) -> tuple[str, str | None]:

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autocomp.errors import DataError, UnknownName
+from autocomp.metrics import needs_positive
 from autocomp.tasks._base import TaskData
 from autocomp.tasks._files import SUFFIXES, load_files
 from autocomp.tasks._hub import load_hub
+from autocomp.tasks._positive import with_positive
 
 
 def resolve_task(
@@ -21,6 +23,7 @@ def resolve_task(
     label_names: Sequence[str] | None = None,
     metric: str | None = None,
     max_length: int | None = None,
+    positive: str | None = None,
 ) -> TaskData:
     """Load a task by its name, by the path of its files, or by its id on the Hugging Face hub, in this order.
 
@@ -32,6 +35,7 @@ def resolve_task(
         label_names: names of integer labels, or the order of named ones (files and hub only).
         metric: name of the score; accuracy unless the task says otherwise.
         max_length: longest input in tokens; None is the task's own, or follows from the texts.
+        positive: name of the label that metrics such as F1 are about; else a guess, which is noted (`with_positive`).
 
     Raises:
         UnknownName: if it is nothing of these.
@@ -43,24 +47,27 @@ def resolve_task(
     columns = {"text": text, "pair": pair, "label": label, "label_names": label_names}
     path = Path(task).expanduser()
     if task in tasks:
-        return _registered(task, columns, metric, max_length)
+        return _registered(task, columns, metric, max_length, positive)
     if path.exists():
-        return load_files(path, text, pair, label, metric, label_names, max_length)
+        return load_files(path, text, pair, label, metric, label_names, max_length, positive)
     if _looks_like_path(task):
         raise DataError(f"task {task}: no such file or folder (looked in {Path.cwd()})")
     if "/" in task:
-        return load_hub(task, text, pair, label, metric, label_names, max_length)
+        return load_hub(task, text, pair, label, metric, label_names, max_length, positive)
     raise UnknownName("task", task, tasks.names())
 
 
-def _registered(name: str, columns: Mapping[str, object], metric: str | None, max_length: int | None) -> TaskData:
+def _registered(
+    name: str, columns: Mapping[str, object], metric: str | None, max_length: int | None, positive: str | None
+) -> TaskData:
     from autocomp.tasks import tasks
 
     given = [key for key, value in columns.items() if value is not None]
     if given:
         raise DataError(f"task {name} has its own columns; leave out {', '.join(given)}, or name the files instead")
     data = tasks[name].load()
-    return dataclasses.replace(data, metric=metric or data.metric, max_length=max_length or data.max_length)
+    data = dataclasses.replace(data, metric=metric or data.metric, max_length=max_length or data.max_length)
+    return with_positive(data, positive) if positive is not None or needs_positive(data.metric) else data
 
 
 def _looks_like_path(task: str) -> bool:

@@ -7,21 +7,25 @@ A metric depends on the rows only through how often each (label, prediction) occ
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from autocomp.metrics import Labels, metrics
+from autocomp.metrics import Labels, Metric, metrics, needs_positive
 
 Statistic = Callable[[Labels], float]
 
 
-def score_with_error(metric: str, labels: Labels, predictions: Labels, classes: int) -> tuple[float, float]:
+def score_with_error(
+    metric: str, labels: Labels, predictions: Labels, classes: int, positive: int | None = None
+) -> tuple[float, float]:
     """Score of predictions and its standard error.
 
     Args:
         metric: a name in `autocomp.metrics`.
         labels, predictions: `[rows]` integer arrays.
         classes: number of labels of the task.
+        positive: index of the positive label (`TaskData.positive`), for metrics about one; None takes the last.
 
     Returns:
         The score; its standard error: binomial, `sqrt(p (1 - p) / n)`, for accuracy and the jackknife's otherwise.
@@ -31,14 +35,16 @@ def score_with_error(metric: str, labels: Labels, predictions: Labels, classes: 
         ValueError: if the arrays are empty or differ in length.
     """
     rows = _rows(labels, predictions)
-    score = metrics[metric]
+    score = _metric(metric, classes, positive)
     value = score(rows[:, 0], rows[:, 1], classes)
     if metric == "accuracy":
         return value, float(np.sqrt(value * (1 - value) / len(rows)))
     return value, _jackknife(rows, lambda kept: score(kept[:, 0], kept[:, 1], classes))
 
 
-def paired_difference(metric: str, labels: Labels, a: Labels, b: Labels, classes: int) -> tuple[float, float]:
+def paired_difference(
+    metric: str, labels: Labels, a: Labels, b: Labels, classes: int, positive: int | None = None
+) -> tuple[float, float]:
     """Score of `a` minus score of `b` on the same rows, and the standard error of that difference.
 
     Rows that both get right or both get wrong cancel, so this is far sharper than comparing two separate errors.
@@ -53,7 +59,7 @@ def paired_difference(metric: str, labels: Labels, a: Labels, b: Labels, classes
         ValueError: if the arrays are empty or differ in length.
     """
     rows = _rows(labels, a, b)
-    score = metrics[metric]
+    score = _metric(metric, classes, positive)
 
     def difference(kept: Labels) -> float:
         return score(kept[:, 0], kept[:, 1], classes) - score(kept[:, 0], kept[:, 2], classes)
@@ -62,6 +68,13 @@ def paired_difference(metric: str, labels: Labels, a: Labels, b: Labels, classes
         gains = (rows[:, 1] == rows[:, 0]).astype(float) - (rows[:, 2] == rows[:, 0])
         return float(gains.mean()), float(gains.std() / np.sqrt(len(rows)))
     return difference(rows), _jackknife(rows, difference)
+
+
+def _metric(name: str, classes: int, positive: int | None) -> Metric:
+    """The metric; one that is about the positive label is told which it is."""
+    if not needs_positive(name):
+        return metrics[name]
+    return partial(metrics[name], positive=classes - 1 if positive is None else positive)
 
 
 def _rows(*columns: Labels) -> Labels:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from autocomp.errors import DataError
+from autocomp.errors import DataError, listed, shown
 from autocomp.tasks._base import Example, TaskData
 
 CUT_FRACTION = 0.1
 CUT_MOST = 2000
+_INVISIBLE = ("Cf", "Cs")  # zero-width spaces and joiners, soft hyphens, marks of direction
 
 
 def finish_task(
@@ -26,7 +28,8 @@ def finish_task(
 
     Repeated rows of train go first; then a missing `search` or `held_out` is cut from train (`cut`); then rows of
     search and train that stand in held_out, and rows of train that stand in search, are removed. Two rows are equal
-    when their texts are, ignoring case and white space.
+    when their texts are, both of a pair in this order, in Unicode's NFKC and ignoring case, white space and invisible
+    letters. Pairs that stand the other way round in another split stay, which is noted.
 
     Args:
         name: name of the task, for messages.
@@ -85,6 +88,8 @@ def _separate(parts: Mapping[str, Sequence[Example]], said: list[str]) -> dict[s
     train, in_either = _without_texts_of(parts["train"], [*search, *parts["held_out"]])
     said += [f"search: {in_held_out} rows removed that stand in held_out"] * bool(in_held_out)
     said += [f"train: {in_either} rows removed that stand in search or held_out"] * bool(in_either)
+    turned = _turned_round(train, [*search, *parts["held_out"]])
+    said += [f"train: {turned} pairs stand the other way round in search or held_out; they are kept"] * bool(turned)
     return {"train": train, "search": search, "held_out": parts["held_out"]}
 
 
@@ -124,7 +129,21 @@ def _shares(counts: list[int], splits: int, most: int | None) -> list[int]:
 
 
 def _key(row: Example) -> tuple[str, str]:
-    return " ".join(row.text.casefold().split()), " ".join((row.pair or "").casefold().split())
+    return alike(row.text), alike(row.pair or "")
+
+
+def alike(text: str) -> str:
+    """What near-duplicates have in common: a text in NFKC, without case, invisible letters and extra white space."""
+    if not text.isascii():
+        # twice: what case folding leaves is not always in normal form
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = "".join(letter for letter in text if unicodedata.category(letter) not in _INVISIBLE)
+    return " ".join(text.casefold().split())
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to read in a text: white space and invisible letters only."""
+    return not text.strip("\0").strip() or (not text.isascii() and not alike(text))
 
 
 def _without_repeats(rows: Sequence[Example]) -> tuple[list[Example], int]:
@@ -141,6 +160,12 @@ def _without_texts_of(rows: Iterable[Example], others: Iterable[Example]) -> tup
     return kept, len(rows) - len(kept)
 
 
+def _turned_round(rows: Iterable[Example], others: Iterable[Example]) -> int:
+    """How many pairs stand among the others with their two texts swapped."""
+    swapped = {_key(row)[::-1] for row in others if row.pair is not None}
+    return sum(row.pair is not None and _key(row) in swapped for row in rows)
+
+
 def _remarks(split: str, rows: Sequence[Example], labels: Sequence[str]) -> list[str]:
     """What a reader of a score should know about a split and nobody changed."""
     kinds = Counter(key for key, _ in {(_key(row), row.label) for row in rows})
@@ -149,7 +174,7 @@ def _remarks(split: str, rows: Sequence[Example], labels: Sequence[str]) -> list
     found = [f"{split}: texts with more than one label: {conflicts}"] * bool(conflicts)
     found += [f"{split}: {repeats} repeated rows left in place"] * bool(repeats and split != "train")
     absent = sorted(set(range(len(labels))) - {row.label for row in rows})
-    found += [f"{split}: no row of {', '.join(labels[i] for i in absent)}"] * bool(absent and rows)
+    found += [f"{split}: no row of {listed(labels[i] for i in absent)}"] * bool(absent and rows)
     return found
 
 
@@ -163,7 +188,7 @@ def _check_labels(name: str, labels: Sequence[str], parts: Mapping[str, Sequence
             )
         foreign = sorted({row.label for row in rows} - known)
         if foreign:
-            raise DataError(f"task {name}: {split} has label {labels[foreign[0]]!r}, which train lacks")
+            raise DataError(f"task {name}: {split} has label {shown(labels[foreign[0]])}, which train lacks")
     if len(known) < 2:
         only = labels[next(iter(known))]
-        raise DataError(f"task {name}: train has a single label, {only!r}; a classifier needs at least two")
+        raise DataError(f"task {name}: train has a single label, {shown(only)}; a classifier needs at least two")

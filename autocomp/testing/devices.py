@@ -36,6 +36,7 @@ def recorded_device(
         int8_macs_per_ms=2.5e8,
         fp32_macs_per_ms=1e7,
         noise_spread=noise,
+        disturbed=noise > 0.2,
         noise_between_sessions=0.01,
         latency=LatencyTable(
             work=work,

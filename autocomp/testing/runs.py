@@ -26,6 +26,7 @@ def member(name: str, size: int, latency: float, score: float, describe: str, pa
         "latency_p95_ms": latency * 1.9,
         "latency_spread_ms": latency * 0.1,
         "latency_predicted": False,
+        "latency_disturbed": False,
         "score": score,
         "score_se": 0.0031,
         "search_score": score + 0.002,

@@ -59,8 +59,10 @@ def random_batch(rng: np.random.Generator, shape: EncoderShape, pairs: bool, row
     return inputs
 
 
-def run(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    session = open_session(model.SerializeToString())
+def run(
+    model: onnx.ModelProto, inputs: dict[str, np.ndarray], exit_threshold: float | None = None
+) -> dict[str, np.ndarray]:
+    session = open_session(model.SerializeToString(), exit_threshold=exit_threshold)
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
 
 

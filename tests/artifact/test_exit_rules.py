@@ -19,9 +19,8 @@ THRESHOLDS = {
 }
 
 
-def session_of(shape, weights, rule, threshold=0.5):
-    model = write_model(shape, weights, {}, pairs=False, exit_threshold=threshold, exit_rule=rule)
-    return open_session(model.SerializeToString())
+def file_of(shape, weights, rule, threshold=0.5):
+    return write_model(shape, weights, {}, pairs=False, exit_threshold=threshold, exit_rule=rule).SerializeToString()
 
 
 @pytest.mark.parametrize("rule", exit_rules.names())
@@ -34,7 +33,8 @@ def test_the_file_leaves_where_numpy_does(kit, rule):
         if not shape.exits:
             continue
         encoder, weights = kit.encoder(shape, seed)
-        session = session_of(shape, weights, rule)
+        file = file_of(shape, weights, rule)
+        sessions = {t: open_session(file, exit_threshold=t) for t in THRESHOLDS[rule]}
         for rows in (1, 3):
             inputs = kit.batch(rng, shape, pairs=False, rows=rows)
             expected = kit.torch_outputs(encoder, inputs)
@@ -45,8 +45,7 @@ def test_the_file_leaves_where_numpy_does(kit, rule):
                 rows_disagree += int((alone.any(1) & ~together).any())
                 depth = shape.exits[together.argmax()] if together.any() else shape.depth
                 wanted = expected.exit_logits[depth] if together.any() else expected.logits
-                given = {**inputs, "exit_threshold": np.array(threshold, np.float32)}
-                logits, found = session.run(["logits", "exit_depth"], given)
+                logits, found = sessions[threshold].run(["logits", "exit_depth"], inputs)
                 assert found == depth, (seed, rows, threshold)
                 np.testing.assert_allclose(logits, wanted.numpy(), atol=1e-4)
                 left.append(bool(together.any()))
@@ -60,10 +59,11 @@ def test_the_default_stands_in_the_file_and_never_is_never(kit, rng, rule):
     _, weights = kit.encoder(shape)
     inputs = kit.batch(rng, shape, pairs=False, rows=1)
     easy = {"probability": 0.01, "entropy": 1.0, "margin": 0.0, "patience": 1.0}[rule]
-    session = session_of(shape, weights, rule, easy)
-    assert session.run(["exit_depth"], inputs)[0] == 1
-    never = np.array(checked_threshold(rule, "never"), np.float32)
-    assert session.run(["exit_depth"], {**inputs, "exit_threshold": never})[0] == 4
+    file, never = file_of(shape, weights, rule, easy), checked_threshold(rule, "never")
+    assert open_session(file).run(["exit_depth"], inputs)[0] == 1
+    assert open_session(file, exit_threshold=never).run(["exit_depth"], inputs)[0] == 4
+    never_taken = file_of(shape, weights, rule, never)
+    assert open_session(never_taken, exit_threshold=easy).run(["exit_depth"], inputs)[0] == 1
 
 
 def test_patience_counts_agreeing_heads_in_a_row():

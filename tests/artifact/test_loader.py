@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -34,7 +35,8 @@ def save(
     weights = {n: w.numpy() for n, w in plain_weights(student.encoder).items()}
     formats = {n: WeightFormat(bits) for n, w in weights.items() if w.ndim == 2}
     model = write_model(student.encoder.shape, weights, formats, pairs=pairs, exit_threshold=threshold)
-    save_artifact(folder, model, student.tokenizer.to_str(pretty=True), {**FACTS, "pairs": pairs})
+    rule = None if threshold is None else {"rule": "probability", "threshold": threshold}
+    save_artifact(folder, model, student.tokenizer.to_str(pretty=True), {**FACTS, "pairs": pairs, "exits": rule})
     return student
 
 
@@ -137,10 +139,17 @@ def test_the_exit_threshold_can_be_overridden(tmp_path):
         load(tmp_path / "b", exit_threshold=0.5)
 
 
-def test_a_manifest_from_before_exit_rules_means_probability(tmp_path, monkeypatch):
-    monkeypatch.delitem(files._OPTIONAL, "exits")
-    save(tmp_path / "a", exits=(1, 2), threshold=0.0)
-    assert "exits" not in read_manifest(tmp_path / "a")
+def test_an_artifact_from_before_exit_rules_means_probability(tmp_path, monkeypatch):
+    """Its threshold is an input with a default, which its manifest does not tell of."""
+    for name in ("exits", "requires"):
+        monkeypatch.delitem(files._OPTIONAL, name)
+    save(tmp_path / "new", exits=(1, 2), threshold=0.0)
+    model = onnx.load(tmp_path / "new" / "model.onnx")
+    model.graph.input.append(onnx.helper.make_tensor_value_info("exit_threshold", onnx.TensorProto.FLOAT, []))
+    save_artifact(tmp_path / "a", model, (tmp_path / "new" / "tokenizer.json").read_text(), FACTS)
+    assert not {"exits", "requires"} & set(read_manifest(tmp_path / "a"))
+    assert load(tmp_path / "a").predict("good")[0].exit_depth == 1
+    assert load(tmp_path / "a").has_exits
     assert load(tmp_path / "a", exit_threshold="never").predict("good")[0].exit_depth == 3
     with pytest.raises(InputError, match="'probability' it is"):
         load(tmp_path / "a", exit_threshold=95)

@@ -13,6 +13,7 @@ from autocomp.artifact.files import artifact_bytes, read_manifest, save_artifact
 from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
 from autocomp.artifact.runtimes import runtimes
+from autocomp.artifact.runtimes.openvino import OPTIONS, _library
 from autocomp.artifact.writer import write_model
 from autocomp.cli import main
 from autocomp.errors import ArtifactError, ExportMismatch, InputError, MissingExtra, UnknownName
@@ -28,14 +29,23 @@ def write(folder, bits=4, exits=(), threshold=None, pairs=False, shape=None, **f
     weights = {n: w.numpy() for n, w in plain_weights(student.encoder).items()}
     formats = {n: WeightFormat(bits, **format) for n, w in weights.items() if w.ndim == 2 and bits < 32}
     model = write_model(student.encoder.shape, weights, formats, pairs=pairs, exit_threshold=threshold)
-    facts = {**FACTS, "pairs": pairs, "measurements": {"latency_ms": 1.0}}
+    rule = None if threshold is None else {"rule": "probability", "threshold": threshold}
+    facts = {**FACTS, "pairs": pairs, "measurements": {"latency_ms": 1.0}, "exits": rule}
     save_artifact(folder, model, student.tokenizer.to_str(), facts)
     return folder
 
 
 @pytest.fixture
 def openvino():
-    return pytest.importorskip("openvino")
+    return _library()
+
+
+@pytest.fixture(params=["f32", "whatever is fastest here"])
+def precision(openvino, request, monkeypatch):
+    """Products in FP32 on every processor, and in what OpenVINO itself chooses: BF16 where there is an instruction."""
+    if request.param == "f32":
+        monkeypatch.setitem(OPTIONS, "INFERENCE_PRECISION_HINT", "f32")
+    return request.param
 
 
 @pytest.fixture
@@ -47,35 +57,53 @@ def logits(predictor, texts=TEXTS, batch_size=1):
     return np.concatenate([predictor.run(inputs)[0] for inputs in predictor.batches(texts, batch_size)])
 
 
-def check_close(got, expected):
-    assert np.sqrt(((got - expected) ** 2).mean()) < 0.1 * expected.std()
+#: Of the deviation over texts, by the precision that OpenVINO has chosen. ONNX Runtime rounds activations to int8,
+#: OpenVINO at f32 does not: up to 0.07. BF16 keeps eight bits of every value, as many as int8: up to 0.11 was seen.
+ALLOWED = {"f32": 0.1, "f16": 0.1, "bf16": 0.2}
+
+
+def check_close(predictor, batches, expected, median=False):
+    """The logits of OpenVINO's predictor over batches are the expected ones as far as its precision goes."""
+    got = np.concatenate([predictor.run(inputs)[0] for inputs in batches])
+    errors = np.abs(got - expected)
+    error = np.median(errors) if median else np.sqrt((errors**2).mean())
+    allowed = ALLOWED[predictor.session.precision] * (0.5 if median else 1)
+    assert error < allowed * expected.std(), f"in {predictor.session.precision}"
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize("bits", [32, 8, 4, 3, 2])
-def test_it_answers_as_onnx_runtime_does(openvino, tmp_path, bits, batch_size):
+def test_it_answers_as_onnx_runtime_does(precision, tmp_path, bits, batch_size):
     folder = write(tmp_path / "a", bits)
-    expected = logits(load(folder), batch_size=batch_size)
-    check_close(logits(load(folder, runtime="openvino"), batch_size=batch_size), expected)
+    ours = load(folder)
+    batches = ours.batches(TEXTS, batch_size)
+    expected = np.concatenate([ours.run(inputs)[0] for inputs in batches])
+    check_close(load(folder, runtime="openvino"), batches, expected)
     convert_artifact(folder, tmp_path / "b", "openvino")
-    check_close(logits(load(tmp_path / "b"), batch_size=batch_size), expected)
+    check_close(load(tmp_path / "b"), batches, expected)
+
+
+def test_the_precision_is_asked_of_the_library(openvino, artifact, monkeypatch):
+    assert load(artifact, runtime="openvino").session.precision in ALLOWED
+    monkeypatch.setitem(OPTIONS, "INFERENCE_PRECISION_HINT", "f32")
+    assert load(artifact, runtime="openvino").session.precision == "f32"
 
 
 @pytest.mark.parametrize(
     "change", [{"tokens": (0.5, 0.5)}, {"embedding_size": 16}, {"order": (0, 0, 1)}, {"token_types": 0}]
 )
-def test_other_shapes(openvino, tmp_path, change):
+def test_other_shapes(precision, tmp_path, change):
     folder = write(tmp_path / "a", 8, shape=tiny_shape(layers=2).with_(**change), sparse=True)
-    got, expected = logits(load(folder, runtime="openvino")), logits(load(folder))
+    ours = load(folder)
     # Two tokens that score almost alike may change places: a text goes on without the other one then.
-    assert np.median(np.abs(got - expected)) < 0.05 * expected.std()
+    check_close(load(folder, runtime="openvino"), ours.batches(TEXTS), logits(ours), median=True)
 
 
-def test_pairs(openvino, tmp_path):
+def test_pairs(precision, tmp_path):
     folder = write(tmp_path / "a", pairs=True)
     convert_artifact(folder, tmp_path / "b", "openvino")
     pairs = [(a, b) for a in TEXTS[:3] for b in TEXTS[3:6]]
-    check_close(logits(load(tmp_path / "b"), pairs), logits(load(folder), pairs))
+    check_close(load(tmp_path / "b"), load(folder).batches(pairs), logits(load(folder), pairs))
 
 
 def test_its_folder_is_an_artifact(openvino, artifact, tmp_path):
@@ -104,7 +132,7 @@ def test_its_damaged_files_are_refused(openvino, artifact, tmp_path, name):
         load(tmp_path / "b")
 
 
-def test_exits_run_from_the_onnx_file_and_are_not_written(openvino, tmp_path):
+def test_exits_run_from_the_onnx_file_and_are_not_written(precision, tmp_path):
     folder = write(tmp_path / "a", exits=(1,), threshold=0.7)
     ours, theirs = load(folder), load(folder, runtime="openvino")
     texts = [" ".join(TEXTS[i:]) for i in range(8)] + list(TEXTS)
@@ -113,7 +141,7 @@ def test_exits_run_from_the_onnx_file_and_are_not_written(openvino, tmp_path):
     for threshold, depth in ((0.01, 1), ("never", 2)):
         both = [load(folder, exit_threshold=threshold, runtime=name) for name in ("onnxruntime", "openvino")]
         assert [p.predict("good")[0].exit_depth for p in both] == [depth, depth]
-        check_close(logits(both[1], batch_size=2), logits(both[0], batch_size=2))
+        check_close(both[1], both[0].batches(TEXTS, 2), logits(both[0], batch_size=2))
     with pytest.raises(ArtifactError, match="has exits"):
         convert_artifact(folder, tmp_path / "b", "openvino")
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
@@ -163,7 +191,6 @@ def test_wrong_requests(artifact, tmp_path):
         convert_artifact(artifact, tmp_path / "b", "onnxruntime")
     with pytest.raises(InputError, match="not overwritten"):
         shutil.copytree(artifact, tmp_path / "there")
-        pytest.importorskip("openvino")
         convert_artifact(artifact, tmp_path / "there", "openvino")
 
 

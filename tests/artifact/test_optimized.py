@@ -30,7 +30,8 @@ def save(tmp_path):
         weights = {n: w.numpy() for n, w in plain_weights(student.encoder).items()}
         formats = {n: WeightFormat(bits) for n, w in weights.items() if w.ndim == 2}
         model = write_model(student.encoder.shape, weights, formats, pairs=False, exit_threshold=threshold)
-        manifest = {"labels": ["a", "b"], "max_length": 24, "pairs": False}
+        exits = None if threshold is None else {"rule": "probability", "threshold": threshold}
+        manifest = {"labels": ["a", "b"], "max_length": 24, "pairs": False, "exits": exits}
         save_artifact(tmp_path / name, model, student.tokenizer.to_str(), manifest)
         return tmp_path / name
 
@@ -42,9 +43,9 @@ def opened(monkeypatch):
     """Names of the folders whose model was opened, and whether as an optimized graph."""
     seen, real = [], loader.open_session
 
-    def open_session(model, threads, is_optimized):
+    def open_session(model, threads, is_optimized, **more):
         seen.append((model.parent.name, is_optimized))
-        return real(model, threads, is_optimized=is_optimized)
+        return real(model, threads, is_optimized=is_optimized, **more)
 
     monkeypatch.setattr(loader, "open_session", open_session)
     return seen

@@ -53,13 +53,14 @@ def test_an_exit_is_taken_when_every_row_is_sure(kit):
     assert 10 < sum(left_early) < len(left_early) - 10, "both ways are tested"
 
 
-def test_threshold_is_an_optional_input(kit, rng):
+def test_the_threshold_can_be_replaced_and_is_no_input(kit, rng):
     shape = tiny_shape(layers=4, exits=(1, 3))
     _, weights = kit.encoder(shape)
     inputs = kit.batch(rng, shape, pairs=False)
     model = write_model(shape, weights, {}, pairs=False, exit_threshold=0.0)
     assert kit.run(model, inputs)["exit_depth"] == 1
-    full = kit.run(model, {**inputs, "exit_threshold": np.array(1.01, np.float32)})
+    assert [given.name for given in model.graph.input] == ["input_ids", "attention_mask"]
+    full = kit.run(model, inputs, exit_threshold=1.01)
     without = kit.run(write_model(shape, weights, {}, pairs=False), inputs)
     assert full["exit_depth"] == without["exit_depth"] == 4
     np.testing.assert_allclose(full["logits"], without["logits"], atol=1e-5)

@@ -73,12 +73,12 @@ def test_branches_are_rewritten_and_inputs_lose_their_defaults(kit, rng):
     formats = dict.fromkeys(matrices(weights), WeightFormat(4))
     model = write_model(shape, weights, formats, pairs=False, exit_threshold=0.6).SerializeToString()
     given = defaults(model)
-    assert given["exit_threshold"] == np.float32(0.6)
+    assert given == {"exit_threshold": np.float32(0.6)}
     plain = plain_products(model)
     assert not {node.op_type for node, _ in walk(plain.graph)} & GONE
     inputs = kit.batch(rng, shape, pairs=False)
     for threshold, depth in ((0.0, 1), (1.01, 3)):
-        chosen = {**inputs, **given, "exit_threshold": np.array(threshold, np.float32)}
-        got, expected = kit.run(plain, chosen), kit.run(onnx.load_from_string(model), chosen)
+        got = kit.run(plain, {**inputs, "exit_threshold": np.array(threshold, np.float32)})
+        expected = kit.run(onnx.load_from_string(model), inputs, exit_threshold=threshold)
         assert got["exit_depth"] == expected["exit_depth"] == depth
         assert close(got["logits"], expected["logits"])

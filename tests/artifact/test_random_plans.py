@@ -141,15 +141,15 @@ def test_files_with_exits_leave_where_their_own_exit_logits_say():
         _, student = compressed(seed)
         exits = student.encoder.shape.exits
         models = (written(student, all_exits=True), written(student, exit_threshold=0.9)) if exits else ()
-        sessions = [open_session(model.SerializeToString()) for model in models]
+        data = [model.SerializeToString() for model in models]
         for given in inputs(student)[:3] if exits else ():
-            everything = outputs(sessions[0], given)
+            everything = outputs(open_session(data[0]), given)
             confidence = torch.from_numpy(everything["exit_logits"][0]).softmax(-1).amax(-1).numpy()
             # Between the most and the second most confident head, or above the only one.
             threshold = np.float32(np.sort([*confidence, 1.0])[-3:-1].mean() if len(exits) > 1 else 1)
             first = int((confidence >= threshold).argmax())
             leaves = bool((confidence >= threshold).any())
-            found = outputs(sessions[1], {**given, "exit_threshold": np.array(threshold)})
+            found = outputs(open_session(data[1], exit_threshold=float(threshold)), given)
             assert found["exit_depth"] == (exits[first] if leaves else student.encoder.shape.depth)
             expected = everything["exit_logits"][:, first] if leaves else everything["logits"]
             np.testing.assert_allclose(found["logits"], expected, atol=1e-4)

@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import autocomp as package
@@ -18,8 +19,8 @@ from autocomp.testing.models import random_student, tiny_shape
 LABELS = ["no", "yes"]
 
 
-def export(folder, pairs=False, bits=32):
-    student = random_student(pairs=pairs, labels=LABELS)
+def export(folder, pairs=False, bits=32, labels=LABELS):
+    student = random_student(pairs=pairs, labels=labels)
     weights = {name: tensor.detach().numpy() for name, tensor in student.encoder.state_dict().items()}
     formats = (
         {n: WeightFormat(bits) for n in weights if n.startswith("blocks.") and weights[n].ndim == 2}
@@ -27,7 +28,7 @@ def export(folder, pairs=False, bits=32):
         else {}
     )
     model = write_model(student.encoder.shape, weights, formats, pairs=pairs)
-    save_artifact(folder, model, student.tokenizer.to_str(), {"labels": LABELS, "max_length": 24, "pairs": pairs})
+    save_artifact(folder, model, student.tokenizer.to_str(), {"labels": labels, "max_length": 24, "pairs": pairs})
     return folder
 
 
@@ -40,7 +41,7 @@ def test_predict_arguments(autocomp, guard):
     status, out, err = autocomp("predict", guard, "one text", "another, with\ttab")
     assert (status, err) == (0, "")
     label, score, text = out.splitlines()[1].split("\t", 2)
-    assert label in LABELS and 0.5 <= float(score) <= 1 and text == "another, with\ttab"
+    assert label in LABELS and 0.5 <= float(score) <= 1 and text == "another, with\\ttab"
 
 
 def test_predict_json_agrees_with_python(autocomp, guard):
@@ -59,6 +60,28 @@ def test_predict_gives_a_line_for_every_line(autocomp, guard, tmp_path, monkeypa
     assert autocomp("predict", guard, "--json")[1].count("\n") == 2
 
 
+def test_predict_reads_texts_in_every_encoding(autocomp, guard, tmp_path, monkeypatch):
+    for codec in ("utf-8-sig", "utf-16", "cp1252"):
+        (tmp_path / "texts").write_bytes("café “a”\nb\n".encode(codec))
+        status, out, err = autocomp("predict", guard, "--file", tmp_path / "texts", "--json")
+        assert status == 0 and [json.loads(line)["text"] for line in out.splitlines()] == ["café “a”", "b"]
+        assert ("read as" in err) == (codec != "utf-8-sig")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\ufeffä\n".encode())))
+    assert json.loads(autocomp("predict", guard, "--json")[1])["text"] == "ä"
+
+
+def test_no_letter_of_a_text_or_label_breaks_a_line(autocomp, tmp_path):
+    odd = "a\tb\rc\x00d\x85e\u2028f\u2029g\x0ch"
+    folder = export(tmp_path / "odd", labels=["n\to", "y\u2028s\n"])
+    (tmp_path / "texts").write_text(f"{odd}\nplain\n", newline="")
+    status, out, _ = autocomp("predict", folder, "--file", tmp_path / "texts")
+    assert status == 0 and len(out.splitlines()) == 2 == out.count("\n")
+    assert all(line.split("\t")[0] in ("n\\to", "y\\u2028s\\n") for line in out.splitlines())
+    assert out.splitlines()[0].split("\t")[2] == r"a\tb\rc\u0000d\u0085e\u2028f\u2029g\u000ch"
+    out = autocomp("predict", folder, "--file", tmp_path / "texts", "--json")[1]
+    assert [json.loads(line)["text"] for line in out.splitlines()] == [odd, "plain"]
+
+
 def test_predict_pairs(autocomp, tmp_path):
     folder = export(tmp_path / "matcher", pairs=True)
     found = json.loads(autocomp("predict", folder, "--pairs", "a\tb", "--json")[1])
@@ -71,10 +94,12 @@ def test_predict_pairs(autocomp, tmp_path):
 
 def test_predict_wrong_input(autocomp, guard, tmp_path):
     (tmp_path / "latin").write_bytes(b"caf\xe9\n")
+    (tmp_path / "russian").write_bytes("Этот фильм мне очень понравился".encode("cp1251"))
     for words, said in [
         ([guard, "--file", tmp_path / "none"], "cannot be read"),
         ([guard, "x", "--file", tmp_path / "latin"], "not both"),
-        ([guard, "--file", tmp_path / "latin"], "must be UTF-8"),
+        ([guard, "--file", tmp_path / "russian"], "russian: line 1 is not UTF-8, and too many"),
+        ([guard, "caf\udce9"], "an argument must be UTF-8 text, got 'caf\\udce9'"),
         ([tmp_path / "none", "x"], "none"),
     ]:
         status, out, err = autocomp("predict", *words)
@@ -91,6 +116,24 @@ def test_benchmark(autocomp, guard, tmp_path):
     assert all(result[key] > 0 for result in (first, second) for key in ("latency_ms", "latency_p95_ms", "load_ms"))
     out = autocomp("benchmark", guard, "--rounds", "2", "--tokens", "24")[1]
     assert "one input of 24 tokens" in out and "×1.00" in out
+
+
+@pytest.mark.parametrize(("disturbed", "marked", "attempts"), [(0, False, 1), (1, False, 2), (9, True, 3)])
+def test_a_disturbed_benchmark_is_repeated_and_then_marked(autocomp, guard, monkeypatch, disturbed, marked, attempts):
+    from autocomp.measures import latency
+
+    taken = []
+
+    def timed(subjects, rounds, warmup, inputs):
+        taken.append(rounds)
+        jumps = 1 + np.arange(rounds) % 3 if len(taken) <= disturbed else np.ones(rounds)
+        return {name: np.outer(jumps, np.ones(inputs)) for name in subjects}
+
+    monkeypatch.setattr(latency, "time_interleaved", timed)
+    [found] = json.loads(autocomp("benchmark", guard, "--tokens", "8", "--json")[1])
+    assert found["latency_disturbed"] is marked and len(taken) == attempts
+    taken.clear()
+    assert ("2.00 ms ! disturbed" in autocomp("benchmark", guard, "--tokens", "8")[1]) is (disturbed == 9)
 
 
 def test_benchmark_of_real_texts(autocomp, guard, tmp_path):

@@ -33,6 +33,19 @@ def predicted(tmp_path):
     return write_run(tmp_path / "predicted", events)
 
 
+def test_disturbed_latencies_say_so_wherever_they_are_shown(autocomp, finished, tmp_path):
+    events = journal()
+    front = next(e for e in events if e["event"] == "front")
+    front["members"] = [{**m, "latency_disturbed": m["id"] == "m01"} for m in front["members"]]
+    run = write_run(tmp_path / "disturbed", events)
+    shown = autocomp("show", run)[1]
+    assert len(re.findall(r"ms ! disturbed +×[\d.]+ !", shown)) == 1 and "do not trust it" in shown
+    marks = [m["latency_disturbed"] for m in json.loads(autocomp("show", run, "--json")[1])["members"]]
+    assert sum(marks) == 1
+    assert "ms ! disturbed" in autocomp("export", run, "--pick", "m01", "--out", tmp_path / "guard")[1]
+    assert "! disturbed" not in autocomp("show", finished)[1]
+
+
 def test_predicted_latencies_say_so_wherever_they_are_shown(autocomp, predicted, finished, tmp_path):
     lines = autocomp("show", predicted)[1].splitlines()
     members = [line for line in lines if re.match(r"m\d\d", line)]

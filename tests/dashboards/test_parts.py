@@ -179,6 +179,17 @@ def test_a_prediction_is_told_from_a_measurement(sheet):
     assert sheet.locator("#card .figures .source.measured").count() == 4
 
 
+def test_a_disturbed_measurement_is_marked(sheet):
+    told = "is => { runs[0].summary.members[0].latency_disturbed = is; merge(0, {run: {}, rows: []}); }"
+    sheet.evaluate(told, True)
+    pick(sheet, "m01")
+    assert sheet.locator("#card .figures .source.disturbed").all_inner_texts() == ["! disturbed"]
+    assert sheet.locator("#card .figures .source.measured").count() == 3
+    assert sheet.locator("text=/ms ! disturbed/").count() >= 1
+    sheet.evaluate(told, False)
+    sheet.wait_for_selector("#card .figures .source.disturbed", state="detached")
+
+
 def test_the_picture_of_the_layers_is_also_a_table(sheet):
     pick(sheet, "m01")
     picture = sheet.locator("#card .layers svg")

@@ -82,3 +82,12 @@ def test_costs_and_errors_come_from_the_times():
     table = latency_table([TINY[0]], found)
     np.testing.assert_allclose(table.costs_ms, costs, atol=1e-6)
     assert table.error.worst < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("spreads", "seen", "attempts"), [((0.1, 9), 0.1, 1), ((0.5, 0.1, 9), 0.1, 2), ((0.5, 0.4, 0.9, 0), 0.4, 3)]
+)
+def test_noise_is_looked_at_again_while_something_disturbs_it(spreads, seen, attempts):
+    waiting = list(spreads)
+    assert probing.steady_noise(lambda: (waiting.pop(0), 0.01)) == (seen, 0.01)
+    assert len(spreads) - len(waiting) == attempts

@@ -1,12 +1,16 @@
 """Trials that fail, workers that die, budgets that are too small: the study ends with what it has."""
 
+import json
 import math
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from autocomp.executors import local
 from autocomp.record import read_events, read_records
 from autocomp.report.summary import summary
 from autocomp.search import exporting, front, loop
@@ -18,13 +22,15 @@ from autocomp.training import recovery
 
 @pytest.fixture
 def search(autocomp, tiny, tmp_path, monkeypatch):
-    """Run the tiny study; its summary and records by job."""
+    """Run the tiny study; its summary and records by job. A study without a measured candidate fails and says so."""
     monkeypatch.setattr(front, "TIMING_S", 0.0)
 
     def run(*flags, **changes):
         out = tmp_path / "run"
         said = autocomp("search", tiny(**changes), "--out", out, "--quiet", *flags)
-        assert said.status == 0, said.err
+        measured = summary(out)["trials"]["complete"]
+        assert said.status == (0 if measured else 1), said.err
+        assert ("no candidate was measured" in said.err) == (not measured)
         by_job = {}
         for record in read_records(out / "journal.jsonl"):
             by_job.setdefault(record.id.split("-")[0], []).append(record)
@@ -69,8 +75,11 @@ def test_when_every_trial_fails_teacher_and_plain_int8_are_left(search, inline, 
     assert all("RuntimeError: this technique is broken" in r.error for records in by_job.values() for r in records)
     assert found["trials"] == {"complete": 0, "failed": 3, "jobs": 3, "retried": 0}
     assert_only_landmarks(found)
-    for words in (["show"], ["report"], ["resume", "--quiet"]):
+    for words in (["show"], ["report"]):
         assert autocomp(words[0], tmp_path / "run", *words[1:]).status == 0
+    again = autocomp("resume", tmp_path / "run", "--quiet", "--json")
+    assert again.status == 1 and json.loads(again.out)["trials"]["failed"] == 3
+    assert "the first because of RuntimeError: this technique is broken" in again.err
     assert autocomp("export", tmp_path / "run", "--pick", "plain_int8", "--out", tmp_path / "guard").status == 0
 
 
@@ -81,6 +90,81 @@ def test_files_that_answer_differently_are_left_out(search, inline, monkeypatch)
     assert {r.status for r in by_job["t0001"]} == {"failed"}
     assert all(r.error.startswith("ExportMismatch: ") for r in by_job["t0001"])
     assert_only_landmarks(found)
+
+
+def test_a_full_disk_stops_the_study_and_loses_nothing(tiny, autocomp, inline, monkeypatch, books, tmp_path):
+    monkeypatch.setattr(front, "TIMING_S", 0.0)
+    run, real, calls = tmp_path / "run", exporting.artifact_stage, []
+
+    def until_it_is_full(*given):
+        calls.append(given)
+        if len(calls) == 4:
+            raise OSError(28, "No space left on device", "/cache/x")
+        return real(*given)
+
+    monkeypatch.setattr(exporting, "artifact_stage", until_it_is_full)
+    said = autocomp("search", tiny(), "--out", run, "--quiet")
+    assert said.status == 1 and "No space left on device: '/cache/x'" in said.err
+    assert f"mend that, then `autocomp resume {run}`" in said.err
+    assert summary(run)["status"] == "interrupted" and summary(run)["trials"]["failed"] == 0
+    before = {r.id: r.measurements for r in read_records(run / "journal.jsonl")}
+    done = {e["job"] for e in read_events(run / "journal.jsonl", "charge") if "job" in e}
+    [stopped] = {e["job"] for e in read_events(run / "journal.jsonl", "started")} - done
+    said = autocomp("resume", run, "--quiet")
+    assert said.status == 0, said.err
+    books(run, trials=3)
+    after = {r.id: r.measurements for r in read_records(run / "journal.jsonl")}
+    assert summary(run)["trials"]["failed"] == 0 and any(name.startswith(stopped) for name in after)
+    assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize(("room", "what"), [(study_module, "knowledge_stage"), (front, "write_out")])
+def test_a_full_disk_beside_the_trials_stops_the_study_too(tiny, autocomp, inline, monkeypatch, tmp_path, room, what):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "/cache/x")
+
+    monkeypatch.setattr(front, "TIMING_S", 0.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(room, what, full)
+        said = autocomp("search", tiny(), "--budget", "1trials", "--out", tmp_path / "run", "--quiet")
+    assert said.status == 1 and "No space left on device" in said.err and "autocomp resume" in said.err
+    assert "Traceback" not in said.err
+    assert autocomp("resume", tmp_path / "run", "--quiet").status == 0
+    assert summary(tmp_path / "run")["status"] == "finished"
+
+
+def cannot_start(*_):
+    """As a worker that ends when it loads its libraries."""
+    os._exit(7)
+
+
+def test_workers_that_cannot_start_stop_the_study_with_the_reason(tiny, autocomp, monkeypatch, request, tmp_path):
+    monkeypatch.syspath_prepend(request.config.rootpath)
+    with monkeypatch.context() as broken:
+        broken.setattr(local, "_start_worker", cannot_start)
+        said = autocomp("search", tiny(), "--out", tmp_path / "run", "--quiet")
+    assert said.status == 1 and "could not start: it ended by itself with status 7" in said.err
+    assert summary(tmp_path / "run")["trials"] == {"complete": 0, "failed": 0, "jobs": 1, "retried": 0}
+    assert summary(tmp_path / "run")["status"] == "interrupted"
+
+
+SCRIPT = """
+import autocomp
+print("the script runs")
+run = autocomp.search({study!r}, out={out!r}, budget="2trials")
+print("best:", run.best["id"], "of", len(run.front))
+"""
+
+
+def test_a_script_without_a_main_guard_runs_a_whole_study(tiny, tmp_path, request):
+    file, run = tmp_path / "mine.py", tmp_path / "run"
+    file.write_text(SCRIPT.format(study=str(tiny()), out=str(run)), encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(request.config.rootpath)}
+    done = subprocess.run([sys.executable, file], env=env, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert (first, last.split()[0]) == ("the script runs", "best:")
+    assert {r.status for r in read_records(run / "journal.jsonl")} == {"complete"}
 
 
 def dies_at_first(data):
@@ -97,7 +181,8 @@ def test_a_worker_that_dies_is_a_failed_trial(search, monkeypatch, books, tmp_pa
     [failed] = by_job["t0001"]
     assert failed.status == "failed" and "its worker process died" in failed.error
     assert {r.status for r in by_job["t0002"]} == {"complete"}
-    assert {m["record"] for m in found["members"]} <= {r.id for r in by_job["t0002"]}
+    of_the_front = {m["record"] for m in found["members"]}
+    assert of_the_front and of_the_front <= {r.id for r in by_job["t0002"]}
     books(tmp_path / "run", trials=2)
     [lost] = [
         c for e in read_events(tmp_path / "run" / "journal.jsonl", "charge") if (c := e["charge"])["what"] == "lost"

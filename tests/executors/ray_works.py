@@ -21,6 +21,7 @@ def work(job):
     made = _make(job) if "make" in job else None
     read = [(StageStore(Path(job["store"])).folder(k) / "text").read_text() for k in job.get("reads", ())]
     seen = {"cache": os.environ.get("AUTOCOMP_CACHE"), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
+    seen["tells"] = os.environ.get("ORT_DISABLE_TELEMETRY")
     return {"id": job["id"], "pid": os.getpid(), "made": made, "read": read, **seen}
 
 

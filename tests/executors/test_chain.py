@@ -24,6 +24,8 @@ def second(job):
     time.sleep(job.get("score_s", 0))
     if job.get("die") == "second":
         os._exit(9)
+    if job.get("full"):
+        raise OSError(28, "No space left on device", "/cache")
     return {"scored": job["trained"], "scored_beside": os.environ.get("CUDA_VISIBLE_DEVICES")}
 
 
@@ -51,7 +53,7 @@ def collect(chain, count=None):
     found, until = {}, time.time() + 60
     while chain.running and len(found) != count:
         assert time.time() < until, "waited in vain"
-        found |= {job["id"]: (result, reason) for job, result, reason in chain.collect(0.2)}
+        found |= {job["id"]: (result, failure and str(failure)) for job, result, failure in chain.collect(0.2)}
     return found
 
 
@@ -101,6 +103,15 @@ def test_a_worker_that_dies_is_booked_with_what_it_held(chain, part, share, part
     assert (lost.job["id"], lost.gpu_share, lost.again, len(chain.parts())) == ("a", share, False, parts)
     chain.submit({"id": "b"})
     assert collect(chain)["b"][1] is None
+
+
+def test_a_second_part_that_the_machine_fails_is_not_merged_into_a_result(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    merging = Then(Work("x:SCORE", second), score_job, lambda result, scored: {**result, "scored": str(scored)})
+    with Chain(LocalExecutor(first, 1, 1), merging, LocalExecutor(second, 1, 1)) as chain:
+        chain.submit({"id": "a", "full": True})
+        [(result, reason)] = collect(chain).values()
+    assert result is None and "No space left on device" in reason
 
 
 def test_it_waits_for_what_runs_without_spinning(chain):

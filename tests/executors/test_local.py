@@ -1,5 +1,6 @@
 """Jobs in this process and in workers; workers that die, hang or cannot report."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from autocomp.executors import local
 from autocomp.executors.local import LocalExecutor, share_of_cores, visible
 
 
@@ -17,6 +19,10 @@ def work(job):
     time.sleep(job.get("sleep", 0))
     if job.get("die"):
         os._exit(9)
+    if job.get("killed"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job.get("full"):
+        raise OSError(28, "No space left on device", "/cache")
     if job.get("raise"):
         raise ValueError(job["raise"])
     told = {"threads": os.environ.get("OMP_NUM_THREADS"), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
@@ -41,7 +47,7 @@ def collect_all(executor):
     """`{name: (result, reason)}` of everything that runs."""
     found = {}
     while executor.running:
-        found |= {job["name"]: (result, reason) for job, result, reason in executor.collect(30)}
+        found |= {job["name"]: (result, failure and str(failure)) for job, result, failure in executor.collect(30)}
     return found
 
 
@@ -101,6 +107,90 @@ def test_a_worker_that_dies_takes_only_its_own_job(executor):
     assert (lost.job["name"], lost.again) == ("dies", False) and lost.held_s > 0.1 and two.lost() == []
     two.submit({"name": "next"})
     assert collect_all(two)["next"][0]["name"] == "next"
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("die", "it ended by itself with status 9"), ("killed", "SIGKILL (killed by the system, most often for memory)")],
+)
+def test_a_reason_says_what_the_worker_died_of(executor, how, words):
+    one = executor(1)
+    one.submit({"name": "a", how: True})
+    [(_, result, failure)] = one.collect(30)
+    assert (result, failure.reason, failure.is_environment) == (None, f"its worker process died: {words}", False)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_the_system_refuses_is_no_fault_of_the_job(executor, workers):
+    one = executor(workers)
+    one.submit({"name": "a", "full": True})
+    [(_, result, failure)] = one.collect(30)
+    assert (result, failure.is_environment) == (None, True) and "No space left on device: '/cache'" in failure.reason
+    assert [lost.job["name"] for lost in one.lost()] == ["a"], "what it held is paid for"
+    one.submit({"name": "b", "raise": "its own"})
+    [(_, result, failure)] = one.collect(30)
+    assert (failure.is_environment, one.lost()) == (False, [])
+
+
+def cannot_prepare(*_):
+    """As a library that ends the process when it is loaded."""
+    os._exit(3)
+
+
+BROKEN_IN_WORKERS = """
+import multiprocessing
+if multiprocessing.parent_process():
+    raise ImportError("libgomp.so.1: cannot open shared object file")
+def work(job):
+    return dict(job)
+"""
+
+
+def test_a_worker_that_cannot_import_its_work_says_so_and_blames_nobody_else(tmp_path, monkeypatch):
+    (tmp_path / "broken_in_workers.py").write_text(BROKEN_IN_WORKERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    one = LocalExecutor(importlib.import_module("broken_in_workers").work, 1, 1)
+    one.submit({"name": "a"})
+    [(_, result, failure)] = one.collect(30)
+    one.close()
+    assert (result, failure.is_environment) == (None, True)
+    assert (
+        failure.reason == "a worker process could not start: ImportError: libgomp.so.1: cannot open shared object file"
+    )
+
+
+def test_a_worker_that_dies_before_its_first_job_never_started(executor, monkeypatch):
+    monkeypatch.setattr(local, "_start_worker", cannot_prepare)
+    one = executor(1)
+    one.submit({"name": "a"})
+    [(_, result, failure)] = one.collect(30)
+    assert (result, failure.is_environment) == (None, True)
+    assert "could not start: it ended by itself with status 3" in failure.reason
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from autocomp.executors.local import LocalExecutor
+import test_local
+print("the script runs", flush=True)
+executor = LocalExecutor(test_local.work, 2, 1)
+for name in "ab":
+    executor.submit({"name": name, "sleep": 0.2})
+while executor.running:
+    for job, result, failure in executor.collect(60):
+        print(job["name"], result and result["name"], failure, flush=True)
+executor.close()
+"""
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, tmp_path / "script.py", Path(__file__).parent]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == ["a a None", "b b None", "the script runs"]
 
 
 def test_a_worker_that_dies_while_idle_is_renewed(executor):

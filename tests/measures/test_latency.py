@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from autocomp.errors import MeasurementError
-from autocomp.measures.latency import latency, time_interleaved, times_faster
+from autocomp.measurement import Measurement
+from autocomp.measures.latency import (
+    ATTEMPTS,
+    is_disturbed,
+    latency,
+    time_interleaved,
+    time_steadily,
+    times_faster,
+    unsteadiness,
+)
 
 
 class Clock:
@@ -71,3 +80,67 @@ def test_timing_nothing_is_an_error(wrong):
         time_interleaved({"a": lambda index: None}, **wrong)
     with pytest.raises(MeasurementError):
         time_interleaved({}, rounds=1)
+
+
+@pytest.fixture
+def machine():
+    """`machine(disturbed, *names)`: times of files, in the attempts that are named disturbed from round to round."""
+
+    def timed(disturbed, *names, attempts=None):
+        clock, taken = Clock(), [] if attempts is None else attempts
+
+        def take():
+            taken.append(len(taken))
+            noisy, rounds = taken[-1] in disturbed, 0
+
+            def run(index):
+                nonlocal rounds
+                rounds += 1
+                clock.now += 1e-3 * (1 + rounds % 3 if noisy else 1)
+
+            subjects = {name: clock.work(2.0) for name in names[:-1]} | {names[-1]: run}
+            return time_interleaved(subjects, rounds=8, warmup=0, inputs=1, clock=clock)
+
+        return take
+
+    return timed
+
+
+def test_a_timing_that_is_disturbed_once_is_repeated_and_trusted(machine):
+    attempts = []
+    times = time_steadily(machine({0}, "teacher", "student", attempts=attempts))
+    assert attempts == [0, 1] and not is_disturbed(times, "student") and not is_disturbed(times, "teacher")
+    assert latency(times["student"]).value == pytest.approx(1.0)
+
+
+def test_a_timing_that_is_always_disturbed_is_marked(machine):
+    attempts = []
+    times = time_steadily(machine(range(9), "teacher", "plain", "student", attempts=attempts))
+    assert len(attempts) == ATTEMPTS and [is_disturbed(times, name) for name in times] == [False, False, True]
+    marked = latency(times["student"], disturbed=is_disturbed(times, "student"))
+    assert marked.disturbed and Measurement.from_json(marked.to_json()) == marked
+    assert "disturbed" in marked.to_json() and "disturbed" not in latency(times["plain"]).to_json()
+
+
+def test_a_steady_timing_is_taken_once_and_one_without_time_is_not_repeated(machine):
+    for disturbed, may_repeat in (({}, True), (range(9), False)):
+        attempts = []
+        time_steadily(machine(disturbed, "alone", attempts=attempts), lambda: may_repeat)  # noqa: B023 - called at once
+        assert attempts == [0]
+
+
+def test_what_slows_all_files_alike_does_not_disturb_their_ratios():
+    slow = np.array([1.0, 3.0, 1.0, 3.0, 1.0, 3.0])[:, None] * np.ones((6, 4))
+    assert unsteadiness({"a": slow, "b": 2 * slow}) == {"a": 0.0, "b": 0.0}
+    assert unsteadiness({"a": slow})["a"] == 1.0
+    assert unsteadiness({"a": slow[:3]}) == {"a": 0.0}  # of so few rounds nothing is known
+
+
+def test_of_disturbed_timings_the_steadiest_is_kept():
+    spreads = iter([1.0, 0.4, 0.7])
+
+    def take():
+        spread = next(spreads)
+        return {"a": np.array([1.0, 1.0, 1 + spread, 1 + spread, 1 + spread, 1.0])[:, None]}
+
+    assert time_steadily(take)["a"].max() == 1.4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autocomp.errors import DataError
-from autocomp.metrics import metrics
+from autocomp.metrics import metrics, needs_positive
 
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 GUESSES = np.array([1, 1, 1, 0, 1, 0, 0, 0, 0, 0])
@@ -30,7 +30,15 @@ def test_three_classes_by_hand():
     assert metrics["matthews"](labels, guesses, 3) == pytest.approx((4 * 6 - 12) / ((36 - 14) * (36 - 12)) ** 0.5)
 
 
-def test_the_positive_class_of_f1_is_the_last_label():
+def test_f1_is_about_the_label_that_is_named():
+    assert metrics["f1"](LABELS, GUESSES, 2, positive=1) == pytest.approx(6 / 8)
+    assert metrics["f1"](LABELS, GUESSES, 2, positive=0) == pytest.approx(10 / 12)
+    with pytest.raises(DataError, match="0 or 1, got 2"):
+        metrics["f1"](LABELS, GUESSES, 2, positive=2)
+    assert [name for name in metrics if needs_positive(name)] == ["f1"]
+
+
+def test_the_positive_class_of_f1_is_the_last_label_unless_named():
     assert metrics["f1"](np.array([0, 0, 1]), np.array([0, 0, 0]), 2) == 0
     assert metrics["f1"](np.array([1, 1, 0]), np.array([1, 1, 1]), 2) == pytest.approx(4 / 5)
 

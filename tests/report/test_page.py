@@ -74,11 +74,12 @@ def test_predicted_latencies_are_marked(tmp_path):
     assert first == 1 and not any(rest)
 
 
-def test_scripts_mark_predicted_latencies():
+def test_scripts_mark_predicted_and_disturbed_latencies():
     shown = re.findall(r"millis\((\w+)\.latency\w*(.{0,120})", SCRIPTS, re.S)
     assert len(shown) >= 2
     marks = [
-        rest.startswith(f", {of}.latency_predicted)") or f"Mark({of}.latency_predicted)" in rest for of, rest in shown
+        any(f"{before}{of}.latency_predicted, {of}.latency_disturbed)" in rest for before in (", ", "Mark("))
+        for of, rest in shown
     ]
     assert all(marks), [shown[i] for i, mark in enumerate(marks) if not mark]
 

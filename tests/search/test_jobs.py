@@ -230,3 +230,16 @@ def test_a_file_with_logits_that_are_no_numbers_is_refused(job, monkeypatch):
     _, records = run(job((Fidelity(0, 9),)))
     assert {r.status for r in records} == {"failed"}
     assert all("nan% away from the PyTorch student" in r.error for r in records)
+
+
+@pytest.mark.parametrize("place", ["recovery", "file"])
+def test_what_the_machine_refuses_is_let_out_and_no_record(job, monkeypatch, place):
+    def full(*_, **__):
+        raise ExportMismatch("it cannot be written") from OSError(28, "No space left on device", "/cache")
+
+    if place == "recovery":
+        monkeypatch.setattr(type(techniques["feed_forward"]), "prepare", full)
+    else:
+        monkeypatch.setattr(exporting, "artifact_stage", full)
+    with pytest.raises(OSError, match="No space left on device: '/cache'"):
+        run_job(job(point={"feed_forward.kept": 0.25}).to_json())

@@ -72,13 +72,30 @@ def test_a_run_is_what_the_file_answers(context):
 
 
 def test_the_teacher_is_timed_alone(context):
-    times = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=2)
+    times, _ = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=2)
     assert times.shape == (scoring.TEACHER_TEXTS,) and np.all(times > 0)
+
+
+@pytest.mark.parametrize(("disturbed_attempts", "marked", "runs"), [(0, False, 1), (1, False, 2), (9, True, 3)])
+def test_a_teacher_that_is_disturbed_is_timed_again_and_then_marked(context, disturbed_attempts, marked, runs):
+    seconds, calls = [0.0], [0]
+    per_attempt = 4 * 2 * scoring.TEACHER_TEXTS  # rounds times readings before and after each text
+
+    def clock():
+        calls[0] += 1
+        of_round = (calls[0] - 1) // (2 * scoring.TEACHER_TEXTS)
+        is_disturbed = (calls[0] - 1) // (per_attempt + 2 * scoring.TEACHER_TEXTS) < disturbed_attempts
+        seconds[0] += 1e-3 * (1 + of_round % 3 if is_disturbed else 1)
+        return seconds[0]
+
+    times, disturbed = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=4, clock=clock)
+    assert disturbed == marked and times.shape == (scoring.TEACHER_TEXTS,)
+    assert calls[0] == runs * (per_attempt + 2 * scoring.TEACHER_TEXTS)
 
 
 def test_latencies_are_divided_by_the_slowdown(context):
     names = ("latency", "task_score", "agreement", "artifact_size")
-    alone, predictor = context.knowledge.latencies_ms, opened(context.teacher_artifact, 1)[0]
+    alone, predictor = np.array(context.speed.alone_ms), opened(context.teacher_artifact, 1)[0]
     honest = measure_artifact(
         context, context.teacher_artifact, TeacherClock(predictor, context.data.search, alone), names
     )

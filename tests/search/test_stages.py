@@ -1,12 +1,14 @@
 """Stages: built once, whole or not at all, whoever else builds them."""
 
+import ast
 import threading
 from pathlib import Path
 
 import pytest
 
 from autocomp.search import stages
-from autocomp.search.stages import StageStore, code_version, default_store
+from autocomp.search.sources import PACKAGE
+from autocomp.search.stages import CODE, StageStore, default_store
 
 
 @pytest.fixture
@@ -45,25 +47,23 @@ def test_the_order_of_inputs_does_not_matter(store):
     assert store.key("data", {"a": 1, "b": {"c": 1, "d": 2}}) == store.key("data", {"b": {"d": 2, "c": 1}, "a": 1})
 
 
-def test_the_code_that_computes_a_stage_is_part_of_its_key(store, monkeypatch, tmp_path):
-    monkeypatch.setattr(stages, "_PACKAGE", tmp_path)
+@pytest.mark.parametrize("kind", CODE)
+def test_a_key_names_the_code_that_makes_the_stage(store, monkeypatch, kind):
     found = []
-    for text in ("a = 1", "a = 2", "a = 1"):
-        for folder in ("tasks", "report"):
-            (tmp_path / folder).mkdir(exist_ok=True)
-        (tmp_path / "tasks" / "x.py").write_text(text)
-        (tmp_path / "report" / "x.py").write_text(f"b = {len(found)}")
-        code_version.cache_clear()
-        found.append((store.key("data", {}), store.key("student", {})))
-    monkeypatch.undo()
-    code_version.cache_clear()
-    assert found[0] == found[2] and found[0][0] != found[1][0] and found[0][1] == found[1][1]
+    for code in ("a", "b", "a"):
+        monkeypatch.setattr(stages, "code_version", lambda asked: f"{asked} {code}")  # noqa: B023 - called at once
+        found.append(store.key(kind, {}))
+    assert found[0] == found[2] != found[1]
 
 
-def test_every_folder_of_code_exists():
-    package = Path(stages.__file__).parents[1]
-    named = {folder for folders in stages.CODE.values() for folder in folders}
-    assert [folder for folder in named if not any((package / folder).rglob("*.py"))] == []
+def test_every_kind_is_made_by_the_module_that_its_key_names():
+    made = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "make":
+                name = ".".join(["autocomp", *file.relative_to(PACKAGE).with_suffix("").parts])
+                made.setdefault(ast.literal_eval(node.args[0]), set()).add(name)
+    assert made == {kind: {module} for kind, module in CODE.items()}
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
@@ -105,6 +105,7 @@ def test_of_two_builders_the_first_wins_and_both_get_its_result(store):
         thread.join(10)
     written = (store.folder(store.key("data", {})) / "file").read_text()
     assert {r.facts["by"] for r in results.values()} == {written}
+    assert {name: r.was_cached for name, r in results.items()} == {name: name != written for name in "ab"}
     assert len(list(store.root.iterdir())) == 1
 
 

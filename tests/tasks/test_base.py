@@ -27,6 +27,7 @@ def test_equal_content_has_an_equal_fingerprint_whatever_its_name():
         {"labels": ("no", "oui")},
         {"metric": "f1"},
         {"max_length": 64},
+        {"positive": 0},
         {"train": (Example("bad", None, 0), Example("good", None, 1))},
         {"train": (Example("good", "", 1), Example("bad", None, 0))},
         {"search": (Example("poor", None, 0),), "held_out": (Example("fine", None, 1),)},

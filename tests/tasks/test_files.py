@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import datasets
+import pandas
 import pytest
 
 from autocomp.errors import DataError, UnknownName
@@ -186,12 +187,93 @@ def test_latin_1_is_read_and_said_and_a_byte_order_mark_is_no_text(tmp_path):
     rows = [f"caf\u00e9 {i},{i % 2}" for i in range(30)]
     task = load_files(lines(tmp_path / "a.csv", "text,label", *rows, encoding="latin-1"))
     assert task.train[0].text == "caf\u00e9 0"
-    assert "a.csv: not UTF-8, read as latin-1" in task.notes
+    assert "a.csv: not UTF-8, read as cp1252" in " ".join(task.notes)
     task = load_files(lines(tmp_path / "b.csv", "text,label", *rows, encoding="utf-8-sig"))
     assert task.train[0].text == "caf\u00e9 0"
     jsonl = [json.dumps({"text": f"caf\u00e9 {i}", "label": i % 2}, ensure_ascii=False) for i in range(30)]
     for encoding in ("latin-1", "utf-8-sig"):
         assert load_files(lines(tmp_path / "c.jsonl", *jsonl, encoding=encoding)).train[0].text == "caf\u00e9 0"
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "csv.gz", "jsonl.gz"])
+def test_every_text_format_in_every_encoding(tmp_path, ending, codec):
+    path = write(tmp_path / f"a.{ending}", records(size=30))
+    opener = gzip.open if ending.endswith("gz") else open
+    with opener(path, "rb") as file:
+        data = file.read().decode()
+    with opener(path, "wb") as file:
+        file.write(data.encode(codec))
+    task = load_files(path)
+    assert task.labels == ("bad", "good")
+    assert {*task.train, *task.search, *task.held_out} == {
+        (r["text"], None, r["label"] == "good") for r in records(size=30)
+    }
+    assert any("read as UTF" in note for note in task.notes) == (codec != "utf-8-sig")
+
+
+def test_nul_and_half_characters_are_told(tmp_path):
+    rows = [{"text": f"t {i}" + ("\0" if i == 3 else "\ud83d" if i == 4 else ""), "label": i % 2} for i in range(30)]
+    task = load_files(write(tmp_path / "a.jsonl", rows))
+    assert "train: 2 texts of 'text' hold NUL or half characters, which are read as U+FFFD" in task.notes
+    assert {"t 3\ufffd", "t 4\ufffd"} < {row.text for row in (*task.train, *task.search, *task.held_out)}
+    rows = [{"text": "\u200b" if i == 3 else f"t {i}", "label": i % 2} for i in range(30)]
+    assert "train: 1 rows without text dropped" in load_files(write(tmp_path / "b.jsonl", rows)).notes
+
+
+def dictionary(name, kind, nullable=False):
+    rows = [
+        {"text": f"t {i}", "label": (i % 3 != 2 if kind == "bool" else f"l{i % 3}" if kind == "str" else i % 3)}
+        for i in range(60)
+    ]
+    frame = pandas.DataFrame(rows)
+    if nullable:
+        frame["label"] = frame["label"].astype({"int": "Int64", "bool": "boolean", "str": "string"}[kind])
+        frame.loc[5, "label"] = pandas.NA
+    frame.astype({"label": "category", "text": "category"}).to_parquet(name)
+
+
+@pytest.mark.parametrize("nullable", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "labels"), [("str", ("l0", "l1", "l2")), ("int", ("0", "1", "2")), ("bool", ("false", "true"))]
+)
+def test_pandas_categories_in_parquet(tmp_path, kind, labels, nullable):
+    dictionary(tmp_path / "a.parquet", kind, nullable)
+    task = load_files(tmp_path / "a.parquet")
+    assert task.labels == labels
+    found = [(int(row.text.split()[1]), row.label) for row in (*task.train, *task.search, *task.held_out)]
+    assert len(found) == 60 - nullable
+    assert all(label == (i % 3 != 2 if kind == "bool" else i % 3) for i, label in found)
+
+
+def saved(path, splits):
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["spam", "ham"])}
+    )
+    made = {
+        split: datasets.Dataset.from_dict(
+            {"text": [f"{split} {i}" for i in range(count)], "label": [i % 2 for i in range(count)]}, features=features
+        )
+        for split, count in splits.items()
+    }
+    (datasets.DatasetDict(made) if len(made) > 1 else made["train"]).save_to_disk(path)
+    return path
+
+
+def test_folders_of_save_to_disk(tmp_path):
+    task = load_files(saved(tmp_path / "dict", {"train": 40, "validation": 10, "test": 12, "unsupervised": 9}))
+    assert task.labels == ("spam", "ham")
+    assert [len(s) for s in (task.train, task.search, task.held_out)] == [40, 10, 12]
+    assert "splits that are not read: unsupervised" in task.notes
+    assert all(row.label == int(row.text.split()[1]) % 2 for row in task.train)
+    task = load_files(saved(tmp_path / "single", {"train": 40}))
+    assert [len(s) for s in (task.train, task.search, task.held_out)] == [32, 4, 4]
+    (tmp_path / "single").rename(tmp_path / "dict" / "loose")
+    (tmp_path / "dict" / "dataset_dict.json").unlink()
+    assert len(load_files(tmp_path / "dict").held_out) == 12
+    (tmp_path / "dict" / "train" / "data-00000-of-00001.arrow").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="train: `save_to_disk` wrote it, but it cannot be opened"):
+        load_files(tmp_path / "dict")
 
 
 def test_semicolons_blank_header_cells_and_spaces_in_the_header(tmp_path):
@@ -215,10 +297,10 @@ def test_unbalanced_quotes_in_a_tsv_are_characters(tmp_path):
         ("a.jsonl", b"\n", r"a\.jsonl: there are no rows"),
         ("a.csv", b"text,label\na,0.5\nb,1.0\n", "got 0.5 .a score. autocomp does classification only"),
         ("a.csv", b"\n", "there are no rows below the header"),
-        ("a.csv", b"text,label\na,b,c\n", "the header has 2 columns but the first row 3; quote"),
-        ("a.csv", b"text,label\na,b\nc,d,e\n", "cannot be read as CSV: .*Expected 2 fields"),
-        ("a.csv", b"text,label,text\na,b,c\n", "the header has a name twice: text, label, text"),
-        ("a.jsonl", b'{"text": "a", "label": ', r"a\.jsonl: cannot be read as JSONL"),
+        ("a.csv", b"text,label\na,b,c\n", "the header has 2 columns but the row that ends in line 2 has 3; quote"),
+        ("a.csv", b"text,label\na,b\nc,d,e\n", "the header has 2 columns but the row that ends in line 3 has 3; quote"),
+        ("a.csv", b"text,label,text\na,b,c\n", "the header has a name twice: text; the columns are text, label, text"),
+        ("a.jsonl", b'{"text": "a", "label": ', r"a\.jsonl: cannot be read as JSON: .* in line 1"),
         ("a.parquet", b"not parquet at all", r"a\.parquet: cannot be read as PARQUET"),
         ("a.csv.gz", b"text,label\n", r"a\.csv\.gz: cannot be read as CSV: Not a gzipped file"),
         ("a.txt", b"hello", r"a\.txt: the name must end in one of \.csv, \.tsv"),
@@ -252,9 +334,13 @@ def test_a_truncated_gzip_file_is_unreadable(tmp_path):
         ([{"text": "t", "label": None}] * 3, {}, "no row of train has a label in column 'label'"),
         ([{"text": 5, "label": "a"}] * 3, {}, r"column 'text' must hold text, got 5 \(int\)"),
         ([{"text": ["a", "b"], "label": "a"}] * 3, {}, r"column 'text' must hold text, got \['a', 'b'\] \(list\)"),
-        ([{"text": "a", "label": ["a"]}] * 3, {}, "labels in column 'label' must be names or whole numbers, got list"),
+        ([{"text": "a", "label": ["a"]}] * 3, {}, r"column 'label' holds several labels a row, such as \['a'\]"),
         ([{"text": "a", "label": 2.5}, {"text": "b", "label": 1.0}], {}, "got 2.5 .*classification only"),
-        ([{"text": "a", "label": 1}, {"text": "b", "label": "x"}], {}, "must be of one type, got int and str"),
+        (
+            [{"text": "a", "label": 1}, {"text": "b", "label": "x"}],
+            {},
+            "must be of one type in every split, got int and str in train",
+        ),
         ([{"text": f"t {i}", "label": f"l {i}"} for i in range(1001)], {}, "holds 1001 different values"),
         (records(), {"label_names": ["bad", "fine"]}, "label_names bad, fine do not fit the labels of train, bad"),
         (records(), {"label_names": ["bad", "bad"]}, "label_names must differ from each other"),
@@ -277,7 +363,7 @@ def test_class_labels_refuse_a_wrong_number_of_names(tmp_path):
     ("splits", "message"),
     [
         ({"train": records(), "test": [{"text": "x", "label": "ugly"}]}, "label 'ugly' .* does not occur in train"),
-        ({"train": records(), "test": [{"text": "x", "label": 1}]}, "got names in train, whole numbers in held_out"),
+        ({"train": records(), "test": [{"text": "x", "label": 1}]}, "got str in train; int in held_out"),
         ({"train": records(), "test": [{"body": "x", "label": "bad"}]}, "held_out: no column 'text'; .* body, label"),
         ({"test": records()}, r"a folder needs a file called train .* it has test\.jsonl"),
     ],

@@ -78,3 +78,13 @@ def test_unequal_or_empty_arrays_are_refused(guesses):
 def test_an_unknown_metric_is_named_with_near_ones():
     with pytest.raises(UnknownName, match="did you mean 'accuracy'"):
         score_with_error("acuracy", np.array([0]), np.array([0]), 2)
+
+
+def test_scores_and_differences_are_about_the_positive_label():
+    labels, a, b = draw(np.random.default_rng(5))
+    for positive in (0, 1):
+        flipped = [1 - part for part in (labels, a, b)] if positive == 0 else [labels, a, b]
+        assert score_with_error("f1", labels, a, 2, positive) == score_with_error("f1", *flipped[:2], 2)
+        assert paired_difference("f1", labels, a, b, 2, positive) == paired_difference("f1", *flipped, 2)
+    assert score_with_error("f1", labels, a, 2, 0)[0] != score_with_error("f1", labels, a, 2, 1)[0]
+    assert score_with_error("accuracy", labels, a, 2, 0) == score_with_error("accuracy", labels, a, 2, 1)

@@ -141,3 +141,30 @@ def test_a_label_that_train_loses_to_another_split_is_refused():
     }
     with pytest.raises(DataError, match="held_out has label 'c', which train lacks"):
         finish(splits, labels=("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["STRASSE ONE", "stra\u00dfe\u00a0one", "Stra\u00dfe\u200b one\ufeff", "\uff33trasse one", "s\u00adtrasse\tone"],
+)
+def test_near_duplicates_are_compared_in_normal_form(other):
+    train = [*rows([9, 9]), Example("stra\u00dfe one", None, 0)]
+    held_out = [*rows([3, 3], start=90), Example(other, None, 0)]
+    task = finish({"train": train, "search": rows([3, 3], start=50), "held_out": held_out})
+    assert len(task.train) == 18
+    assert "train: 1 rows removed that stand in search or held_out" in task.notes
+
+
+def test_accents_make_other_texts_and_composition_does_not():
+    train = [*rows([9, 9]), Example("cafe\u0301", None, 0), Example("cafe", None, 0)]
+    held_out = [*rows([3, 3], start=90), Example("caf\u00e9", None, 0)]
+    task = finish({"train": train, "search": rows([3, 3], start=50), "held_out": held_out})
+    assert "cafe" in {row.text for row in task.train} and len(task.train) == 19
+
+
+def test_pairs_the_other_way_round_stay_and_are_noted():
+    train = [Example(f"first {i}", f"second {i}", i % 2) for i in range(30)]
+    held_out = [Example("Second 1", "FIRST 1", 1), Example("second 2", "first 3", 0)]
+    task = finish({"train": train, "search": [Example("s", "x", 0), Example("s", "y", 1)], "held_out": held_out})
+    assert len(task.train) == 30
+    assert "train: 1 pairs stand the other way round in search or held_out; they are kept" in task.notes

@@ -47,7 +47,8 @@ class Patience:
 
     def write(self, graph: Graph, heads: Sequence[str], labels: int, threshold: str) -> str:
         """The length of the streak is a value of the graphs around, which nested branches see."""
-        return graph.op("GreaterOrEqual", graph.op("ReduceMin", _streak(graph, heads), keepdims=0), threshold)
+        streak = _streak(graph, heads) if len(heads) > 1 else _one(graph, heads[0])
+        return graph.op("GreaterOrEqual", graph.op("ReduceMin", streak, keepdims=0), threshold)
 
 
 def _streak(graph: Graph, heads: Sequence[str]) -> str:
@@ -61,6 +62,11 @@ def _streak(graph: Graph, heads: Sequence[str]) -> str:
         return g.op("Where", same, g.op("Add", _streak(g, heads[:-1]), one), one)
 
     return graph.once(("streak", heads[-1]), build)
+
+
+def _one(graph: Graph, head: str) -> str:
+    """1 everywhere, from values: a comparison of two constants would be made at load, before the threshold is known."""
+    return graph.op("Pow", head, graph.constant(np.array(0, np.float32)))
 
 
 def _label(graph: Graph, head: str) -> str:

@@ -8,6 +8,7 @@ weights and multiplies in BF16 where the processor can. It runs exits, but reads
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from autocomp.artifact.runtimes import Runtime
 from autocomp.errors import ArtifactError, MissingExtra
 
 XML, BIN = "model.xml", "model.bin"
+OPTIONS: dict[str, Any] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
 _KINDS = {"i64": "tensor(int64)", "f32": "tensor(float)"}
 
 
@@ -42,11 +44,14 @@ class OpenVinoSession:
         model: an `openvino.Model`.
         threads: CPU threads.
         defaults: values of inputs that need not be given.
+
+    Attributes:
+        precision: in which it multiplies here, `f32`, `bf16` or `f16`: the processor decides.
     """
 
     def __init__(self, model: Any, threads: int, defaults: dict[str, np.ndarray] | None = None) -> None:
-        options = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
-        compiled = _library().Core().compile_model(model, "CPU", options)
+        compiled = _library().Core().compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads, **OPTIONS})
+        self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
         self._request, self._turn = compiled.create_infer_request(), threading.Lock()
         self._defaults = defaults or {}
         self._inputs, self._outputs = [_value(v) for v in model.inputs], [_value(v) for v in model.outputs]
@@ -131,10 +136,25 @@ def version() -> str | None:
 
 def _library() -> Any:
     try:
-        import openvino
+        with _telling_nobody():
+            import openvino
     except ImportError as error:
         raise MissingExtra("openvino", "the runtime openvino") from error
     return openvino
+
+
+@contextmanager
+def _telling_nobody() -> Iterator[None]:
+    """Import OpenVINO as if its telemetry were not installed: at its import that reports, and no variable stops it."""
+    name = "openvino_telemetry"
+    if name in sys.modules or "openvino" in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _value(port: Any) -> Value:

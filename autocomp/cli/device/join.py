@@ -134,10 +134,8 @@ def _check_reachable(host: str, port: int) -> None:
 
 
 def _start(command: list[str], detach: bool) -> int:
-    # Nothing about the cluster is sent to anyone.
-    environment = {"RAY_USAGE_STATS_ENABLED": "0", **os.environ}
     if not detach:
         sys.stdout.flush()
         # In our place, not below us: whoever stops this process, by whatever signal, stops the node.
-        os.execve(command[0], command, environment)
-    return subprocess.run(command, env=environment).returncode
+        os.execve(command[0], command, dict(os.environ))
+    return subprocess.run(command, env=dict(os.environ)).returncode

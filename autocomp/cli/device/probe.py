@@ -27,8 +27,6 @@ EXAMPLES = (
     "autocomp device probe --name server --threads 2 --json",
 )
 SECONDS, FILES, LEAST_FILES = 60.0, 30, 6
-BUSY = 0.2
-"""Spread of one file's times over which the machine is not quiet enough."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 Tell = Callable[[str, float], None]
 
@@ -137,14 +135,13 @@ def describe(profile: DeviceProfile, file: Path) -> list[str]:
     found = profile.recorded
     assert found is not None
     error, table = found.latency.error, found.latency
-    busy = found.noise_spread > BUSY
     return [
         f"{short_path(file)}: {profile.name}, {profile.summary}",
         *_machine(found),
         f"products of one thread: {_rate(found.int8_macs_per_ms)} int8, {_rate(found.fp32_macs_per_ms)} FP32",
         f"noise: times of one file spread by {found.noise_spread:.1%}, "
         f"two sessions of it differ by {found.noise_between_sessions:.1%}",
-        *(["that is much: something else runs here; probe again when nothing does, or for longer"] if busy else []),
+        *(["! disturbed: something else runs here; probe again when nothing does"] if found.disturbed else []),
         f"{len(table.rows)} times of {len(table.files)} files; predicted without it, a file is off by "
         f"{error.median:.1%} (median), {error.worst:.0%} at worst",
         f"predict a file's latency on it:  {command('inspect', 'DIR', '--device', short_path(file))}",

@@ -28,7 +28,6 @@ def connect(address: str, threads: int = 1) -> str:
     Raises:
         ClusterError: no such address, nobody answers, or the cluster refuses.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address not in ("auto", "local"):
         _check_reachable(address)
     # Workers compute with their share of the cores, and wait without spinning.
@@ -119,6 +118,8 @@ def check_nodes(wants_gpus: bool = False, timeout_s: float = 60.0) -> list[dict[
         ClusterError: one has another version of autocomp or of what computes results, or does not answer.
         GpuError: GPUs are wanted, and one offers some that its PyTorch cannot use.
     """
+    from autocomp.search.environment import COMPUTING, same_version
+
     alive = {n["node"]: n["resources"].get("GPU", 0) for n in nodes() if n["alive"]}
     asked = {
         node: ray.remote(about_node)
@@ -134,16 +135,17 @@ def check_nodes(wants_gpus: bool = False, timeout_s: float = 60.0) -> list[dict[
                 f"{node['host']} offers {alive[node['node']]:g} GPUs to Ray, but its PyTorch "
                 f"({node['versions']['torch']}) can use {node['gpus']}; {GpuError.way_out}"
             )
-        for key in ("autocomp", "torch", "onnxruntime", "numpy"):
-            # A build for CUDA and one for CPUs are one version: 2.13.0+cu130, 2.13.0+cpu.
-            if node["versions"][key].partition("+")[0] != here["versions"][key].partition("+")[0]:
-                theirs, ours = node["versions"][key], here["versions"][key]
+        for key in COMPUTING:
+            if not same_version(node["versions"].get(key, "none"), here["versions"][key]):
+                theirs, ours = node["versions"].get(key, "none"), here["versions"][key]
                 raise ClusterError(
                     f"{node['host']} has {key} {theirs}, this machine {ours}: results would not be the same; "
                     "install the same versions on every node"
                 )
         if node["code"] != here["code"]:
-            raise ClusterError(f"{node['host']} has another source of autocomp; install the same on every node")
+            raise ClusterError(
+                f"{node['host']} has another source of autocomp, or other plug-ins; install the same on every node"
+            )
     return found
 
 
@@ -163,7 +165,7 @@ def _told(node: str, reference: Any, timeout_s: float) -> dict[str, Any] | None:
 
 def about_driver() -> dict[str, Any]:
     """What this process computes with."""
-    from autocomp.search.setup import versions
-    from autocomp.search.stages import CODE, code_version
+    from autocomp.search.environment import versions
+    from autocomp.search.stages import code_versions
 
-    return {"versions": versions(), "code": {kind: code_version(kind) for kind in CODE}}
+    return {"versions": versions(), "code": code_versions()}

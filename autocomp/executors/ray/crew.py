@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from autocomp.errors import ClusterError, GpuError
-from autocomp.executors import Data, Ended, Executor, Lost, Part, Then, Work
+from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Then, Work
 from autocomp.executors.chain import Chain
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray import cluster
@@ -166,7 +166,7 @@ class RayCrew:
             raise GpuError(f"{job['id']} did not run on a GPU of {self.address} ({error})")
         return result
 
-    def _only(self, tasks: Tasks, job: Data, held: dict[str, float]) -> tuple[dict[str, Any] | None, str | None]:
+    def _only(self, tasks: Tasks, job: Data, held: dict[str, float]) -> tuple[dict[str, Any] | None, Failure | None]:
         """What came of the only job of these: its result, or the reason why there is none."""
         tasks.submit(job)
         self._single = (str(job["id"]), held)

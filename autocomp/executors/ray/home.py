@@ -42,8 +42,10 @@ class Home:
     def about(self) -> dict[str, Any]:
         """What a worker has to know."""
         from autocomp.executors.ray.worker import named
+        from autocomp.search.stages import code_versions
 
         return {
+            "code": code_versions(),
             "run": str(self._run),
             "store": str(self._store),
             "store_id": store_id(self._store),

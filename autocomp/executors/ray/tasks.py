@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from autocomp.executors import Data, Ended, Lost
+from autocomp.executors import Data, Ended, Failure, Lost
 from autocomp.executors.ray.worker import do
 
 ATTEMPTS = 3
@@ -61,15 +61,16 @@ class Tasks:
             found = ray.get(reference)
         except Exception as error:
             return self._again(task, error)
-        if found["failed"]:
-            self.lost.append(Lost(task.job, task.attempt, found["failed"], found["seconds"]))
-        return task.job, found["result"], found["failed"]
+        failure = failure_of(found)
+        if failure:
+            self.lost.append(Lost(task.job, task.attempt, failure.reason, found["seconds"]))
+        return task.job, found["result"], failure
 
     def _again(self, task: Task, error: Exception) -> Ended | None:
         reason, again = reason_of(error), task.attempt < ATTEMPTS
         self.lost.append(Lost(task.job, task.attempt, reason, time.time() - task.began, again))
         if not again:
-            return task.job, None, reason
+            return task.job, None, Failure(reason)
         self.submit(task.job, task.attempt + 1)
         return None
 
@@ -78,6 +79,11 @@ class Tasks:
         for reference in self.running:
             ray.cancel(reference, force=True)
         self.running.clear()
+
+
+def failure_of(found: Mapping[str, Any]) -> Failure | None:
+    """Why a job that `worker.do` did has no result; None where it has one."""
+    return Failure(found["failed"], found["is_environment"]) if found["failed"] else None
 
 
 def reason_of(error: BaseException) -> str:

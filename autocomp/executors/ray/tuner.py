@@ -24,8 +24,8 @@ from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher
 
 from autocomp.errors import ClusterError
-from autocomp.executors import Data, Ended, Lost, Part, Work
-from autocomp.executors.ray.tasks import ATTEMPTS, reason_of
+from autocomp.executors import Data, Ended, Failure, Lost, Part, Work
+from autocomp.executors.ray.tasks import ATTEMPTS, failure_of, reason_of
 from autocomp.executors.ray.worker import do
 
 if TYPE_CHECKING:
@@ -113,9 +113,10 @@ class _Feed(Searcher):  # type: ignore[misc]
         """Hand back what came of a job; failures come to `_Watch` with their reason."""
         if not error and result and "found" in result:
             attempt, found = self._mail.running.pop(trial_id), json.loads(result["found"])
-            if found["failed"]:
-                self._mail.lose(attempt, found["failed"], again=False)
-            self._mail.ended.put((attempt.job, found["result"], found["failed"]))
+            failure = failure_of(found)
+            if failure:
+                self._mail.lose(attempt, failure.reason, again=False)
+            self._mail.ended.put((attempt.job, found["result"], failure))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the journal is the truth."""
@@ -151,11 +152,12 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         if attempt is None:
             return
         reason, again = _reason(trial), attempt.number < ATTEMPTS
+        never_began = attempt.began is None
         self._mail.lose(attempt, reason, again)
         if again:
             self._mail.waiting.append(attempt)
         else:
-            self._mail.ended.put((attempt.job, None, reason))
+            self._mail.ended.put((attempt.job, None, Failure(reason, never_began)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 
+from autocomp.errors import ClusterError
 from autocomp.executors import Work
 from autocomp.executors.ray.home import store_id
 from autocomp.executors.ray.parcels import alone, packed, unpack
@@ -42,8 +43,8 @@ def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
         job: plain data; `run` and `store` are replaced by this node's own.
 
     Returns:
-        `result` of the job, or `failed`, why its own code gave up, which another attempt would do too; `seconds` that
-        it held this worker.
+        `result` of the job, or `failed`, why its own code gave up, which another attempt would do too, and
+        `is_environment`, whether the machine made it; `seconds` that it held this worker.
     """
     started, actor, what = time.time(), ray.get_actor(home, namespace=NAMESPACE), named(work)
     place = _place(home, json.dumps(job.get("needs", ())))
@@ -52,18 +53,20 @@ def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
     actor.began.remote(str(job["id"]), ray.get_runtime_context().get_node_id())
     mine = {k: v for k, v in job.items() if k != "needs"}
     with _telling(actor, place.run / "work" / f"{job['id']}.json", str(job["id"]), place.is_shared):
-        result, failed = _done(what, {**mine, "run": str(place.run), "store": str(place.store)})
+        result, error = _done(what, {**mine, "run": str(place.run), "store": str(place.store)})
     if result is not None:
         place.send(actor, [str(key) for key in what.made(mine, result)])
     actor.ended.remote(str(job["id"]))
-    return {"result": result, "failed": failed, "seconds": time.time() - started}
+    failed = f"{type(error).__name__}: {error}" if error else None
+    told = {"failed": failed, "is_environment": isinstance(error, OSError)}
+    return {"result": result, **told, "seconds": time.time() - started}
 
 
-def _done(what: Work, job: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+def _done(what: Work, job: Mapping[str, Any]) -> tuple[dict[str, Any] | None, Exception | None]:
     try:
         return what.run(job), None
     except Exception as error:  # whatever the work could not even report
-        return None, f"{type(error).__name__}: {error}"
+        return None, error
 
 
 class Place:
@@ -73,9 +76,13 @@ class Place:
         run: the run directory, or its mirror.
         store: folder of the stages.
         is_shared: this node sees the driver's own folders.
+
+    Raises:
+        ClusterError: this node came later than the study began, and has other code: its stages would not be ours.
     """
 
     def __init__(self, about: Mapping[str, Any]) -> None:
+        _check_code(about)
         run, store = Path(about["run"]), Path(about["store"])
         self.is_shared = _sees(store, about["store_id"]) and run.is_dir()
         self.store = store if self.is_shared else own_store()
@@ -98,6 +105,16 @@ class Place:
         for key, is_there in zip(keys, ray.get(home.has.remote(keys)), strict=True):
             if not is_there:
                 ray.get(home.receive.remote(key, packed(self.store / key)))
+
+
+def _check_code(about: Mapping[str, Any]) -> None:
+    import platform
+
+    from autocomp.search.stages import code_versions
+
+    if about["code"] != code_versions():
+        rule = f"{platform.node()} has another source or version of autocomp, its plug-ins or libraries than the driver"
+        raise ClusterError(f"{rule}: results would not be the same; install the same on every node")
 
 
 def own_store() -> Path:
@@ -157,8 +174,8 @@ def about_node(has_gpus: bool = False) -> dict[str, Any]:
     """What the driver checks before it sends work here; `gpus` that PyTorch can use, if the node has some."""
     import platform
 
-    from autocomp.search.setup import machine_facts, versions
-    from autocomp.search.stages import CODE, code_version
+    from autocomp.search.environment import machine_facts, versions
+    from autocomp.search.stages import code_versions
 
     return {
         "gpus": _usable() if has_gpus else None,
@@ -166,6 +183,6 @@ def about_node(has_gpus: bool = False) -> dict[str, Any]:
         "node": ray.get_runtime_context().get_node_id(),
         "machine": machine_facts(),
         "versions": versions(),
-        "code": {kind: code_version(kind) for kind in CODE},
+        "code": code_versions(),
         "cache": str(own_store()),
     }

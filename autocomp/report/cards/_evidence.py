@@ -28,7 +28,7 @@ class Seen:
 
     Attributes:
         answers, confidence, depths: `[rows]` label, its probability, layers that ran (None if nobody noted them).
-        latency: `mean`, `p50`, `p95`, `p99`, `rounds`, `ms` and `tokens` a text, `predicted`.
+        latency: `mean`, `p50`, `p95`, `p99`, `rounds`, `ms` and `tokens` a text, `predicted`, `disturbed`.
     """
 
     answers: np.ndarray
@@ -130,7 +130,8 @@ def _latency(told: Mapping[str, Any]) -> dict[str, Any]:
         tokens = _numbers(tokens, "tokens", 0, 1e9, len(milliseconds)).tolist()
     figures = {name: float(told[name]) for name in ("mean", "p50", "p95", "p99")}
     _numbers(list(figures.values()), "latency", 0, 1e9, None, float)
-    shown = {"rounds": int(told["rounds"]), "texts": int(told["texts"]), "predicted": bool(told["predicted"])}
+    shown = {"rounds": int(told["rounds"]), "texts": int(told["texts"])}
+    shown |= {mark: bool(told.get(mark)) for mark in ("predicted", "disturbed")}
     return {**figures, **shown, "ms": milliseconds.tolist(), "tokens": tokens}
 
 
