@@ -31,10 +31,18 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(found: dict[str, object], most: int | None) -> str:
     """The summary for people."""
-    from autocomp.cli._front import budget_text, front_text, next_steps
+    from autocomp.cli._front import budget_text, front_text, next_steps, notes_of
     from autocomp.cli._say import short_path
 
     title = f"{short_path(str(found['run']))}: {found['status']}"
     reason = f" ({found['reason']})" if found["reason"] else ""
     about = f"{found['model']} on {found['task']}"
-    return "\n".join([f"{title}{reason} · {about}", front_text(found, most), budget_text(found), *next_steps(found)])
+    return "\n".join(
+        [
+            f"{title}{reason} · {about}",
+            front_text(found, most),
+            *notes_of(found),
+            budget_text(found),
+            *next_steps(found),
+        ]
+    )

@@ -24,6 +24,12 @@ def test_show(autocomp, finished):
     assert [line.split()[0] for line in out.splitlines() if " * " in line] == ["m07", "m08", "m09"]
 
 
+def test_show_tells_what_was_decided_while_data_and_model_were_read(autocomp, finished):
+    (note,) = json.loads(autocomp("show", finished, "--json")[1])["notes"]
+    assert note == "112 rows of train also in held_out: removed from train"
+    assert f"data: {note}" in autocomp("show", finished)[1].splitlines()
+
+
 @pytest.fixture
 def predicted(tmp_path):
     """A run for a device that is away: members' latencies are predicted, the landmarks' are not."""

@@ -156,3 +156,9 @@ def test_a_count_from_one_is_told():
 def test_class_names_given_in_another_order_stay_with_their_values():
     assert index(["neg", "pos"], ("Pos", "Neg"), ("neg", "pos")) == {"neg": 1, "pos": 0}
     assert index(["neg", "pos"], ("bad", "good"), ("neg", "pos")) == {"neg": 0, "pos": 1}
+
+
+def test_class_names_are_renamed_one_by_one():
+    found = numbering("f", ["neg", "pos"], ("neg", "pos"), ("pos=good", "neg=bad"))
+    assert (found.index, found.labels) == ({"neg": 0, "pos": 1}, ("bad", "good"))
+    assert found.note == "label names: neg is 'bad', pos is 'good'"
