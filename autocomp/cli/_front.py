@@ -55,6 +55,11 @@ def thinned(members: Sequence[Member], most: int | None) -> list[Member]:
     return [members[round(i * (len(members) - 1) / (most - 1))] for i in range(most)]
 
 
+def notes_of(summary: dict[str, Any]) -> list[str]:
+    """What was decided while data and model were read, a line each."""
+    return [f"data: {text}" for text in summary["notes"]]
+
+
 def front_text(summary: dict[str, Any], most: int | None = None) -> str:
     """The front in plain text, with its legend."""
     lines = rows(summary, most)

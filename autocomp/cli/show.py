@@ -31,13 +31,11 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(found: dict[str, object], most: int | None) -> str:
     """The summary for people."""
-    from autocomp.cli._front import budget_text, front_text, next_steps, warnings_of
+    from autocomp.cli._front import budget_text, front_text, next_steps, notes_of, warnings_of
     from autocomp.cli._say import short_path
 
     title = f"{short_path(str(found['run']))}: {found['status']}"
     reason = f" ({found['reason']})" if found["reason"] else ""
     about = f"{found['model']} on {found['task']}"
-    warned = warnings_of(found)
-    return "\n".join(
-        [f"{title}{reason} · {about}", *warned, front_text(found, most), budget_text(found), *next_steps(found)]
-    )
+    above = [f"{title}{reason} · {about}", *warnings_of(found)]
+    return "\n".join([*above, front_text(found, most), *notes_of(found), budget_text(found), *next_steps(found)])

@@ -25,8 +25,9 @@ _REFUSED = (
 """Options that change what is computed from the adapter's matrices, or hold other ones."""
 _CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq")
 """Ways to begin that also change the base model's weights, which the adapter does not carry."""
-_FACTOR = re.compile(r"(.+)\.lora_([AB])(?:\.default)?\.weight")
-_WHOLE = re.compile(r"(.+?)(?:\.modules_to_save)?(?:\.default)?\.(weight|bias)")
+_FACTOR = re.compile(r"(.+)\.lora_([AB])\.weight")
+_HEAD = re.compile(r"(.*\.)?classifier(\.out_proj)?\.weight")
+_WRAPPINGS = re.compile(r"^base_model\.model\.|\.(modules_to_save|default|base_layer)(?=\.)")
 
 
 def adapter_labels(folder: Path) -> int | None:
@@ -36,8 +37,7 @@ def adapter_labels(folder: Path) -> int | None:
         ModelError: as `merged`.
     """
     tensors = _tensors(folder)
-    rows = [w.shape[0] for name, w in tensors.items() if re.search(r"classifier(\.out_proj)?(\..*)?\.weight$", name)]
-    return min(rows) if rows else None
+    return next((len(weight) for name, weight in tensors.items() if _HEAD.fullmatch(name)), None)
 
 
 def merged(folder: Path, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]]:
@@ -57,13 +57,11 @@ def merged(folder: Path, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     factors: dict[str, dict[str, Tensor]] = {}
     whole: set[str] = set()
     for name, tensor in _tensors(folder).items():
-        if ".original_module." in name:
-            continue
         if found := _FACTOR.fullmatch(name):
-            factors.setdefault(found[1], {})[found[2]] = tensor.float()
-        elif (found := _WHOLE.fullmatch(name)) and ".lora_" not in name:
-            whole.add(f"{found[1]}.{found[2]}")
-            new[f"{found[1]}.{found[2]}"] = _fitting(folder, f"{found[1]}.{found[2]}", tensor.float(), state)
+            factors.setdefault(found[1], {})[found[2]] = tensor
+        elif ".lora_" not in name and name.endswith((".weight", ".bias")):
+            whole.add(name)
+            new[name] = _fitting(folder, name, tensor, state)
         else:
             raise ModelError(f"{folder}: the adapter holds {name}, which is no part of plain LoRA; {_MERGE}")
     for module, pair in factors.items():
@@ -121,7 +119,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
-    """The adapter's tensors under the names of the base model's modules."""
+    """The adapter's tensors in FP32 under the names of the base model's modules, without PEFT's wrappings."""
     file = folder / WEIGHTS
     if not file.is_file():
         there = (
@@ -133,6 +131,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
             f"{folder} needs {WEIGHTS}; there is {there}: save the adapter with a recent peft, or {_MERGE}"
         )
     try:
-        return {name.removeprefix("base_model.model."): tensor for name, tensor in load_file(file).items()}
+        loaded = load_file(file)
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{file} could not be read as safetensors: {error}") from error
+    return {_WRAPPINGS.sub("", name): w.float() for name, w in loaded.items() if ".original_module." not in name}

@@ -34,7 +34,7 @@ def prune_vocabulary(tokenizer: Tokenizer, kept: Collection[str]) -> tuple[Token
     data: _Data = json.loads(tokenizer.to_str())
     model = _model(data)
     wanted = {*kept, *_protected(data)}
-    own = _without_unreachable(model, [piece for piece in _pieces(model) if piece in wanted])
+    own = _without_unreachable(model, [piece for piece in dict.fromkeys(_pieces(model)) if piece in wanted])
     added = [token["content"] for token in sorted(data["added_tokens"], key=lambda token: token["id"])]
     order = [*own, *(piece for piece in added if piece not in set(own))]
     ids = {piece: new for new, piece in enumerate(order)}

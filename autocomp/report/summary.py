@@ -52,6 +52,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
         "task": state.data.get("name") or (state.spec.get("task") or {}).get("source"),
         "metric": state.data.get("metric") or "score",
         "positive": state.data.get("positive"),
+        "notes": list(state.data.get("notes") or ()),
         "teacher": _landmark(teacher, teacher, run),
         "plain_int8": plain,
         "members": sorted(members, key=lambda m: (m.get("bytes") or 0, m.get("id") or "")),

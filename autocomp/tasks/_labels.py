@@ -172,6 +172,9 @@ def _of_classes(name: str, class_names: tuple[str, ...], given: tuple[str, ...] 
     index: dict[Value, int] = {value: i for i, value in enumerate(class_names)}
     if given is None:
         return Numbering(index, class_names, coded=True)
+    pairs = {m[1]: m[2] for m in map(_EXPLICIT.fullmatch, given) if m}
+    if len(pairs) == len(given) == len(set(pairs.values())) and set(pairs) == set(class_names):
+        given = tuple(pairs[name] for name in class_names)
     if len(given) != len(class_names):
         raise DataError(f"{name}: label_names must be {len(class_names)} names, got {len(given)} ({listed(given)})")
     by_name = {label.casefold(): i for i, label in enumerate(given)}

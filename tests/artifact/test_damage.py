@@ -223,6 +223,7 @@ WRONG = {
     "labels": ["good", [], ["a", "a"], [1, 2], None, {"a": 1}, [["a"], ["b"]], 7, ["a", None]],
     "max_length": [-1, 0, 1.5, "64", True, None, [64], 2**40, float("nan"), float("inf")],
     "pairs": [None, 0, "false", []],
+    "truncation_side": [None, "up", 1, ["left"]],
 }
 
 

@@ -36,6 +36,12 @@ def test_the_positive_label_stands_where_the_score_is_shown(autocomp, finished, 
     assert f"f1 of {'a long label ' * 9}"[:46] in autocomp("show", write_run(tmp_path / "long", events))[1]
 
 
+def test_show_tells_what_was_decided_while_data_and_model_were_read(autocomp, finished):
+    (note,) = json.loads(autocomp("show", finished, "--json")[1])["notes"]
+    assert note == "112 rows of train also in held_out: removed from train"
+    assert f"data: {note}" in autocomp("show", finished)[1].splitlines()
+
+
 @pytest.fixture
 def predicted(tmp_path):
     """A run for a device that is away: members' latencies are predicted, the landmarks' are not."""

@@ -33,6 +33,16 @@ def test_the_exit_rule_is_kept_and_older_folders_have_the_first_one(tmp_path):
     assert load_student(tmp_path / "s").exit_rule == "probability"
 
 
+def test_the_side_that_is_cut_is_kept_and_older_folders_lose_their_end(tmp_path):
+    student = replace(random_student(), truncation_side="left")
+    save_student(student, tmp_path / "s")
+    assert load_student(tmp_path / "s").truncation_side == "left"
+    assert fingerprint(student) != fingerprint(replace(student, truncation_side="right"))
+    file = tmp_path / "s" / "student.json"
+    file.write_text(file.read_text().replace(',"truncation_side":"left"', ""))
+    assert load_student(tmp_path / "s").truncation_side == "right"
+
+
 def test_saving_replaces_and_leaves_no_scratch(tmp_path):
     save_student(random_student(seed=0), tmp_path / "s")
     save_student(random_student(seed=1), tmp_path / "s")

@@ -168,3 +168,9 @@ def test_labels_that_differ_in_case_only_are_told(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     note = "labels 'Yes', 'yes' differ in case, spaces or form only, and are told apart"
     assert note in resolve_task(str(path)).notes
+
+
+def test_class_names_are_renamed_one_by_one():
+    found = numbering("f", ["neg", "pos"], ("neg", "pos"), ("pos=good", "neg=bad"))
+    assert (found.index, found.labels) == ({"neg": 0, "pos": 1}, ("bad", "good"))
+    assert found.note == "label names: neg is 'bad', pos is 'good'"

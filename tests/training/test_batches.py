@@ -76,6 +76,15 @@ def test_encoding_cuts_to_the_students_length_and_leaves_the_tokenizer_alone(bot
     assert teacher.tokenizer.truncation is None
 
 
+def test_cutting_the_beginning_of_a_text_moves_no_unit(both):
+    teacher, student = both
+    text = "great films were made before, " * 3 + "unforgettable"
+    student.max_length, student.truncation_side = 30, "left"
+    whole, cut = words_of(teacher, text), words_of(student, text)
+    assert 3 < len(cut) < len(whole) and cut[max(cut)] == "unforgettable"
+    assert all(whole[unit].endswith(word) for unit, word in cut.items())
+
+
 def test_batches_are_padded_on_the_right():
     student = random_student(pairs=True)
     data = encode(student, [Example("good", "bad film", 1), Example("the film was good", "bad", 0)])

@@ -1,0 +1,124 @@
+import json
+import shlex
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from autocomp.errors import ModelError
+from autocomp.models.folders import convert_line, head_note, place_of
+from autocomp.models.loading import load_teacher
+
+
+def moved(folder, into):
+    """The folder's files, in a folder inside it."""
+    inner = folder / into
+    inner.mkdir()
+    for file in [f for f in folder.iterdir() if f.is_file()]:
+        shutil.move(file, inner / file.name)
+    return inner
+
+
+def test_the_one_model_inside_a_folder_is_read_and_said(saved):
+    folder = saved("bert")
+    expected = load_teacher(str(folder)).fingerprint
+    moved(folder, "checkpoint-500")
+    (folder / "logs").mkdir()
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    loaded = load_teacher(str(folder))
+    assert loaded.fingerprint == expected
+    assert loaded.notes[0] == f"the model is read from checkpoint-500, the only one in {folder.name}"
+
+
+def test_a_tokenizer_beside_the_checkpoint_is_found(saved):
+    folder = saved("bert")
+    inner = moved(folder, "checkpoint-500")
+    shutil.move(inner / "tokenizer.json", folder / "tokenizer.json")
+    assert place_of(str(folder)).tokenizer == str(folder)
+    assert load_teacher(str(folder)).student.tokenizer.get_vocab_size() == 300
+
+
+def test_several_models_inside_a_folder_are_named(saved):
+    folder = saved("bert")
+    shutil.copytree(moved(folder, "checkpoint-500"), folder / "checkpoint-1000")
+    with pytest.raises(ModelError, match=r"give one of .*checkpoint-1000, .*checkpoint-500"):
+        load_teacher(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pytorch_model.bin", r"a pickle, which autocomp never opens; if you trust it, convert it: python -c"),
+        ("model.onnx", r"there is model\.onnx \(an exported ONNX file"),
+        ("tf_model.h5", r"there is tf_model\.h5 \(TensorFlow's weights\)"),
+    ],
+)
+def test_other_files_than_safetensors_are_named(saved, name, said):
+    folder = saved("bert")
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(ModelError, match=said):
+        load_teacher(str(folder))
+
+
+def test_the_line_that_converts_a_pickle_works(saved):
+    folder = saved("bert")
+    expected = load_teacher(str(folder)).fingerprint
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    _, *arguments = shlex.split(convert_line(str(folder)))
+    assert arguments[0] == "-c"
+    exec(arguments[1], {})
+    assert load_teacher(str(folder)).fingerprint == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "note"),
+    [
+        (
+            {"model_head.pkl": "x", "modules.json": "[]", "config_setfit.json": "{}"},
+            "its trained head model_head.pkl is a pickle, which autocomp never opens; a new head is trained",
+        ),
+        (
+            {
+                "modules.json": json.dumps(
+                    [
+                        {"type": "sentence_transformers.models.Transformer"},
+                        {"type": "sentence_transformers.models.Pooling"},
+                        {"type": "sentence_transformers.models.Dense"},
+                    ]
+                )
+            },
+            "modules.json names Dense after the encoder, which are not read; a new head is trained",
+        ),
+        (
+            {"config_setfit.json": "{}"},
+            "config_setfit.json says that SetFit trained a head, which is not here; a new head is trained",
+        ),
+    ],
+)
+def test_a_head_that_lies_beside_and_is_not_read_is_said(saved, files, note):
+    folder = saved("bert", "Model")
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    loaded = load_teacher(str(folder), ["no", "yes"])
+    assert not loaded.fine_tuned and loaded.notes[-1] == note
+
+
+def test_an_encoder_of_sentence_transformers_needs_no_word(saved):
+    folder = saved("bert", "Model")
+    types = [{"type": f"sentence_transformers.models.{name}"} for name in ("Transformer", "Pooling", "Normalize")]
+    (folder / "modules.json").write_text(json.dumps(types))
+    assert head_note(str(folder)) == [] and head_note(str(folder / "nothing")) == []
+    (folder / "modules.json").write_text("{broken")
+    assert head_note(str(folder)) == []
+
+
+def test_files_and_broken_configs_are_no_models(saved, tmp_path):
+    folder = saved("bert")
+    with pytest.raises(ModelError, match="is a file; give the folder"):
+        load_teacher(str(folder / "config.json"))
+    (folder / "config.json").write_text("[1]")
+    with pytest.raises(ModelError, match=r"no readable config\.json"):
+        load_teacher(str(folder))
