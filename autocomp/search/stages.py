@@ -7,7 +7,6 @@ resumes and studies.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from autocomp import strict_json
 from autocomp.plan import fingerprint
 
 _PACKAGE = Path(__file__).parent.parent
@@ -91,7 +91,7 @@ class StageStore:
         return StageResult(key, self.folder(key), self._record(key)["facts"], was_cached)
 
     def _record(self, key: str) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
+        record: dict[str, Any] = strict_json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
         return record
 
     def make(
@@ -111,7 +111,7 @@ class StageStore:
             started = time.time()
             facts = dict(build(scratch) or {})
             record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
-            (scratch / "stage.json").write_text(json.dumps(record, default=list), encoding="utf-8")
+            (scratch / "stage.json").write_text(strict_json.dumps(record, default=list), encoding="utf-8")
             _rename(scratch, self.folder(key))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
