@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,8 +43,13 @@ class Measurement:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurement:
-        """Inverse of `to_json`."""
-        return cls(**data)
+        """Inverse of `to_json`; a number that is null, for JSON has no word for NaN, is NaN."""
+        details = {name: _known(number) for name, number in (data.get("details") or {}).items()}
+        return cls(**{**data, "value": _known(data["value"]), "details": details})
+
+
+def _known(number: float | None) -> float:
+    return math.nan if number is None else number
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from autocomp import strict_json
 from autocomp.budget import Fidelity
 from autocomp.errors import RunFolderError
 from autocomp.measurement import Measurement
@@ -91,7 +92,7 @@ class Journal:
         """Write events of one kind, the disk asked once, and hand them to the listener."""
         lines = [{"event": event, "at": round(time.time(), 3), **fields} for fields in several]
         with self.file.open("a", encoding="utf-8") as out:
-            out.write("".join(json.dumps(line, ensure_ascii=False, default=list) + "\n" for line in lines))
+            out.write("".join(strict_json.dumps(line, default=list) + "\n" for line in lines))
             out.flush()
             os.fsync(out.fileno())
         for line in lines if self._listen else ():
@@ -159,13 +160,21 @@ class JournalReader:
 
     def _event(self, line: bytes) -> dict[str, Any]:
         try:
-            event: dict[str, Any] = json.loads(line)
+            event: dict[str, Any] = strict_json.loads(line)
             event["event"]
+            _check_clocks(event)
         except (ValueError, KeyError, TypeError) as error:
             raise RunFolderError(
                 f"{self.file}: line {self._lines} is damaged ({error}); delete that line to go on"
             ) from error
         return event
+
+
+def _check_clocks(event: Mapping[str, Any]) -> None:
+    """Times are sums' parts: of a run whose books do not add up, nothing else is believed."""
+    charge = event.get("charge")
+    if event.get("at", 0.0) is None or (isinstance(charge, Mapping) and None in charge.values()):
+        raise ValueError("a time is no number")
 
 
 def read_events(file: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:

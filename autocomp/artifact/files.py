@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from autocomp import strict_json
 from autocomp.errors import ArtifactError
 
 FORMAT_VERSION = 1
@@ -202,7 +203,8 @@ def _are_names(value: Any) -> bool:
 
 def _complete(manifest: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
     whole = {"format_version": FORMAT_VERSION, **_OPTIONAL, "versions": _versions(), **manifest, "files": dict(files)}
-    return {**whole, "checksum": _checksum(whole)}
+    written = json.loads(_compact(whole))  # numbers that JSON has no word for are null there
+    return {**written, "checksum": _checksum(written)}
 
 
 def _versions() -> dict[str, str]:
@@ -221,7 +223,7 @@ def _describe(data: bytes) -> dict[str, Any]:
 
 def _compact(value: Any) -> bytes:
     """JSON without spaces: these bytes are shipped."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return strict_json.dumps(value, default=None, separators=strict_json.COMPACT).encode()
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from autocomp import strict_json
 from autocomp.cli._front import LEFT, counts_text, head, rows
 from autocomp.cli._say import amounts, duration, note, text_table
 from autocomp.report.state import Job, RunState
@@ -71,7 +71,7 @@ class JsonEvents(Progress):
 
     def show(self, event: Event) -> None:
         """Print the event."""
-        print(json.dumps(event, ensure_ascii=False, default=list), flush=True)
+        print(strict_json.dumps(event, default=list), flush=True)
 
 
 class PlainLines(Progress):

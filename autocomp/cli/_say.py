@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from autocomp import strict_json
 from autocomp.report.command_line import command as command
 
 PATIENCE_S = 1.0
@@ -36,7 +36,7 @@ def patient() -> Callable[[str], None]:
 
 def print_json(data: Any) -> None:
     """A result for a script, on stdout."""
-    print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+    print(strict_json.dumps(data, indent=2))
 
 
 def short_path(path: str | Path) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+from autocomp import strict_json
 from autocomp.cli._texts import one_cell, one_line, read_texts
 
 SUMMARY = "label texts with an exported model: arguments, a file, or standard input"
@@ -48,7 +48,7 @@ def _json(text: str | tuple[str, str], found: Any) -> str:
     named = {"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]}
     scores = {label: round(float(score), 6) for label, score in found.scores.items()}
     depth = {"exit_depth": None if found.exit_depth is None else int(found.exit_depth)}
-    return one_line(json.dumps({**named, "label": found.label, "scores": scores, **depth}, ensure_ascii=False))
+    return one_line(strict_json.dumps({**named, "label": found.label, "scores": scores, **depth}))
 
 
 def _line(text: str | tuple[str, str], found: Any) -> str:

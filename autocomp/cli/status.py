@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from autocomp import strict_json
 
 SUMMARY = "say what a run does right now: nodes, jobs, budget, failures, and the front so far"
 EXAMPLES = (
@@ -81,7 +82,7 @@ def _looks(look: Any, every: float) -> Iterator[Found]:
 
 def _lines(looks: Iterator[Found]) -> None:
     for found in looks:
-        print(json.dumps(found, ensure_ascii=False, default=str), flush=True)
+        print(strict_json.dumps(found), flush=True)
 
 
 def _blocks(looks: Iterator[Found]) -> None:

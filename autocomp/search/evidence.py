@@ -7,7 +7,6 @@ held-out split on which models differ, so it is as private as the data set.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autocomp import strict_json
 from autocomp.artifact.exit_rules._softmax import softmax
 from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.record import read_events
@@ -48,7 +48,7 @@ def write_evidence(
     Returns:
         Name of the file in the run folder and its SHA-256, for the journal.
     """
-    data = json.dumps(gather(run, context, found, seen), ensure_ascii=False, separators=(",", ":")).encode()
+    data = strict_json.dumps(gather(run, context, found, seen), separators=strict_json.COMPACT).encode()
     scratch = run / f".{FILE}"
     scratch.write_bytes(data)
     scratch.replace(run / FILE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autocomp import strict_json
 from autocomp.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ class Found:
     def _pack(self, row: int) -> None:
         plan = self._plans[row]
         if isinstance(plan.record, TrialRecord):
-            plan.record = zlib.compress(json.dumps(plan.record.to_json(), default=list).encode(), 1)
+            plan.record = zlib.compress(strict_json.dumps(plan.record.to_json(), default=list).encode(), 1)
 
     def _unpacked(self, row: int) -> TrialRecord:
         plan = self._plans[row]
         if isinstance(plan.record, bytes):
-            plan.record = TrialRecord.from_json(json.loads(zlib.decompress(plan.record)))
+            plan.record = TrialRecord.from_json(strict_json.loads(zlib.decompress(plan.record)))
         return plan.record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import traceback
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autocomp import strict_json
 from autocomp.budget import Fidelity
 from autocomp.errors import TrialError, environment_error
 from autocomp.executors import Data, Then, Work
@@ -254,7 +254,8 @@ def teller(run: Path, job: str) -> Callable[[str, float], None]:
 
     def tell(text: str, fraction: float) -> None:
         scratch = file.with_suffix(".tmp")
-        scratch.write_text(json.dumps({"job": job, "text": text, "fraction": round(fraction, 3), "at": time.time()}))
+        told = {"job": job, "text": text, "fraction": round(fraction, 3), "at": time.time()}
+        scratch.write_text(strict_json.dumps(told))
         scratch.replace(file)
 
     return tell

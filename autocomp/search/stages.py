@@ -7,7 +7,6 @@ No stage holds a time by which anything is steered: times are of a run.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from autocomp import strict_json
 from autocomp.plan import fingerprint
 from autocomp.search.sources import code_of
 
@@ -94,7 +94,7 @@ class StageStore:
         return StageResult(key, self.folder(key), self._record(key)["facts"], was_cached)
 
     def _record(self, key: str) -> dict[str, Any]:
-        record: dict[str, Any] = json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
+        record: dict[str, Any] = strict_json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
         return record
 
     def make(
@@ -114,7 +114,7 @@ class StageStore:
             started = time.time()
             facts = dict(build(scratch) or {})
             record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
-            (scratch / "stage.json").write_text(json.dumps(record, default=list), encoding="utf-8")
+            (scratch / "stage.json").write_text(strict_json.dumps(record, default=list), encoding="utf-8")
             was_first = _rename(scratch, self.folder(key))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -158,6 +158,6 @@ def test_wrong_folders_are_refused(save, tmp_path):
         write_optimized(guard, tmp_path / "mine")
     with pytest.raises(InputError, match="is there and is no optimized form"):
         write_optimized(guard, guard)
-    with pytest.raises(ArtifactError):
+    with pytest.raises(ArtifactError, match=r"mine is not an artifact: model\.onnx cannot be read"):
         write_optimized(tmp_path / "mine")
     assert sorted(f.name for f in guard.iterdir()) == ["manifest.json", "model.onnx", "tokenizer.json"]

@@ -34,8 +34,9 @@ def test_limits_bind_from_the_right_side():
 
 @pytest.mark.parametrize("wrong", [{"direction": "down"}, {"worst_times_teacher": 0}, {"goal": 1}])
 def test_wrong_objectives_are_refused(wrong):
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError) as caught:
         Objective(name="x", measure="latency", **wrong)
+    assert [error["loc"] for error in caught.value.errors()] == [tuple(wrong)]
 
 
 def test_a_measurement_survives_json():

@@ -76,14 +76,24 @@ def test_a_journal_of_one_torn_line_becomes_empty(tmp_path):
     assert file.read_bytes() == b""
 
 
-@pytest.mark.parametrize("damage", [b"{not json", b"[1, 2]", b'{"no": "event"}', b"\xff\xfe", b""])
-def test_a_damaged_line_before_the_last_is_refused_with_its_number(journal, damage):
-    journal.append("study", name="x")
-    with journal.file.open("ab") as out:
-        out.write(damage + b"\n")
-    journal.append("finished")
-    with pytest.raises(RunFolderError, match=r"journal\.jsonl: line 2 is damaged .*delete that line"):
-        list(read_events(journal.file))
+DAMAGED = [b"{not json", b"[1, 2]", b'{"no": "event"}', b"\xff\xfe", b"", b'{"event": "record", "at": 1.5, "rec']
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_line_is_refused_with_its_number_after_those_before_it(journal, damage, place):
+    """The last one too, for it is whole: only a line that does not end was cut off by a crash."""
+    for name in ("study", "teacher"):
+        journal.append(name)
+    lines = journal.file.read_bytes().splitlines(keepends=True)
+    journal.file.write_bytes(b"".join([*lines[: place - 1], damage + b"\n", *lines[place - 1 :]]))
+    seen = []
+    with pytest.raises(RunFolderError, match=rf"journal\.jsonl: line {place} is damaged .*delete that line"):
+        for event in read_events(journal.file):
+            seen.append(event["event"])
+    assert seen == ["study", "teacher"][: place - 1]
+    with pytest.raises(RunFolderError, match=f"line {place} is damaged"):
+        read_records(journal.file)
 
 
 def test_a_folder_without_a_journal_is_no_run(tmp_path):

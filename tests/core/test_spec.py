@@ -127,7 +127,7 @@ def test_what_is_missing_is_named():
 
 
 def test_budget_and_name_errors_pass_through():
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetError, match="soon"):
         read_study(None, {**NEEDED, "budget": "soon"})
     with pytest.raises(UnknownName, match="no study"):
         read_study("absent", {})

@@ -1,31 +1,58 @@
-"""The same seed gives the same study."""
+"""The same seed gives the same study, and another seed another one."""
 
-import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+
+from autocomp.artifact.files import MODEL
 from autocomp.record import read_events, read_records
-from autocomp.search import front
-from autocomp.search.stages import default_store
 from autocomp.testing.studies import SPACE
 
-
-def run_of(autocomp, study, out, *flags):
-    said = autocomp("search", study, "--out", out, "--quiet", *flags)
-    assert said.status == 0, said.err
-    jobs = [
-        {k: e[k] for k in ("job", "kind", "plan", "describe", "fidelity", "rungs", "source")}
-        for e in read_events(out / "journal.jsonl", "started")
-    ]
-    first = next(r for r in read_records(out / "journal.jsonl") if r.id == "t0001-0")
-    model = default_store() / first.artifact / "artifact" / "model.onnx"
-    return jobs, first.artifact, hashlib.sha256(model.read_bytes()).hexdigest()
+ROOT = Path(__file__).parents[2]
+ASKED = ("job", "kind", "plan", "describe", "fidelity", "rungs", "source")
 
 
-def test_the_same_seed_gives_the_same_plans_and_the_same_bytes(autocomp, tiny, tmp_path, inline, monkeypatch):
-    monkeypatch.setattr(front, "TIMING_S", 0.0)
-    study = tiny(teacher_epochs=3.0, budget="2trials", space={**SPACE, "start": SPACE["start"][1:]})
-    found = []
-    for name in "ab":
-        monkeypatch.setenv("AUTOCOMP_CACHE", str(tmp_path / name))
-        found.append(run_of(autocomp, study, tmp_path / f"run-{name}", "--seed", 7))
-    assert found[0] == found[1]
-    assert [job["source"] for job in found[0][0]] == ["start", "tpe"]
+INLINE = """
+import sys
+from autocomp.cli import main
+from autocomp.search import crews, front
+crews.share_of_cores, front.TIMING_S = (lambda workers: (0, 1)), 0.0
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def run_of(tiny, tmp_path):
+    """`run_of(name, seed, trials, hashing)`: jobs, artifacts by record and models by record of a study.
+
+    Nothing is shared: not the stage cache, not the process, not the order in which it walks through sets.
+    """
+    study = tiny(teacher_epochs=1.0, space={**SPACE, "start": SPACE["start"][1:]})
+
+    def made(name, seed, trials, hashing):
+        run, store = tmp_path / f"run-{name}", tmp_path / name
+        own = {"AUTOCOMP_CACHE": str(store), "PYTHONHASHSEED": hashing, "PYTHONPATH": str(ROOT)}
+        words = ["search", study, "--out", run, "--seed", seed, "--budget", trials, "--quiet"]
+        command = [sys.executable, "-c", INLINE, *map(str, words)]
+        done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        jobs = [{k: e[k] for k in ASKED} for e in read_events(run / "journal.jsonl", "started")]
+        records = {r.id: r.artifact for r in read_records(run / "journal.jsonl")}
+        models = {name: (store / "stages" / key / "artifact" / MODEL).read_bytes() for name, key in records.items()}
+        return jobs, records, models
+
+    return made
+
+
+def test_a_seed_settles_the_study_to_the_last_byte_and_another_gives_another(run_of):
+    jobs, records, models = run_of("a", 7, "2trials", "1")
+    again, other = run_of("b", 7, "2trials", "2"), run_of("c", 8, "1trials", "1")
+    assert [job["source"] for job in jobs] == ["start", "tpe"]
+    assert {name.split("-")[0] for name in models} == {"t0001", "t0002"}
+    assert (jobs, records) == again[:2]
+    assert [name for name in models if models[name] != again[2][name]] == []
+    assert jobs[0]["plan"] == other[0][0]["plan"], "the start is given"
+    assert models["t0001-0"] != other[2]["t0001-0"], "what is trained on it follows the seed"

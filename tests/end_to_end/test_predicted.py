@@ -41,7 +41,8 @@ def test_all_latencies_are_predicted_and_marked(autocomp, inline, tiny, away, tm
         assert one["latency_ms"] > 2.0 and one["score"] is not None
     assert found["teacher"]["latency_ms"] == pytest.approx(found["plain_int8"]["latency_ms"]), "the same norms run"
     table = autocomp("show", run).out
-    assert all("ms predicted" in line for line in table.splitlines() if line.startswith(("teacher", "plain", "m0")))
+    rows = [line for line in table.splitlines() if line.startswith(("teacher", "plain", "m0"))]
+    assert len(rows) == 2 + len(found["members"]) and all("ms predicted" in line for line in rows)
     kept = load(run / found["members"][0]["path"]).manifest["measurements"]
     assert kept["latency_predicted"] is True and kept["device"] == "pi4"
     assert '"latency_predicted": true' in json.dumps(list(read_events(run / "journal.jsonl", "front")))

@@ -76,9 +76,9 @@ def test_what_slows_a_round_cancels_in_a_comparison():
 
 @pytest.mark.parametrize("wrong", [{"rounds": 0}, {"rounds": 1, "inputs": 0}])
 def test_timing_nothing_is_an_error(wrong):
-    with pytest.raises(MeasurementError):
+    with pytest.raises(MeasurementError, match=r"rounds = .*1 subjects: each must be at least 1"):
         time_interleaved({"a": lambda index: None}, **wrong)
-    with pytest.raises(MeasurementError):
+    with pytest.raises(MeasurementError, match=r"rounds = 1, .* 0 subjects: each must be at least 1"):
         time_interleaved({}, rounds=1)
 
 

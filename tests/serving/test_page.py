@@ -240,3 +240,25 @@ def test_several_runs(served, finished, running, tmp_path):
         assert [run["name"] for run in client.get("/api/runs")[1]["runs"]] == ["demo", "running"]
         assert client.get("/api/runs/1/members/m01/card")[0] == 200
         assert client.get("/api/runs/2/members/m01/card")[0] == 404
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity"])
+def test_what_is_no_number_in_a_journal_is_null_on_the_wire(served, finished, tmp_path, word):
+    journal = finished / "journal.jsonl"
+    text, changed = re.subn(
+        r'"(resident_mb|hypervolume|spread|value)": [\d.e-]+', rf'"\1": {word}', journal.read_text()
+    )
+    assert changed > 50
+    journal.write_text(text)
+
+    def strictly(body):
+        return json.loads(body, parse_constant=lambda found: pytest.fail(f"{found} is no JSON"))
+
+    with served([finished], tmp_path / "exports") as client:
+        bodies = {
+            path: client.ask("GET", path)[2]
+            for path in ("/api/runs", "/api/runs/0/trials/t0001-2", f"{MEMBER}/m01/card", "/api/runs/0/importance")
+        }
+    found = {path: strictly(body) for path, body in bodies.items()}
+    assert found["/api/runs"]["runs"][0]["summary"]["members"][0]["resident_mb"] is None
+    assert found["/api/runs/0/trials/t0001-2"]["measurements"]["latency"]["value"] is None

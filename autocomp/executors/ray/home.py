@@ -6,7 +6,6 @@ done. It holds nothing that must not be lost: if it dies, Ray starts it anew.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from typing import Any
 
 import ray
 
+from autocomp import strict_json
 from autocomp.executors.ray.parcels import packed, unpack
 
 STORE_ID = ".store-id"
@@ -128,5 +128,5 @@ def write_atomically(file: Path, data: Any) -> None:
     """JSON that a reader sees whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f".{file.name}-{time.monotonic_ns()}")
-    scratch.write_text(json.dumps(data), encoding="utf-8")
+    scratch.write_text(strict_json.dumps(data), encoding="utf-8")
     scratch.replace(file)

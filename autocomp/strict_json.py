@@ -1,0 +1,57 @@
+"""JSON that every reader takes: NaN and infinities, for which it has no word, are null, written and read alike."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+COMPACT = (",", ":")
+
+
+def dumps(
+    data: Any,
+    *,
+    default: Callable[[Any], Any] | None = str,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+) -> str:
+    """One JSON text, characters as they are.
+
+    Args:
+        default: what becomes of a value that JSON does not know; None refuses it.
+        indent: spaces a level; None is one line.
+        separators: `COMPACT` leaves out spaces.
+
+    Raises:
+        TypeError: a value that JSON does not know, and no `default`.
+    """
+    layout: dict[str, Any] = {"ensure_ascii": False, "indent": indent, "separators": separators, "allow_nan": False}
+    try:
+        return json.dumps(data, default=default, **layout)
+    except ValueError:
+        known = default and (lambda value: _finite(default(value)))
+        return json.dumps(_finite(data), default=known, **layout)
+
+
+def loads(text: str | bytes) -> Any:
+    """What a JSON text says, where NaN, Infinity and numbers beyond every float are None.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_float)
+
+
+def _float(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
