@@ -119,15 +119,42 @@ def search(
     return watched(Path(out), listen, lambda heard: run_study(spec, Path(out), heard, ray))
 
 
-def resume(out: Paths, listen: Listener | None = None, ray: str | None = None) -> Run:
-    """Go on with an interrupted run; finished work is not repeated.
+def resume(
+    out: Paths,
+    listen: Listener | None = None,
+    ray: str | None = None,
+    *,
+    accept_changes: bool = False,
+    new_out: Paths | None = None,
+) -> Run:
+    """Go on with an interrupted run, if all that it began with is as it was; finished work is not repeated.
+
+    Args:
+        listen: called with every journal event as it happens.
+        ray: as `search` takes it.
+        accept_changes: where data, model, space, code or machine is another one now, start a new run of the same study
+            from all that still holds, and leave `out` as it is.
+        new_out: that new run's directory; by default `out` with the next free number.
+
+    Returns:
+        The run that was gone on with, or the new one.
 
     Raises:
         RunFolderError: `out` is not a run, or another process is at work on it.
+        ChangedStudy: it began with something else, and `accept_changes` is not given.
     """
-    from autocomp.search.study import resume_study
+    from autocomp.errors import ChangedStudy
+    from autocomp.search.study import resume_study, run_study
 
-    return watched(Path(out), listen, lambda heard: resume_study(Path(out), heard, ray))
+    try:
+        return watched(Path(out), listen, lambda heard: resume_study(Path(out), heard, ray))
+    except ChangedStudy as changed:
+        if not accept_changes:
+            raise
+        from autocomp.search.pins import spec_of
+
+        spec, new = spec_of(Path(out)), Path(new_out or changed.new)
+        return watched(new, listen, lambda heard: run_study(spec, new, heard, ray))
 
 
 def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any]) -> Run:

@@ -8,6 +8,7 @@
      │  ├ ModelError            a model that cannot be imported
      │  ├ BudgetError           a budget that cannot be parsed, or that nothing would be charged to
      │  ├ RunFolderError        a run directory that exists, is missing or is not a run
+     │  ├ ChangedStudy          what a run was begun with is not there any more (carries what changed)
      │  ├ ArtifactError         a file that is not an artifact, or is damaged
      │  ├ ClusterError          a cluster that cannot be reached or used, or is gone
      │  ├ GpuError              GPUs are wanted where none can be used
@@ -28,7 +29,8 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 MOST_LISTED = 40
 """Known names that a message lists; of more, only the first few."""
@@ -116,6 +118,22 @@ class BudgetError(InputError):
 
 class RunFolderError(InputError):
     """A run directory exists already, is missing, or is not a run."""
+
+
+class ChangedStudy(InputError):
+    """What a run was begun with is not there any more: its data, model, space, code or machine is another one.
+
+    Args:
+        run: the run directory.
+        new: where a new run would begin.
+        changes: what changed, each in words.
+    """
+
+    def __init__(self, run: Path, new: Path, changes: Sequence[str]) -> None:
+        rule = "results of before and after a change would stand on one front, so it is not gone on with"
+        way_out = f"put back what it began with, or start {new} from what still holds: resume {run} --accept-changes"
+        super().__init__(f"{run}: {rule}. Changed: {'; '.join(changes)}. The way out: {way_out}")
+        self.run, self.new, self.changes = run, new, tuple(changes)
 
 
 class ArtifactError(InputError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autocomp.budget import Fidelity
-from autocomp.errors import RunFolderError
 from autocomp.executors import Crew, Executor
 from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.state import LOST
@@ -30,6 +28,7 @@ from autocomp.search.judging import Judge
 from autocomp.search.landmarks import landmark_measurements, landmark_member
 from autocomp.search.loop import Listener, Loop, identity
 from autocomp.search.measuring import place
+from autocomp.search.pins import check_unchanged, pins, spec_of
 from autocomp.search.searchers import Searcher
 from autocomp.search.setup import (
     Checked,
@@ -80,6 +79,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
             versions=versions(),
             out=str(run),
             crew=crew.facts(),
+            made_of=pins(checked),
         )
         return _go_on(checked, run, journal, listen, crew)
 
@@ -89,14 +89,15 @@ def resume_study(out: Path, listen: Listener | None = None, ray: str | None = No
 
     Raises:
         RunFolderError: not a run directory.
+        ChangedStudy: it began with other data, another model, space, code or machine; nothing is started.
         InputError: the cluster cannot be used.
     """
     run = Path(out).resolve()
-    if not (run / "study.json").is_file():
-        raise RunFolderError(f"{out} is not a run directory: it has no study.json")
+    spec = spec_of(run)
     if any(read_events(run / "journal.jsonl", "finished")):
         return summary(run)
-    checked = check(StudySpec(**json.loads((run / "study.json").read_text(encoding="utf-8"))))
+    checked = check(spec)
+    check_unchanged(run, checked, is_local=ray is None)
     last = max((e["at"] for e in read_events(run / "journal.jsonl") if e["event"] != "resumed"), default=0.0)
     with open_crew(checked, ray) as crew:
         journal = Journal(run / "journal.jsonl", listen)

@@ -9,6 +9,7 @@ import autocomp as package
 from autocomp.cli import _flags
 from autocomp.cli._progress import view
 from autocomp.cli.validate import lines
+from autocomp.errors import ChangedStudy
 from autocomp.report.state import RunState
 from autocomp.spec import StudySpec, TaskSpec
 from autocomp.testing.runs import journal
@@ -33,6 +34,21 @@ def test_a_cluster_is_asked_for_by_name(autocomp, study, tmp_path):
     autocomp("search", *GIVEN, "--out", tmp_path / "there", "--quiet", "--ray", "10.0.0.1:6379")
     autocomp("resume", tmp_path / "there", "--quiet", "--ray", "auto")
     assert study.rays == [None, "10.0.0.1:6379", "auto"]
+
+
+def test_python_starts_a_new_run_where_changes_are_accepted(study, tmp_path):
+    run = package.search("demo", out=tmp_path / "run").path
+    (run / "study.json").write_text(StudySpec(model="m", task={"source": "t"}).model_dump_json())
+
+    def changed(out, listen=None, ray=None):
+        raise ChangedStudy(out, tmp_path / "run-2", ["the study: seed 0 then, 1 now"])
+
+    study.resume_study = changed
+    with pytest.raises(ChangedStudy, match="seed 0 then, 1 now"):
+        package.resume(run)
+    assert package.resume(run, accept_changes=True).path == tmp_path / "run-2"
+    assert package.resume(run, accept_changes=True, new_out=tmp_path / "mine").path == tmp_path / "mine"
+    assert study.specs[-1].model == "m" and (tmp_path / "mine" / "report.html").exists()
 
 
 def test_every_key_of_a_study_has_a_flag(autocomp, study, tmp_path):

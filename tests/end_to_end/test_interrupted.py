@@ -1,18 +1,23 @@
 """Studies that are killed at any moment go on where they were."""
 
+import json
 import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from autocomp.record import read_events
+from autocomp import pareto
+from autocomp.objective import Objective
+from autocomp.record import read_events, read_records
 from autocomp.report.summary import summary
-from autocomp.search import front
+from autocomp.search import front, jobs, study
+from autocomp.search.judging import Judge
 
 PATIENCE_S = 180
 
@@ -102,9 +107,53 @@ MOMENTS = {
 QUICK = ("among a job's records", "between two jobs")
 
 
+@pytest.fixture
+def jobs_run(monkeypatch):
+    """Names of the jobs that this process does from now on."""
+    done, real = [], jobs.run_job
+
+    def run_job(data):
+        done.append(data["id"])
+        return real(data)
+
+    monkeypatch.setattr(jobs, "TRIALS", replace(jobs.TRIALS, run=run_job))
+    monkeypatch.setattr(study, "TRIALS", jobs.TRIALS)
+    return done
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """Names of the records that are taken for the final front."""
+    names, real = [], front.see
+
+    def see(context, run, best, *more):
+        names.extend(r.id for r in best)
+        return real(context, run, best, *more)
+
+    monkeypatch.setattr(front, "see", see)
+    return names
+
+
+def best_of(run):
+    """Names of the records of a journal that no other one dominates, by the objectives and the teacher in it."""
+    [began], *_, teacher = events(run, "study"), *events(run, "teacher")
+    objectives = tuple(Objective(**o) for o in began["objectives"])
+    judge = Judge(objectives, tuple(teacher["values"][o.name] for o in objectives))
+    complete = [r for r in read_records(run / "journal.jsonl") if r.status == "complete"]
+    return {r.id for r, is_best in zip(complete, pareto.is_non_dominated(judge.of(complete)), strict=True) if is_best}
+
+
+def records(run):
+    return {e["record"]["id"]: e["record"] for e in events(run, "record")}
+
+
 @pytest.mark.parametrize("moment", [m if m in QUICK else pytest.param(m, marks=pytest.mark.slow) for m in MOMENTS])
-def test_a_run_cut_off_at_any_event_ends_as_the_whole_one(cut, finished, autocomp, inline, quick_front, books, moment):
+def test_a_run_cut_off_at_any_event_ends_as_the_whole_one(
+    cut, finished, autocomp, inline, quick_front, books, jobs_run, chosen, moment
+):
     run = cut(MOMENTS[moment])
+    before, ended = records(run), [e["job"] for e in events(run, "charge") if "job" in e]
+    begun = [e["job"] for e in events(run, "started")]
     assert summary(run)["status"] == "interrupted"
     said = autocomp("resume", run, "--quiet")
     assert said.status == 0, said.err
@@ -116,6 +165,77 @@ def test_a_run_cut_off_at_any_event_ends_as_the_whole_one(cut, finished, autocom
     kept = [{e["record"]["id"] for e in events(r, "record")} for r in (run, finished.run)]
     assert {n for n in kept[1] if n.endswith("-0")} <= kept[0]
     assert len(events(run, "resumed")) == 1
+    # What was finished is neither done nor started again, and stands as it stood, with its measurements and seconds.
+    assert jobs_run == [f"t{n:04d}" for n in range(1, 4) if f"t{n:04d}" not in ended]
+    assert [e["job"] for e in events(run, "started")][: len(begun)] == begun
+    assert {name: records(run).get(name) for name in before} == before
+    assert set(chosen) == best_of(run) and (set(before) & best_of(run) or not ended)
+
+
+@pytest.fixture
+def moved(cut, finished, tmp_path):
+    """A run that was interrupted between two jobs, and its texts, which were moved since; to be edited."""
+    run = cut(MOMENTS["between two jobs"])
+    spec = json.loads((run / "study.json").read_text(encoding="utf-8"))
+    shutil.copytree(spec["task"]["source"], tmp_path / "texts")
+    spec["task"]["source"] = str(tmp_path / "texts")
+    (run / "study.json").write_text(json.dumps(spec), encoding="utf-8")
+    return SimpleNamespace(run=run, texts=tmp_path / "texts", spec=spec)
+
+
+def test_texts_that_only_moved_are_the_same_data(moved, autocomp, inline, quick_front, jobs_run):
+    said = autocomp("resume", moved.run, "--quiet")
+    assert said.status == 0, said.err
+    assert jobs_run == ["t0003"]
+
+
+def test_a_run_whose_data_changed_is_refused_before_anything_starts(moved, autocomp, inline, jobs_run):
+    swap = {"negative": "positive", "positive": "negative"}
+    for file in moved.texts.glob("*.csv"):
+        rows = [line.rsplit(",", 1) for line in file.read_text(encoding="utf-8").splitlines()]
+        file.write_text("".join(f"{','.join([*r[:-1], swap.get(r[-1], r[-1])])}\n" for r in rows), encoding="utf-8")
+    before = (moved.run / "journal.jsonl").read_bytes()
+    said = autocomp("resume", moved.run, "--quiet")
+    assert (said.status, said.out, jobs_run) == (2, "", [])
+    assert "train has" in said.err and "other texts or labels" in said.err and "--accept-changes" in said.err
+    assert (moved.run / "journal.jsonl").read_bytes() == before
+
+
+def test_accepted_changes_start_a_new_run_and_mix_nothing(moved, autocomp, inline, quick_front, jobs_run, finished):
+    model = Path(moved.spec["model"])
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    shutil.copytree(model, moved.texts.parent / "model")
+    changed = {**config, "hidden_act": "relu"}
+    (moved.texts.parent / "model" / "config.json").write_text(json.dumps(changed), encoding="utf-8")
+    spec = {**moved.spec, "model": str(moved.texts.parent / "model")}
+    (moved.run / "study.json").write_text(json.dumps(spec), encoding="utf-8")
+    kept = {p: p.read_bytes() for p in moved.run.rglob("*") if p.is_file() and p.name != "lock"}
+    assert "another shape (activation)" in autocomp("resume", moved.run, "--quiet").err
+    said = autocomp("resume", moved.run, "--accept-changes", "--quiet")
+    assert said.status == 0, said.err
+    assert "stays as it is" in said.err and "another shape (activation)" in said.err
+    new = moved.run.with_name("run-2")
+    assert {p: p.read_bytes() for p in kept} == kept
+    assert jobs_run == ["t0001", "t0002", "t0003"] and summary(new)["status"] == "finished"
+    teachers = {e["members"]["teacher"]["student"] for r in (new, finished.run) for e in events(r, "teacher")}
+    assert len(teachers) == 2
+    stages = [{r["artifact"] for r in records(run).values()} for run in (new, moved.run)]
+    assert not stages[0] & stages[1]
+
+
+def test_a_finished_run_is_only_summarised_whatever_changed(finished, autocomp, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run, ignore=shutil.ignore_patterns("lock"))
+    spec = json.loads((run / "study.json").read_text(encoding="utf-8"))
+    (run / "study.json").write_text(json.dumps({**spec, "seed": 99}), encoding="utf-8")
+    for words in ((), ("--accept-changes",)):
+        assert autocomp("resume", run, "--quiet", *words).status == 0
+    assert not run.with_name("run-2").exists()
+
+
+def test_only_a_new_run_has_another_folder(finished, autocomp, tmp_path):
+    said = autocomp("resume", finished.run, "--out", tmp_path / "other")
+    assert said.status == 2 and "--accept-changes" in said.err
 
 
 def test_a_run_that_is_being_worked_on_is_left_alone(finished, autocomp, cut):

@@ -75,6 +75,19 @@ def test_later_jobs_are_expected_to_take_what_this_one_took(job):
     assert training != pytest.approx(rest, rel=0.01), "each part by itself"
 
 
+@pytest.mark.parametrize(("facts", "teaches"), [({"was_cached": False}, True), ({"was_cached": True}, False)])
+def test_a_student_of_the_cache_neither_teaches_the_clock_nor_costs_its_training(job, facts, teaches):
+    """What it took when it was trained is no fact of this study: charged is what the job held now."""
+    made, learnt, charged = job(), [], []
+    nothing = SimpleNamespace(extend=lambda *_: None, charge_job=lambda *paid: charged.append(paid[2]))
+    study = SimpleNamespace(unfinished={}, journal=nothing, purse=nothing, run=Path(made.run), keep=lambda _: None)
+    study._learn_time = lambda _, result: learnt.append(result["facts"]["train_s"])
+    study.remember, study._show_candidates = lambda _: None, lambda: None
+    result = {"records": [], "seconds": 2.0, "error": None, "facts": {**facts, "trained": 9, "train_s": 999.0}}
+    Loop.absorb(study, made, result, None)
+    assert (learnt == [999.0]) is teaches and charged == [2.0 * made.threads]
+
+
 def test_the_same_job_again_finds_its_stages(job):
     first, second = run(job()), run(job())
     assert second[0]["facts"]["was_cached"] is True

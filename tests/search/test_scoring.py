@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
-from autocomp.search import scoring
+from autocomp.search import baseline, scoring
+from autocomp.search.context import context_keys
 from autocomp.search.scoring import TeacherClock, measure_artifact, opened, run_over, texts_of, time_teacher
 from autocomp.tasks import Example
 
@@ -91,6 +93,24 @@ def test_a_teacher_that_is_disturbed_is_timed_again_and_then_marked(context, dis
     times, disturbed = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=4, clock=clock)
     assert disturbed == marked and times.shape == (scoring.TEACHER_TEXTS,)
     assert calls[0] == runs * (per_attempt + 2 * scoring.TEACHER_TEXTS)
+
+
+def test_the_speed_of_the_teacher_is_of_a_run_and_of_no_stage(prepared, monkeypatch):
+    """A study that finds all stages in the cache measures the teacher's speed all the same."""
+    keys = context_keys(prepared.run)
+    job = {"store": keys.store, "data": keys.data, "teacher": keys.teacher, "device": keys.device}
+    found = []
+    for factor in (1.0, 5.0):  # the second time something else runs
+        times = factor * np.ones(scoring.TEACHER_TEXTS)
+        monkeypatch.setattr(baseline, "time_teacher", lambda *_: (times, factor > 1))  # noqa: B023 - called at once
+        found.append(baseline.make_baseline(job))
+    assert found[0]["key"] == found[1]["key"] == keys.baseline
+    assert [(one["speed"]["alone_ms"][0], one["speed"]["disturbed"]) for one in found] == [(1.0, False), (5.0, True)]
+    store = prepared.context.store
+    held = load_file(store.folder(keys.baseline) / "arrays.safetensors")
+    assert [name for name in held if "logits" not in name] == []
+    assert set(store.find(keys.knowledge).facts) == {"texts", "tokens"}
+    assert len(keys.speed["alone_ms"]) == scoring.TEACHER_TEXTS and keys.speed["forward_s"] > 0
 
 
 def test_latencies_are_divided_by_the_slowdown(context):
