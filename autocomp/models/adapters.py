@@ -20,9 +20,9 @@ WEIGHTS = "adapter_model.safetensors"
 _MERGE = "merge it with peft: PeftModel.from_pretrained(…).merge_and_unload().save_pretrained(…)"
 _KNOWN = {
     "alpha_pattern", "auto_mapping", "base_model_name_or_path", "bias", "eva_config", "exclude_modules",
-    "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout", "megatron_core",
-    "modules_to_save", "peft_type", "peft_version", "qalora_group_size", "r", "rank_pattern", "runtime_config",
-    "target_modules", "task_type", "use_rslora",
+    "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout",
+    "megatron_core", "modules_to_save", "peft_type", "peft_version", "qalora_group_size", "r", "rank_pattern",
+    "runtime_config", "target_modules", "task_type", "use_rslora",
 }  # fmt: skip
 """Options that are followed here, or change nothing once an adapter is trained; any other may change the result."""
 _PLAIN_STARTS = ("true", "false", "none", "gaussian", "eva", "orthogonal")
