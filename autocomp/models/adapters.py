@@ -18,13 +18,15 @@ from autocomp.models.folders import ADAPTER
 
 WEIGHTS = "adapter_model.safetensors"
 _MERGE = "merge it with peft: PeftModel.from_pretrained(…).merge_and_unload().save_pretrained(…)"
-_REFUSED = (
-    "use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias", "layer_replication", "megatron_config",
-    "trainable_token_indices", "alora_invocation_tokens", "target_parameters", "arrow_config", "corda_config",
-)  # fmt: skip
-"""Options that change what is computed from the adapter's matrices, or hold other ones."""
-_CHANGE_THE_BASE = ("pissa", "olora", "corda", "loftq")
-"""Ways to begin that also change the base model's weights, which the adapter does not carry."""
+_KNOWN = {
+    "alpha_pattern", "auto_mapping", "base_model_name_or_path", "bias", "eva_config", "exclude_modules",
+    "inference_mode", "init_lora_weights", "layers_pattern", "layers_to_transform", "lora_alpha", "lora_dropout",
+    "megatron_core", "modules_to_save", "peft_type", "peft_version", "qalora_group_size", "r", "rank_pattern",
+    "runtime_config", "target_modules", "task_type", "use_rslora",
+}  # fmt: skip
+"""Options that are followed here, or change nothing once an adapter is trained; any other may change the result."""
+_PLAIN_STARTS = ("true", "false", "none", "gaussian", "eva", "orthogonal")
+"""Ways to begin that leave the base's weights as they are; others change them, and the adapter does not carry that."""
 _FACTOR = re.compile(r"(.+)\.lora_([AB])\.weight")
 _HEAD = re.compile(r"(.*\.)?classifier(\.out_proj)?\.weight")
 _WRAPPINGS = re.compile(r"^base_model\.model\.|\.(modules_to_save|default|base_layer)(?=\.)")
@@ -110,9 +112,9 @@ def _config(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder} is an adapter of type {kind or 'unknown'}; only plain LoRA is merged here; {_MERGE}"
         )
-    refused = [name for name in _REFUSED if config.get(name)]
-    begun = str(config.get("init_lora_weights", "")).lower()
-    refused += [f"init_lora_weights {begun!r}"] if begun.startswith(_CHANGE_THE_BASE) else []
+    refused = [name for name, value in config.items() if value and name not in _KNOWN]
+    begun = str(config.get("init_lora_weights")).lower()
+    refused += [] if begun in _PLAIN_STARTS else [f"init_lora_weights {begun!r}"]
     if refused:
         raise ModelError(f"{folder} is a LoRA adapter with {', '.join(refused)}, which is not merged here; {_MERGE}")
     return dict(config)

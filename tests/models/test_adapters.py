@@ -141,6 +141,8 @@ def test_biases_that_were_trained_take_the_place_of_the_bases(adapter):
         ({"init_lora_weights": "pissa_niter_16"}, "init_lora_weights 'pissa_niter_16'"),
         ({"init_lora_weights": "loftq"}, "init_lora_weights 'loftq'"),
         ({"layer_replication": [[0, 1]]}, "layer_replication"),
+        ({"an_option_of_tomorrow": True}, "with an_option_of_tomorrow, which is not merged here"),
+        ({"revision": "v2"}, "with revision"),
         ({"peft_type": "IA3"}, "type IA3; only plain LoRA"),
         ({"peft_type": "PREFIX_TUNING"}, "type PREFIX_TUNING"),
         ({"base_model_name_or_path": None}, "names no base model"),
