@@ -21,21 +21,22 @@ SWITCHES = (
     "RAY_USAGE_STATS_ENABLED",
     "MLFLOW_DISABLE_TELEMETRY",
 )
-WORKER = """
-from autocomp.executors.local import LocalExecutor
-
+WORK = """
 def work(job):
     import autocomp
     return {"label": autocomp.load(job["folder"]).predict("a good film")[0].label}
+"""
+DRIVER = """
+import sys
+from autocomp.executors.local import LocalExecutor
+from predicting import work  # a worker imports it from there: it sees nothing of this script
 
-if __name__ == "__main__":
-    import sys
-    executor = LocalExecutor(work, 1, 1)
-    executor.submit({"folder": sys.argv[1]})
-    [(_, result, reason)] = executor.collect(60)
-    executor.close()
-    assert reason is None, reason
-    print(result["label"])
+executor = LocalExecutor(work, 1, 1)
+executor.submit({"folder": sys.argv[1]})
+[(_, result, failure)] = executor.collect(60)
+executor.close()
+assert failure is None, failure
+print(result["label"])
 """
 STUDY_LIBRARIES = "import autocomp, datasets, huggingface_hub, onnx, optuna, plotly, transformers"
 PROCESSES = {
@@ -49,7 +50,7 @@ PROCESSES = {
         "import sys\nfor name in ('yaml', 'pydantic', 'torch', 'transformers'): sys.modules[name] = None\n"
         "import autocomp; print(autocomp.load('{model}').predict('a good film')[0].label)",
     ],
-    "a spawned worker": ["{worker}", "{model}"],
+    "a spawned worker": ["{driver}", "{model}"],
     "the dashboard's server, trying a text": [
         "-c",
         "from pathlib import Path; from autocomp.serving import app, server, trying\n"
@@ -85,8 +86,9 @@ def written(home):
 @pytest.mark.parametrize("process", PROCESSES)
 def test_no_process_writes_into_the_home(home, tmp_path, process):
     write_artifact(random_student(tiny_shape(layers=1)), tmp_path / "model")
-    (tmp_path / "worker.py").write_text(WORKER)
-    parts = {"model": tmp_path / "model", "worker": tmp_path / "worker.py", "run": tmp_path / "run"}
+    (tmp_path / "predicting.py").write_text(WORK)
+    (tmp_path / "driver.py").write_text(DRIVER)
+    parts = {"model": tmp_path / "model", "driver": tmp_path / "driver.py", "run": tmp_path / "run"}
     if "{run}" in PROCESSES[process]:
         write_run(tmp_path / "run")
     assert python(*(word.format(**parts) for word in PROCESSES[process]))

@@ -88,7 +88,7 @@ def load_student(folder: Path) -> Student:
 def fingerprint(student: Student) -> str:
     """Hexadecimal SHA-256 of everything that `save_student` writes."""
     digest = hashlib.sha256()
-    for text in (_dump(student.encoder.shape.to_json()), _dump(_facts(student)), student.tokenizer.to_str()):
+    for text in (_dump(student.encoder.shape.to_json()), _dump(facts_of(student)), student.tokenizer.to_str()):
         digest.update(text.encode())
     digest.update(weights_fingerprint(plain_weights(student.encoder)).encode())
     return digest.hexdigest()
@@ -109,7 +109,7 @@ def _write(student: Student, folder: Path) -> None:
     save_file(weights, folder / "weights.safetensors")
     (folder / "tokenizer.json").write_text(student.tokenizer.to_str(), encoding="utf-8")
     (folder / "shape.json").write_text(_dump(student.encoder.shape.to_json()), encoding="utf-8")
-    (folder / "student.json").write_text(_dump(_facts(student)), encoding="utf-8")
+    (folder / "student.json").write_text(_dump(facts_of(student)), encoding="utf-8")
 
 
 def _read(folder: Path) -> Student:
@@ -129,7 +129,8 @@ def _read(folder: Path) -> Student:
     )
 
 
-def _facts(student: Student) -> dict[str, Any]:
+def facts_of(student: Student) -> dict[str, Any]:
+    """All that a student is beside its weights, its shape and its tokenizer, as plain data."""
     return {
         "labels": list(student.labels),
         "max_length": student.max_length,

@@ -31,7 +31,7 @@ SHOWN = 60
 def pins(checked: Checked) -> dict[str, Any]:
     """All that decides the results of a study, as plain data: contents, not names of files, which may be moved."""
     from autocomp.models.encoder import plain_weights
-    from autocomp.models.student import weights_fingerprint
+    from autocomp.models.student import facts_of, weights_fingerprint
 
     student = checked.loaded.student
     return {
@@ -40,7 +40,7 @@ def pins(checked: Checked) -> dict[str, Any]:
             "weights": weights_fingerprint(plain_weights(student.encoder)),
             "tokenizer": sha256(student.tokenizer.to_str().encode()).hexdigest(),
             "shape": student.encoder.shape.to_json(),
-            "dropout": student.encoder.dropout,
+            **facts_of(student),
         },
         "objectives": [o.model_dump(mode="json") for o in checked.objectives],
         "space": {

@@ -30,6 +30,7 @@ def label_values(
     Raises:
         DataError: values of several types, fractions, several labels a row.
     """
+    splits = _out_of_lists(splits, notes)
     every = [value for values in splits.values() for value in values if not _is_missing(value)]
     kinds = {type(value) for value in every}
     _check_types(name, column, splits, kinds, every)
@@ -42,6 +43,15 @@ def label_values(
         _refuse_several(name, column, texts)
         return {split: [None if _is_missing(v) else str(v).strip() for v in values] for split, values in splits.items()}
     return {split: [_plain(name, column, value) for value in values] for split, values in splits.items()}
+
+
+def _out_of_lists(splits: Mapping[str, Sequence[object]], notes: list[str]) -> Mapping[str, Sequence[object]]:
+    """Labels that annotation tools put into lists, as their only elements; one list of another length leaves all alone."""
+    every = [value for values in splits.values() for value in values if value is not None]
+    if not every or not all(isinstance(value, list | tuple) and len(value) == 1 for value in every):
+        return splits
+    notes.append("labels are lists of one element each, which is the label")
+    return {s: [v[0] if isinstance(v, list | tuple) else v for v in values] for s, values in splits.items()}
 
 
 def _is_missing(value: object) -> bool:

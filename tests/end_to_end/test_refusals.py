@@ -81,12 +81,6 @@ def test_an_unknown_key_of_the_study(refused):
     assert "budgets" in (err := refused(budgets="3m")) and "tiny.yaml" in err
 
 
-def test_a_budget_that_cannot_pay_for_the_teacher(refused, monkeypatch, tmp_path):
-    monkeypatch.setenv("AUTOCOMP_CACHE", str(tmp_path / "cache"))
-    err = refused("--budget", "1s", teacher_epochs=50.0)
-    assert "fine-tuning the teacher" in err and "budget 1s" in err and "teacher_epochs" in err
-
-
 def test_an_existing_run_is_never_overwritten(finished, autocomp, tiny, tmp_path):
     before = {p: p.read_bytes() for p in finished.run.rglob("*") if p.is_file() and p.name != "lock"}
     said = autocomp("search", tiny(), "--out", finished.run, "--quiet")

@@ -34,6 +34,7 @@ def test_a_study_that_is_as_it_was_has_not_changed(prepared, then):
         (("model", "tokenizer"), "f" * 64, "the model: another tokenizer"),
         (("model", "shape", "activation"), "relu", "the model: another shape (activation)"),
         (("model", "dropout"), 0.5, "the model: dropout 0.1 then, 0.5 now"),
+        (("model", "truncation_side"), "left", 'the model: truncation_side "right" then, "left" now'),
         (("settings", "seed"), 8, "the study: seed 0 then, 8 now"),
         (("space", "knobs"), {"depth.layers": [1]}, "the search space: another knobs"),
         (("objectives",), [], "the objectives: other values in the YAML file"),

@@ -90,6 +90,15 @@ def test_several_labels_a_row_are_refused_in_every_form(labels):
         values(*labels)
 
 
+def test_a_label_alone_in_a_list_is_that_label():
+    """As annotation tools export them; a row without one, or with two, makes it several labels a row."""
+    found, notes = values(["neg"], ["pos"], None)
+    assert (found, notes) == (["neg", "pos", None], ["labels are lists of one element each, which is the label"])
+    assert values([1], [0])[0] == [1, 0]
+    with pytest.raises(DataError, match="several labels a row"):
+        values(["neg"], ["pos"], [])
+
+
 def test_several_columns_of_zeros_and_ones_are_refused_unless_one_is_named(tmp_path):
     rows = [{"text": f"t {i}", "toxic": i % 2, "insult": i // 2 % 2} for i in range(60)]
     path = tmp_path / "a.jsonl"

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 
+from autocomp.errors import ClusterError
 from autocomp.executors import Data, Ended, Failure, Lost
 from autocomp.executors.ray.worker import do
 
@@ -70,7 +71,7 @@ class Tasks:
         reason, again = reason_of(error), task.attempt < ATTEMPTS
         self.lost.append(Lost(task.job, task.attempt, reason, time.time() - task.began, again))
         if not again:
-            return task.job, None, Failure(reason)
+            return task.job, None, Failure(reason, is_of_the_machine(error))
         self.submit(task.job, task.attempt + 1)
         return None
 
@@ -84,6 +85,12 @@ class Tasks:
 def failure_of(found: Mapping[str, Any]) -> Failure | None:
     """Why a job that `worker.do` did has no result; None where it has one."""
     return Failure(found["failed"], found["is_environment"]) if found["failed"] else None
+
+
+def is_of_the_machine(error: BaseException | None) -> bool:
+    """Whether an attempt died of what is around its job: a full disk, or a node with other code than the driver's."""
+    cause = getattr(error, "cause", None) or error
+    return isinstance(cause, OSError | ClusterError | ray.exceptions.OutOfDiskError)
 
 
 def reason_of(error: BaseException) -> str:

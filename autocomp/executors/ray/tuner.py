@@ -25,7 +25,7 @@ from ray.tune.search import Searcher
 
 from autocomp.errors import ClusterError
 from autocomp.executors import Data, Ended, Failure, Lost, Part, Work
-from autocomp.executors.ray.tasks import ATTEMPTS, failure_of, reason_of
+from autocomp.executors.ray.tasks import ATTEMPTS, failure_of, is_of_the_machine, reason_of
 from autocomp.executors.ray.worker import do
 
 if TYPE_CHECKING:
@@ -152,12 +152,12 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         if attempt is None:
             return
         reason, again = _reason(trial), attempt.number < ATTEMPTS
-        never_began = attempt.began is None
+        stops = attempt.began is None or is_of_the_machine(_pickled(trial))
         self._mail.lose(attempt, reason, again)
         if again:
             self._mail.waiting.append(attempt)
         else:
-            self._mail.ended.put((attempt.job, None, Failure(reason, never_began)))
+            self._mail.ended.put((attempt.job, None, Failure(reason, stops)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -165,10 +165,15 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
 def _reason(trial: Any) -> str:
     """What the last attempt died of: Tune keeps the exception of most deaths, and the text of all."""
-    error, told = trial.get_pickled_error(), _last_failure(Path(trial.error_file)) if trial.error_file else ""
-    if isinstance(error, BaseException) and str(error).strip().startswith(told):
+    error, told = _pickled(trial), _last_failure(Path(trial.error_file)) if trial.error_file else ""
+    if error and str(error).strip().startswith(told):
         return reason_of(error)
     return told[:400] or "its worker died"
+
+
+def _pickled(trial: Any) -> BaseException | None:
+    error = trial.get_pickled_error()
+    return error if isinstance(error, BaseException) else None
 
 
 def _last_failure(file: Path) -> str:
