@@ -46,7 +46,7 @@ def label_values(
 
 
 def _out_of_lists(splits: Mapping[str, Sequence[object]], notes: list[str]) -> Mapping[str, Sequence[object]]:
-    """Labels that annotation tools put into lists, as their only elements; a list of another length leaves all as is."""
+    """Labels that annotation tools put into lists, each the only element; a list of another length leaves all as is."""
     every = [value for values in splits.values() for value in values if value is not None]
     if not every or not all(isinstance(value, list | tuple) and len(value) == 1 for value in every):
         return splits

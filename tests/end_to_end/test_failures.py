@@ -151,7 +151,7 @@ def test_workers_that_cannot_start_stop_the_study_with_the_reason(tiny, autocomp
 SCRIPT = """
 import autocomp
 print("the script runs")
-run = autocomp.search({study!r}, out={out!r}, budget="2trials")
+run = autocomp.search({study!r}, out={out!r}, budget="1trials")
 print("best:", run.best["id"], "of", len(run.front))
 """
 

@@ -335,7 +335,11 @@ def test_a_truncated_gzip_file_is_unreadable(tmp_path):
         ([{"text": "t", "label": None}] * 3, {}, "no row of train has a label in column 'label'"),
         ([{"text": 5, "label": "a"}] * 3, {}, r"column 'text' must hold text, got 5 \(int\)"),
         ([{"text": ["a", "b"], "label": "a"}] * 3, {}, r"column 'text' must hold text, got \['a', 'b'\] \(list\)"),
-        ([{"text": "a", "label": ["a"]}] * 3, {}, r"column 'label' holds several labels a row, such as \['a'\]"),
+        (
+            [{"text": "a", "label": ["a", "b"]}] * 3,
+            {},
+            r"column 'label' holds several labels a row, such as \['a', 'b'\]",
+        ),
         ([{"text": "a", "label": 2.5}, {"text": "b", "label": 1.0}], {}, "got 2.5 .*classification only"),
         (
             [{"text": "a", "label": 1}, {"text": "b", "label": "x"}],
