@@ -57,6 +57,7 @@ def check_trials(run, share):
     assert sum(c["cpu_s"] for c in charges) == pytest.approx(seconds, abs=0.1), "as the records say"
 
 
+@pytest.mark.slow
 def test_a_study_with_gpu_hours_trains_on_gpus_and_books_what_it_held(tiny, tmp_path, books):
     run = tmp_path / "run"
     flags = ["--budget", "0.1gpu-hours,2trials", "--gpu-share", "0.5", "--log", "--json", "--out", run]
