@@ -80,10 +80,21 @@ def cut(finished, tmp_path):
         lines = (run / "journal.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
         number = next(i for i, e in enumerate(events(run)) if condition(e))
         torn = lines[number][: len(lines[number]) // 2]
-        (run / "journal.jsonl").write_text("".join(lines[:number]) + torn, encoding="utf-8")
+        kept = "".join(map(faster_than_any, lines[:number]))
+        (run / "journal.jsonl").write_text(kept + torn, encoding="utf-8")
         return run
 
     return make
+
+
+def faster_than_any(line):
+    """A line of a journal; a record of the first job with a latency that nothing later can have, so that one stays on
+    the front whatever the machine does meanwhile."""
+    event = json.loads(line)
+    if event["event"] != "record" or not event["record"]["id"].startswith("t0001-"):
+        return line
+    event["record"]["measurements"]["latency"]["value"] = 1e-6
+    return json.dumps(event, ensure_ascii=False) + "\n"
 
 
 def record_of(name):
@@ -169,7 +180,7 @@ def test_a_run_cut_off_at_any_event_ends_as_the_whole_one(
     assert jobs_run == [f"t{n:04d}" for n in range(1, 4) if f"t{n:04d}" not in ended]
     assert [e["job"] for e in events(run, "started")][: len(begun)] == begun
     assert {name: records(run).get(name) for name in before} == before
-    assert set(chosen) == best_of(run) and (set(before) & best_of(run) or not ended)
+    assert set(chosen) == best_of(run) and bool(set(before) & best_of(run)) == bool(before)
 
 
 @pytest.fixture
