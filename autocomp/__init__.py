@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,21 +39,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__]
-
-
-class _SearchRoom(ModuleType):
-    """The package `autocomp.search`, which passes a call on to the function of the same name."""
-
-    def __call__(self, *args: Any, **keys: Any) -> Any:
-        return importlib.import_module("autocomp.api").search(*args, **keys)
-
-
-class _Autocomp(ModuleType):
-    # Importing the package autocomp.search binds it to the name of the function: it must answer as both.
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "search" and isinstance(value, ModuleType):
-            value.__class__ = _SearchRoom
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Autocomp

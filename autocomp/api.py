@@ -76,7 +76,7 @@ class Run:
 
             convert_artifact(files_of(self.pick(pick)), Path(out), form)
             return Path(out)
-        from autocomp.search.trainable import export_checkpoint
+        from autocomp.pipeline.checkpoint_export import export_checkpoint
 
         export_checkpoint(self.pick(pick), Path(out))
         return Path(out)
@@ -108,8 +108,8 @@ def search(
     Raises:
         InputError: what `autocomp search` would refuse; nothing is started then.
     """
-    from autocomp.search.study import run_study
     from autocomp.spec import StudySpec, read_study
+    from autocomp.study.run import run_study
 
     keys = _task_apart(overrides)
     if isinstance(study, StudySpec):
@@ -144,14 +144,14 @@ def resume(
         ChangedStudy: it began with something else, and `accept_changes` is not given.
     """
     from autocomp.errors import ChangedStudy
-    from autocomp.search.study import resume_study, run_study
+    from autocomp.study.run import resume_study, run_study
 
     try:
         return watched(Path(out), listen, lambda heard: resume_study(Path(out), heard, ray))
     except ChangedStudy as changed:
         if not accept_changes:
             raise
-        from autocomp.search.pins import spec_of
+        from autocomp.study.pins import spec_of
 
         spec, new = spec_of(Path(out)), Path(new_out or changed.new)
         return watched(new, listen, lambda heard: run_study(spec, new, heard, ray))

@@ -14,6 +14,10 @@ _PART = re.compile(r"^(?P<amount>\d+(?:\.\d+)?)\s*(?:(?P<resource>gpu|cpu)-?)?(?
 RULE = "a budget is like 8gpu-hours, 20cpu-minutes, 45m, 2h, 40trials, or several joined by a comma"
 
 
+LOST = "lost"
+"""What a charge is for that brought nothing: an attempt that died, or what an interrupted study held."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """What the whole study may spend; None is no limit of that kind.

@@ -97,7 +97,7 @@ class Recorded(Spec):
     Attributes:
         at: the day, `2026-05-01`.
         autocomp, versions: of autocomp, and of Python and the runtimes by name.
-        cpu, instruction_sets: as `autocomp.artifact.machine.processor` gives them: how the machine is known again.
+        cpu, instruction_sets: as `autocomp.environment.processor` gives them: how the machine is known again.
         memory_gb: 10^9 bytes; None where the system does not say.
         int8_macs_per_ms, fp32_macs_per_ms: multiply-adds of one thread.
         noise_spread: interquartile range over median of one small file's times.

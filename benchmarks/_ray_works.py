@@ -17,7 +17,7 @@ def sleep(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def read(job: Mapping[str, Any]) -> dict[str, Any]:
     """Look at the stages that were sent."""
-    from autocomp.search.stages import StageStore
+    from autocomp.result_cache import StageStore
 
     store = StageStore(Path(job["store"]))
     found = sum((store.folder(key) / "weights").stat().st_size for key in job["reads"])

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from autocomp.measurement import Measurement
+from autocomp.pipeline.jobs import Job
+from autocomp.pipeline.plans import is_cheap
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord, read_events
-from autocomp.search.jobs import Job
-from autocomp.search.loop import identity
-from autocomp.search.plans import is_cheap
 from autocomp.space import SearchSpace
+from autocomp.study.loop import identity
 
 RECORDED = Path(__file__).parent / "data" / "recorded.json.gz"
 OBJECTIVES = ("artifact_size", "latency", "task_score", "agreement")

@@ -23,10 +23,10 @@ import numpy as np
 import onnx
 
 from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.format import WeightFormat, usual_format
-from autocomp.artifact.numbers import encode, stored_bytes
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
+from autocomp.formats.numbers import encode, stored_bytes
+from autocomp.formats.weight_format import WeightFormat, usual_format
 from autocomp.measures.latency import time_interleaved
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
@@ -270,7 +270,7 @@ def _judged(way: str, limit: float, value: float) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Processor and versions."""
-    from autocomp.search.environment import machine_facts, versions
+    from autocomp.environment import machine_facts, versions
 
     return {"machine": machine_facts(), "versions": versions()}
 

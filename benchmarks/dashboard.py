@@ -30,9 +30,9 @@ from typing import Any
 from _browser import opened_browser, served
 from playwright.sync_api import Browser, Page
 
+from autocomp.environment import machine_facts, versions
 from autocomp.record import read_events
-from autocomp.search.environment import machine_facts, versions
-from autocomp.testing.runs import write_large_run
+from autocomp.testing.large_runs import write_large_run
 
 RESULTS = Path(__file__).parent / "results" / "dashboard.json"
 SIZE = {"width": 1440, "height": 900}

@@ -27,10 +27,10 @@ from artifact import formats, machine, random_weights
 from onnx import TensorProto, helper
 
 from autocomp.artifact.floor import floor, gemm_rates
-from autocomp.artifact.format import usual_format
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
+from autocomp.formats.weight_format import usual_format
 from autocomp.measures.latency import time_interleaved
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 

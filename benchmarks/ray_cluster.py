@@ -320,7 +320,7 @@ def greedy(crew: Any, folder: Path) -> dict[str, Any]:
 
 def large_stage(store: Path, number: int, size: int) -> str:
     """Key of a stage of so many random bytes."""
-    from autocomp.search.stages import StageStore
+    from autocomp.result_cache import StageStore
 
     def build(made: Path) -> None:
         (made / "weights").write_bytes(np.random.default_rng(number).bytes(size))
@@ -342,7 +342,7 @@ PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
 
 def main() -> int:
     """Do one part and keep its figures."""
-    from autocomp.search.environment import machine_facts, versions
+    from autocomp.environment import machine_facts, versions
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)

@@ -26,21 +26,21 @@ import numpy as np
 from _replay import OBJECTIVES, Replay, SimulatedExecutor, record_from
 
 from autocomp.budget import parse_budget
+from autocomp.environment import machine_facts, versions
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.pipeline.context import ContextKeys, StudyContext, open_context, write_data
+from autocomp.pipeline.plans import build_space
 from autocomp.record import Journal
 from autocomp.report.summary import summary
-from autocomp.search import loop as loop_module
-from autocomp.search.context import ContextKeys, StudyContext, open_context, write_data
-from autocomp.search.environment import machine_facts, versions
-from autocomp.search.estimate import Clock, block_weights, given_ladder
-from autocomp.search.judging import Judge
-from autocomp.search.loop import Loop, identity
-from autocomp.search.plans import build_space
-from autocomp.search.searchers import Searcher, _study
-from autocomp.search.setup import REPORTED
-from autocomp.search.spending import Purse
-from autocomp.search.study import _replay
+from autocomp.searchers import Searcher, _study
 from autocomp.spec import SpaceSpec, read_objective, read_space
+from autocomp.study import loop as loop_module
+from autocomp.study.budget_tracker import Purse
+from autocomp.study.loop import Loop, identity
+from autocomp.study.losses import Judge
+from autocomp.study.run import _replay
+from autocomp.study.time_model import Clock, block_weights, given_ladder
+from autocomp.study.validate import REPORTED
 from autocomp.tasks import Example, TaskData
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
@@ -82,7 +82,7 @@ def make_context(run: Path, shape: str) -> StudyContext:
 
 
 def make_loop(run: Path, context: StudyContext, searcher: str, seed: int, trials: int, executor: Any) -> Loop:
-    """The loop of a study, as `search/study.py` makes it."""
+    """The loop of a study, as `study/run.py` makes it."""
     spec: SpaceSpec = read_space(SPACE)
     shape = context.teacher.encoder.shape
     space = build_space(spec, shape, SPACE)

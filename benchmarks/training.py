@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from autocomp.environment import machine_facts, versions
 from autocomp.models.loading import load_teacher
 from autocomp.models.student import Student
-from autocomp.search.environment import machine_facts, versions
-from autocomp.search.sharing import third_of
+from autocomp.study.gpu_sharing import third_of
 from autocomp.tasks import resolve_task
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.search.exporting import write_artifact
+from autocomp.pipeline.export import write_artifact
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.runs import write_run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from autocomp.artifact.saturation import saturates_here
+from autocomp.artifact.runtime import int8_products_overflow
 
 KINDS = ("MatMul", "Gather")
 """What it quantizes; it would take ONNX's Attention for the runtime's own operator of that name."""
@@ -30,7 +30,7 @@ def plain_int8(fp32_model: onnx.ModelProto) -> onnx.ModelProto:
         file = Path(folder) / "int8.onnx"
         copy = onnx.ModelProto()
         copy.CopyFrom(fp32_model)  # the quantizer works in place
-        strong = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": saturates_here()}
+        strong = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": int8_products_overflow()}
         quantize_dynamic(copy, file, list(KINDS), **strong)
         return onnx.load(file)
 

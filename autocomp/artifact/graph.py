@@ -46,10 +46,13 @@ class Graph:
     def constant(self, value: np.ndarray, name: str | None = None) -> str:
         """An initializer; an equal one (type, shape, bytes) is stored once only."""
         value = np.asarray(value, order="C")  # not ascontiguousarray, which makes scalars vectors
-        return self.tensor(numpy_helper.from_array(value), name)
+        return self._stored(numpy_helper.from_array(value), name)
 
-    def tensor(self, tensor: TensorProto, name: str | None = None) -> str:
-        """Like `constant`, for a tensor whose `raw_data` is made already (INT4 and INT2 have no numpy type)."""
+    def raw(self, data_type: int, shape: Sequence[int], data: bytes, name: str | None = None) -> str:
+        """Like `constant`, for bytes of a type that numpy does not have, such as INT4 and BFLOAT16."""
+        return self._stored(TensorProto(data_type=data_type, dims=shape, raw_data=data), name)
+
+    def _stored(self, tensor: TensorProto, name: str | None) -> str:
         key = (tensor.data_type, tuple(tensor.dims), hashlib.sha256(tensor.raw_data).digest())
         if key not in self._constants:
             tensor.name = name or self.root._name()

@@ -11,12 +11,12 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from autocomp.artifact.checks import check_signature, open_tokenizer
-from autocomp.artifact.exit_rules import DEFAULT, checked_threshold
 from autocomp.artifact.files import MODEL, TOKENIZER, model_files, oldest_runtime, read_manifest
 from autocomp.artifact.optimized import FOLDER, fits
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError
+from autocomp.exit_rules import DEFAULT, checked_threshold
 
 Text = str | tuple[str, str]
 Inputs = dict[str, np.ndarray]
@@ -146,7 +146,7 @@ def load(
     Args:
         threads: CPU threads.
         exit_threshold: instead of the file's own, in the sense of the rule that the manifest names under `exits`
-            (`autocomp.artifact.exit_rules`); `"never"` runs all layers.
+            (`autocomp.exit_rules`); `"never"` runs all layers.
         runtime: a name of `autocomp.artifact.runtimes`; None is the one that the files are written for.
         optimized: True takes the form that `write_optimized` left in the artifact if it was made of these files, on
             this machine, with this ONNX Runtime; else the artifact's own. A folder: such a form there. False: never.

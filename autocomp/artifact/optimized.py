@@ -22,8 +22,8 @@ from typing import Any
 import onnxruntime
 
 from autocomp.artifact.files import MANIFEST, MODEL, read_manifest
-from autocomp.artifact.machine import processor
 from autocomp.artifact.runtime import open_session
+from autocomp.environment import processor
 from autocomp.errors import ArtifactError, InputError
 
 FOLDER, WEIGHTS = "optimized", "weights.bin"

@@ -17,8 +17,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from autocomp.artifact.operators import branches
-from autocomp.artifact.packing._native import narrow_tensor
 from autocomp.artifact.writer import THRESHOLD
+from autocomp.formats.packing._native import packed
 
 SMALLEST_PACKED = 1024
 """Integers from which a constant of 4-bit values is worth storing as such."""
@@ -143,7 +143,7 @@ def _plain(
 def _integers(name: str, codes: np.ndarray) -> TensorProto:
     """INT4 where that holds them, else INT8."""
     if codes.size >= SMALLEST_PACKED and codes.min() >= -8 and codes.max() <= 7:
-        return narrow_tensor(codes, 4, TensorProto.INT4, name)
+        return TensorProto(name=name, data_type=TensorProto.INT4, dims=codes.shape, raw_data=packed(codes, 4))
     return numpy_helper.from_array(np.ascontiguousarray(codes), name)
 
 

@@ -10,12 +10,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from autocomp.artifact import layers
-from autocomp.artifact.exit_rules import DEFAULT, exit_rules
-from autocomp.artifact.factors import with_factors
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.tokens import Tokens
 from autocomp.artifact.weights import Codes, WeightStore
+from autocomp.exit_rules import DEFAULT, exit_rules
+from autocomp.formats.factors import with_factors
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.shape import EncoderShape
 
 THRESHOLD = "exit_threshold"
@@ -48,7 +48,7 @@ def write_model(
         pairs: texts come as pairs. If not, token type 0 is folded into the positions.
         exit_threshold: leave after an exit when every row of the batch is sure by it; it becomes the initializer
             `exit_threshold`. None leaves the exits out of the file.
-        exit_rule: what being sure means, a name of `autocomp.artifact.exit_rules`.
+        exit_rule: what being sure means, a name of `autocomp.exit_rules`.
         all_exits: for tuning: run every layer and also output `exit_logits` `[batch, exits, labels]`.
         codes: codes and scales to use instead of `quantize`'s, by parameter name (of a weight of low rank, by that of
             its factors: `NAME.up` and `NAME.down`).

@@ -161,8 +161,8 @@ def engines() -> Iterator[Check]:
         yield Check(
             "engine", "onnxruntime", ", ".join(providers), "ok" if "CPUExecutionProvider" in providers else "missing"
         )
-        saturation = importlib.import_module("autocomp.artifact.saturation")
-        words = "overflow in plain int8 files, not in ours" if saturation.saturates_here() else "exact"
+        runtime = importlib.import_module("autocomp.artifact.runtime")
+        words = "overflow in plain int8 files, not in ours" if runtime.int8_products_overflow() else "exact"
         yield Check("engine", "int8 products", words)
         torch = importlib.import_module("torch")
         cuda = torch.cuda.is_available()

@@ -73,7 +73,7 @@ def _files(args: argparse.Namespace, member: Member, metric: str) -> dict[str, A
 
 
 def _checkpoint(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
-    from autocomp.search.trainable import export_checkpoint
+    from autocomp.pipeline.checkpoint_export import export_checkpoint
 
     why = export_checkpoint(member, args.out)
     if not args.json:

@@ -10,7 +10,7 @@ REGISTRIES = {
     "techniques": "autocomp.techniques",
     "tasks": "autocomp.tasks",
     "metrics": "autocomp.metrics",
-    "searchers": "autocomp.search.searchers",
+    "searchers": "autocomp.searchers",
     "measures": "autocomp.measures",
     "targets": "autocomp.publishing",
 }

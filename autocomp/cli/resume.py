@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Run what is left of a study and print its front."""
     from autocomp.cli._follow import follow
     from autocomp.record import read_events
-    from autocomp.search.study import resume_study
+    from autocomp.study.run import resume_study
 
     out = args.run_folder
     if args.out and not args.accept_changes:
@@ -57,8 +57,8 @@ def _anew(args: argparse.Namespace, changed: ChangedStudy) -> int:
     """A new run of a study that is not what it was."""
     from autocomp.cli._follow import follow
     from autocomp.cli._say import note, short_path
-    from autocomp.search.pins import spec_of
-    from autocomp.search.study import run_study
+    from autocomp.study.pins import spec_of
+    from autocomp.study.run import run_study
 
     old, new = args.run_folder, args.out or changed.new
     note(f"{short_path(old)} stays as it is; changed since it began: {'; '.join(changed.changes)}")

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     spec = spec_of(args)
     out = args.out or free_folder(Path("runs"), _name(args.study, spec))
     from autocomp.cli._follow import follow
-    from autocomp.search.study import run_study
+    from autocomp.study.run import run_study
 
     return follow(args, out, lambda listen: run_study(spec, out, listen, args.ray))
 

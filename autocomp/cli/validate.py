@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check a study; prints what was found."""
     spec = spec_of(args)
-    from autocomp.search.study import check_study
+    from autocomp.study.run import check_study
 
     found = check_study(spec)
     from autocomp.cli._say import note, print_json

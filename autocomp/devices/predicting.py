@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.machine import processor
+from autocomp.environment import processor
 from autocomp.errors import InputError
 from autocomp.measurement import Measurement
 from autocomp.measures.latency import latency

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.writer import write_model
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
 VOCABULARY, POSITIONS = 2000, 256

@@ -81,6 +81,21 @@ class Then:
 
 
 @dataclass(frozen=True)
+class NodeFunctions:
+    """Functions of the layers above that every node of a cluster calls, each named `module:NAME`.
+
+    Attributes:
+        mirror: makes a run directory's likeness on a node: `(card, store, folder) -> folder`.
+        card: what such a likeness is made of: `(run) -> data`.
+        usable_gpus: how many GPUs a node can compute with: `() -> int`.
+    """
+
+    mirror: str
+    card: str
+    usable_gpus: str
+
+
+@dataclass(frozen=True)
 class Lost:
     """An attempt at a job that brought nothing, because its worker or node died.
 

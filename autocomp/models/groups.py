@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.factors import factor_names
+from autocomp.formats.factors import factor_names
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Encoder

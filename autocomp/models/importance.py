@@ -7,7 +7,7 @@ but the absolute value is taken per batch, not per text: what helps one text and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -19,10 +19,32 @@ from autocomp.models.encoder import Masks
 if TYPE_CHECKING:
     from autocomp.models.encoder import Encoder
     from autocomp.models.student import Student
-    from autocomp.training.batches import Batch
 
 
-def measure_importance(encoder: Encoder, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
+class LabelledBatch(Protocol):
+    """A padded batch of labelled texts: `autocomp.training.batches.Batch`."""
+
+    @property
+    def ids(self) -> Tensor:
+        """Token ids, `[B, N]`."""
+
+    @property
+    def mask(self) -> Tensor:
+        """1 at tokens and 0 at padding, `[B, N]`."""
+
+    @property
+    def types(self) -> Tensor | None:
+        """Token types, `[B, N]`."""
+
+    @property
+    def labels(self) -> Tensor:
+        """`[B]`."""
+
+    def to(self, device: torch.device) -> LabelledBatch:
+        """The batch on a device."""
+
+
+def measure_importance(encoder: Encoder, batches: Iterable[LabelledBatch]) -> dict[str, np.ndarray]:
     """Scores of `heads.<depth>` `[heads]`, `feed_forward.<depth>` `[F]` and `hidden` `[H]` over labelled batches."""
     device = next(encoder.parameters()).device
     masks = Masks.ones(encoder.shape, device)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from autocomp.artifact.factors import balanced_factors, factor_names
+from autocomp.formats.factors import balanced_factors, factor_names
 from autocomp.models.shape import EncoderShape
 
 

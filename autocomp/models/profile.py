@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from autocomp.artifact.factors import multiplies, stored_numbers
+from autocomp.formats.factors import multiplies, stored_numbers
 from autocomp.models.encoder import Encoder
 from autocomp.models.shape import BlockShape, EncoderShape, kept_tokens
 

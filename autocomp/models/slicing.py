@@ -14,8 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from autocomp.artifact.factors import is_smaller
 from autocomp.errors import InfeasiblePlan
+from autocomp.formats.factors import is_smaller
 from autocomp.models.encoder import Encoder, Outline, encoder_from, plain_weights
 from autocomp.models.shape import BlockShape, EncoderShape
 

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from autocomp.artifact.exit_rules import DEFAULT
-from autocomp.artifact.format import WeightFormat
 from autocomp.errors import ModelError
+from autocomp.exit_rules import DEFAULT
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import Encoder, encoder_from, plain_weights
 from autocomp.models.shape import EncoderShape
 
@@ -36,7 +36,7 @@ class Student:
         pairs: whether a text is a pair.
         formats: how each weight is stored in the artifact, by the encoder's parameter names; absent means FP32.
         exit_threshold: at which a text leaves at an exit head, as `exit_rule` means it; None runs all layers.
-        exit_rule: a name of `autocomp.artifact.exit_rules`.
+        exit_rule: a name of `autocomp.exit_rules`.
         origin: the teacher's depth that each layer descends from; None means the same depth.
         truncation_side: at which end a text that is too long loses tokens.
     """

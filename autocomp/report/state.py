@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocomp.budget import Budget, Charge, Ledger, parse_budget
+from autocomp.budget import LOST, Budget, Charge, Ledger, parse_budget
 
 Member = dict[str, Any]
-LOST = "lost"
 
 
 @dataclass

@@ -7,13 +7,9 @@ through `resolve_task`.
 from __future__ import annotations
 
 from autocomp.metrics import metrics
-from autocomp.registry import Registry
-from autocomp.tasks._base import Example, Task, TaskData
-
-tasks: Registry[Task] = Registry("task", "autocomp.tasks", "task")
-
-from autocomp.tasks._resolve import resolve_task  # noqa: E402  (it looks names up in `tasks`)
-from autocomp.tasks._scores import paired_difference, score, score_with_error  # noqa: E402
+from autocomp.tasks._base import Example, Task, TaskData, tasks
+from autocomp.tasks._resolve import resolve_task
+from autocomp.tasks._scores import paired_difference, score, score_with_error
 
 __all__ = [
     "Example",

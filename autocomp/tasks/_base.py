@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from autocomp.errors import DataError, UnknownName, listed
 from autocomp.metrics import metrics, needs_positive
+from autocomp.registry import Registry
 
 
 class Example(NamedTuple):
@@ -125,3 +126,7 @@ class Task:
     load: Callable[[], TaskData]
     licence: str
     source: str
+
+
+tasks: Registry[Task] = Registry("task", "autocomp.tasks", "task")
+"""The named tasks: one module of this package each, and those of plug-ins."""

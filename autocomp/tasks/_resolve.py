@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autocomp.errors import DataError, UnknownName
 from autocomp.metrics import needs_positive
-from autocomp.tasks._base import TaskData
+from autocomp.tasks._base import TaskData, tasks
 from autocomp.tasks._files import SUFFIXES, load_files
 from autocomp.tasks._hub import load_hub
 from autocomp.tasks._positive import with_positive
@@ -42,8 +42,6 @@ def resolve_task(
         DataError: if the data cannot be used, or a column is given for a registered task.
         MissingExtra: if the package that holds the data is absent.
     """
-    from autocomp.tasks import tasks
-
     columns = {"text": text, "pair": pair, "label": label, "label_names": label_names}
     path = Path(task).expanduser()
     if task in tasks:
@@ -60,8 +58,6 @@ def resolve_task(
 def _registered(
     name: str, columns: Mapping[str, object], metric: str | None, max_length: int | None, positive: str | None
 ) -> TaskData:
-    from autocomp.tasks import tasks
-
     given = [key for key, value in columns.items() if value is not None]
     if given:
         raise DataError(f"task {name} has its own columns; leave out {', '.join(given)}, or name the files instead")

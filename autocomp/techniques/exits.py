@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from autocomp.artifact.exit_rules import DEFAULT, exit_rules
 from autocomp.errors import UnknownName
+from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, Stage, Technique
 

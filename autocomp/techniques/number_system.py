@@ -16,7 +16,7 @@ from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, Stage, Technique
 
 if TYPE_CHECKING:
-    from autocomp.artifact.format import WeightFormat
+    from autocomp.formats.weight_format import WeightFormat
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
@@ -36,7 +36,7 @@ class NumberSystemOptions(Options):
     @field_validator("numbers")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        from autocomp.artifact.numbers import number_systems
+        from autocomp.formats.numbers import number_systems
 
         if name not in number_systems:
             raise ValueError(f"must be one of {', '.join(number_systems)}")
@@ -51,7 +51,7 @@ class NumberSystemOptions(Options):
 
     @model_validator(mode="after")
     def _has_such_codes(self) -> NumberSystemOptions:
-        from autocomp.artifact.numbers import number_systems
+        from autocomp.formats.numbers import number_systems
 
         if self.bits != 32 and self.bits not in number_systems[self.numbers].widths(False):
             known = ", ".join(map(str, number_systems[self.numbers].widths(False)))
@@ -61,7 +61,7 @@ class NumberSystemOptions(Options):
 
 def format_of(options: NumberSystemOptions) -> WeightFormat:
     """How each linear weight is stored."""
-    from autocomp.artifact.format import WeightFormat
+    from autocomp.formats.weight_format import WeightFormat
 
     group = {"row": None, "matrix": 0}.get(str(options.scales), options.scales)
     return WeightFormat(
@@ -99,7 +99,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
 
     def convert(self, student: Student, options: NumberSystemOptions, context: Context) -> Student:
         """Set the weights' format; sparse ones stay sparse."""
-        from autocomp.artifact.format import FLOAT32
+        from autocomp.formats.weight_format import FLOAT32
         from autocomp.models.groups import linear_groups
 
         if options.bits == 32:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from autocomp.artifact.machine import processor
 from autocomp.devices.work import COUNTED
+from autocomp.environment import processor
 from autocomp.spec import DeviceProfile, FitError, LatencyTable, Recorded
 
 AWAY = "a Cortex-A72"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autocomp.plan import CompressionPlan, Step
-from autocomp.testing.runs import TEACHER_SCORE, Event, charge_event, landmarks, member
+from autocomp.testing.runs import TEACHER_SCORE, Event, charge_event, landmarks, member, study_event
 
 GRID: dict[str, tuple[Any, ...]] = {
     "vocabulary.pieces": (2000, 4000, 8000, 12000, 16000),
@@ -34,6 +36,21 @@ RUNGS = [{"rung": rung, "steps": 600 * 3**rung, "batch": 32} for rung in range(3
 JOB_S = 20.0
 TEXTS = 2050
 SWEEP = 9
+
+
+def write_large_run(folder: Path, records: int = 20_000, seed: int = 0, finished: bool = True) -> Path:
+    """A run directory of a made-up study with so many records, about 3 kB each, in jobs of nine and with promotions.
+
+    Knobs act as they do in real studies (sizes and times by their products, scores by what is lost), with noise.
+    """
+    folder.mkdir(parents=True)
+    first = study_event("prompt_injection")
+    first["spec"] |= {"objectives": ["artifact_size", "latency", "task_score", "agreement"], "budget": "13h"}
+    (folder / "study.json").write_text(json.dumps(first["spec"]), encoding="utf-8")
+    with (folder / "journal.jsonl").open("w", encoding="utf-8") as out:
+        for event in large_study(first, records, seed, finished):
+            out.write(json.dumps(event, ensure_ascii=False) + "\n")
+    return folder
 
 
 def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterator[Event]:

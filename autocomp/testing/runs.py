@@ -121,23 +121,6 @@ def write_run(folder: Path, events: Sequence[Event] | None = None) -> Path:
     return folder
 
 
-def write_large_run(folder: Path, records: int = 20_000, seed: int = 0, finished: bool = True) -> Path:
-    """A run directory of a made-up study with so many records, about 3 kB each, in jobs of nine and with promotions.
-
-    Knobs act as they do in real studies (sizes and times by their products, scores by what is lost), with noise.
-    """
-    from autocomp.testing.large_runs import large_study
-
-    folder.mkdir(parents=True)
-    first = study_event("prompt_injection")
-    first["spec"] |= {"objectives": ["artifact_size", "latency", "task_score", "agreement"], "budget": "13h"}
-    (folder / "study.json").write_text(json.dumps(first["spec"]), encoding="utf-8")
-    with (folder / "journal.jsonl").open("w", encoding="utf-8") as out:
-        for event in large_study(first, records, seed, finished):
-            out.write(json.dumps(event, ensure_ascii=False) + "\n")
-    return folder
-
-
 def study_event(task: str) -> Event:
     """How a journal begins."""
     data = {

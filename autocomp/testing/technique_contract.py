@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from autocomp.artifact.format import FLOAT32
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan, SpecError
+from autocomp.formats.weight_format import FLOAT32
 from autocomp.models.groups import linear_groups
 from autocomp.models.student import Student, fingerprint
-from autocomp.search.exporting import model_of
-from autocomp.search.simulate import leave, stored_weights
+from autocomp.pipeline.export import model_of
+from autocomp.pipeline.fake_quantize import leave, stored_weights
 from autocomp.tasks import Example
 from autocomp.techniques import Context, Options, Technique
 from autocomp.testing.models import random_student, tiny_shape

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -25,13 +25,28 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
     from autocomp.models.tokens import Tokens
     from autocomp.tasks import Example
-    from autocomp.techniques.distillation import DistillationOptions
+
+
+class RecoveryOptions(Protocol):
+    """What recovery follows, as the technique `distillation` has it.
+
+    Weights of the losses, the temperature, the peak of the learning rate, and the share of variants among texts that
+    come again.
+    """
+
+    logits: float
+    labels: float
+    hidden: float
+    relations: float
+    temperature: float
+    learning_rate: float
+    augment: float
 
 
 def recover(
     student: Student,
     lesson: Lesson,
-    options: DistillationOptions,
+    options: RecoveryOptions,
     *,
     steps: int,
     batch: int,
@@ -63,7 +78,7 @@ def _bridges(student: Student, teacher: Student) -> nn.Module:
 def _losses(
     student: Student,
     lesson: Lesson,
-    options: DistillationOptions,
+    options: RecoveryOptions,
     bridge: nn.Module,
     size: int,
     rng: np.random.Generator,
@@ -75,7 +90,7 @@ def _losses(
         yield _outer_losses(out, read, options) + _inner_losses(out, read, options, bridge)
 
 
-def _outer_losses(out: Outputs, read: _Read, options: DistillationOptions) -> Tensor:
+def _outer_losses(out: Outputs, read: _Read, options: RecoveryOptions) -> Tensor:
     """Of the student's answers, to the teacher's and to the labels of texts that have one."""
     logits = out.logits.float()
     loss = options.logits * soft_labels(logits, read.said.logits, options.temperature)
@@ -103,7 +118,7 @@ class _Read:
 
 
 def _batches(
-    student: Student, lesson: Lesson, options: DistillationOptions, size: int, rng: np.random.Generator
+    student: Student, lesson: Lesson, options: RecoveryOptions, size: int, rng: np.random.Generator
 ) -> Iterator[_Read]:
     """Endless batches. A text that comes again comes as a variant, with a chance of `options.augment`."""
     ours, theirs = (Unread(reader, lesson.examples) for reader in (student, lesson.teacher))
@@ -121,7 +136,7 @@ def _batches(
         done += len(rows)
 
 
-def _names(student: Student, teacher: Student, options: DistillationOptions) -> list[str]:
+def _names(student: Student, teacher: Student, options: RecoveryOptions) -> list[str]:
     """The teacher's states that a student learns from: layer k of d from layer round(k L / d) of L."""
     depth, layers = student.encoder.shape.depth, teacher.encoder.shape.depth
     inner = [f"hidden.{round(k * layers / depth)}" for k in range(1, depth + 1)] if options.hidden else []
@@ -136,7 +151,7 @@ def _variants(
     return [varied(text, words, rng) if new else text for text, new in zip(texts, changed, strict=True)]
 
 
-def _inner_losses(out: Outputs, read: _Read, options: DistillationOptions, bridge: nn.Module) -> Tensor:
+def _inner_losses(out: Outputs, read: _Read, options: RecoveryOptions, bridge: nn.Module) -> Tensor:
     units, seen = read.ours.units, read.said.seen
     words = min(int(units.max()) + 1, seen.shape[1])
     pairs = [_words(units.to(place()), tokens, seen[:, :words]) for tokens in out.tokens]

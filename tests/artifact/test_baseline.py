@@ -2,9 +2,9 @@ import numpy as np
 import onnx
 
 from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.shape import BlockShape
 from autocomp.testing.models import tiny_shape
 

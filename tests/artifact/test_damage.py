@@ -16,10 +16,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from autocomp.artifact.files import MANIFEST, MODEL, TOKENIZER, read_manifest, save_artifact
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student, tiny_shape
 

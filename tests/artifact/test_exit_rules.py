@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from autocomp.artifact.exit_rules import checked_threshold, exit_rules, left_at
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import InputError, UnknownName
+from autocomp.exit_rules import checked_threshold, exit_rules, left_at
 from autocomp.testing.models import tiny_shape
 
 THRESHOLDS = {

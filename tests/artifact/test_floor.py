@@ -5,10 +5,10 @@ import pytest
 
 from autocomp.artifact import floor as floors
 from autocomp.artifact.floor import Rates, floor, gemm_rates
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.node_times import node_times
 from autocomp.artifact.operators import optimized, running_operators
 from autocomp.artifact.writer import write_model
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.testing.models import tiny_shape
 
 SHAPE = tiny_shape(layers=2, exits=(1,))

@@ -12,13 +12,13 @@ from tokenizers import Tokenizer
 
 from autocomp.artifact import files
 from autocomp.artifact.files import artifact_bytes, read_manifest, save_artifact, update_manifest
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError, InputError
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import plain_weights
-from autocomp.search.exporting import write_artifact
+from autocomp.pipeline.export import write_artifact
 from autocomp.tasks import Example
 from autocomp.testing.models import COMMON_WORDS, random_student, tiny_shape
 from autocomp.training.batches import encode

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.numbers import decode, encode, number_systems, stored_bytes
-from autocomp.artifact.numbers.adaptivfloat import magnitudes
-from autocomp.artifact.numbers.codebook import k_means
 from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.weights import WeightStore
 from autocomp.errors import InfeasiblePlan
+from autocomp.formats.numbers import decode, encode, number_systems, stored_bytes
+from autocomp.formats.numbers.adaptivfloat import magnitudes
+from autocomp.formats.numbers.codebook import k_means
+from autocomp.formats.weight_format import WeightFormat
 
 FORMATS = [
     WeightFormat(bits, sparse, name)

@@ -10,13 +10,13 @@ import pytest
 
 from autocomp.artifact.converting import TEXTS, convert_artifact
 from autocomp.artifact.files import artifact_bytes, read_manifest, save_artifact
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
 from autocomp.artifact.runtimes import runtimes
 from autocomp.artifact.runtimes.openvino import OPTIONS, _library
 from autocomp.artifact.writer import write_model
 from autocomp.cli import main
 from autocomp.errors import ArtifactError, ExportMismatch, InputError, MissingExtra, UnknownName
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.runs import write_run

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.testing.models import tiny_shape
 
 

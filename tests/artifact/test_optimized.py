@@ -10,12 +10,12 @@ import pytest
 
 from autocomp.artifact import loader, optimized
 from autocomp.artifact.files import MODEL, artifact_bytes, read_manifest, save_artifact
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
 from autocomp.artifact.operators import running_operators, walk
 from autocomp.artifact.optimized import FOLDER, WEIGHTS, fits, form_bytes, write_optimized
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError, InputError
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student, tiny_shape
 

@@ -14,9 +14,9 @@ from autocomp.errors import InfeasiblePlan
 from autocomp.models.encoder import plain_weights
 from autocomp.models.shape import BlockShape
 from autocomp.models.slicing import add_exits
+from autocomp.pipeline.plans import convert, in_stage_order, prepare
+from autocomp.pipeline.verify import as_rounded
 from autocomp.plan import CompressionPlan, Step
-from autocomp.search.parity import as_rounded
-from autocomp.search.plans import convert, in_stage_order, prepare
 from autocomp.tasks import Example
 from autocomp.techniques import techniques
 from autocomp.testing.models import random_student, tiny_shape

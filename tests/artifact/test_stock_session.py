@@ -10,17 +10,17 @@ import onnxruntime
 import pytest
 
 from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.exit_rules import exit_rules
 from autocomp.artifact.files import FORMS, MODEL, TOKENIZER, oldest_runtime, read_manifest, save_artifact
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.loader import load
 from autocomp.artifact.operators import walk
 from autocomp.artifact.requirements import requires_of
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError
+from autocomp.exit_rules import exit_rules
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.models.groups import linear_groups
-from autocomp.search.exporting import write_artifact
+from autocomp.pipeline.export import write_artifact
 from autocomp.testing.models import random_student, tiny_shape
 
 EXITS = tiny_shape(layers=3, exits=(1, 2))

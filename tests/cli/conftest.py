@@ -26,10 +26,10 @@ def autocomp(capsys):
 
 
 class Study(ModuleType):
-    """Stands in for autocomp.search.study: plays a stored journal, and keeps the specs it was given."""
+    """Stands in for autocomp.study.run: plays a stored journal, and keeps the specs it was given."""
 
     def __init__(self):
-        super().__init__("autocomp.search.study")
+        super().__init__("autocomp.study.run")
         self.specs, self.rays, self.events, self.error = [], [], journal(), None
 
     def check_study(self, spec):
@@ -60,5 +60,5 @@ class Study(ModuleType):
 @pytest.fixture
 def study(monkeypatch):
     module = Study()
-    monkeypatch.setitem(sys.modules, "autocomp.search.study", module)
+    monkeypatch.setitem(sys.modules, "autocomp.study.run", module)
     return module

@@ -9,11 +9,11 @@ import pytest
 
 import autocomp as package
 from autocomp.artifact.files import save_artifact
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.writer import write_model
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import Encoder
 from autocomp.models.profile import analytic
-from autocomp.search.exporting import write_artifact
+from autocomp.pipeline.export import write_artifact
 from autocomp.testing.models import random_student, tiny_shape
 
 LABELS = ["no", "yes"]

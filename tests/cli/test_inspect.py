@@ -6,8 +6,8 @@ import re
 import pytest
 
 from autocomp.artifact.files import save_artifact
-from autocomp.artifact.format import WeightFormat
 from autocomp.artifact.writer import write_model
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.spec import write_device
 from autocomp.testing.devices import recorded_device
 from autocomp.testing.models import random_student, tiny_shape

@@ -10,7 +10,8 @@ import pytest
 
 from autocomp.catalogue import shipped
 from autocomp.report.page import fill, page_data
-from autocomp.testing.runs import journal, write_large_run, write_run
+from autocomp.testing.large_runs import write_large_run
+from autocomp.testing.runs import journal, write_run
 
 EVIL = '<img src=x onerror="evil=1">'
 SHARES = {

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from autocomp.cli import main
-from autocomp.testing.runs import write_large_run
+from autocomp.testing.large_runs import write_large_run
 
 
 @pytest.fixture

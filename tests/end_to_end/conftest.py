@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autocomp.record import read_events
-from autocomp.search import crews
+from autocomp.study import workers as crews
 from autocomp.testing.studies import write_study
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,8 @@ ASKED = ("job", "kind", "plan", "describe", "fidelity", "rungs", "source")
 INLINE = """
 import sys
 from autocomp.cli import main
-from autocomp.search import crews, front
+from autocomp.study import workers as crews
+from autocomp.study import front
 crews.share_of_cores, front.TIMING_S = (lambda workers: (0, 1)), 0.0
 sys.exit(main(sys.argv[1:]))
 """

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from autocomp.executors import local
+from autocomp.pipeline import export as exporting
+from autocomp.pipeline.jobs import TRIALS, run_job
 from autocomp.record import read_events, read_records
 from autocomp.report.summary import summary
-from autocomp.search import exporting, front, loop
-from autocomp.search import study as study_module
-from autocomp.search.jobs import TRIALS, run_job
+from autocomp.study import front, loop
+from autocomp.study import run as study_module
 from autocomp.techniques import techniques
 from autocomp.training import recovery
 

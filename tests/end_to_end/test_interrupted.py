@@ -14,10 +14,12 @@ import pytest
 
 from autocomp import pareto
 from autocomp.objective import Objective
+from autocomp.pipeline import jobs
 from autocomp.record import read_events, read_records
 from autocomp.report.summary import summary
-from autocomp.search import front, jobs, study
-from autocomp.search.judging import Judge
+from autocomp.study import front
+from autocomp.study import run as study
+from autocomp.study.losses import Judge
 
 PATIENCE_S = 180
 

@@ -7,10 +7,10 @@ import pytest
 
 from autocomp.artifact.loader import load
 from autocomp.errors import InputError
+from autocomp.pipeline.measuring import AT_DEVICE, HERE, PREDICTED, check_place, place
 from autocomp.record import read_events, read_records
 from autocomp.report.cards import card, evidence_of
 from autocomp.report.summary import read_state
-from autocomp.search.measuring import AT_DEVICE, HERE, PREDICTED, check_place, place
 from autocomp.spec import DeviceProfile, write_device
 from autocomp.testing.devices import AWAY, recorded_device
 

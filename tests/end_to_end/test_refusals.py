@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.search import crews
+from autocomp.study import workers as crews
 from autocomp.testing.studies import SPACE
 
 

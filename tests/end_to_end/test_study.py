@@ -15,14 +15,14 @@ import autocomp as autocomp_package
 from autocomp.api import Run
 from autocomp.artifact.loader import load
 from autocomp.models.loading import load_teacher
+from autocomp.pipeline.checkpoint_export import converted
+from autocomp.pipeline.export import write_artifact
 from autocomp.record import read_events, read_records
 from autocomp.report.cards import card, evidence_of, parts
 from autocomp.report.page import page_data
 from autocomp.report.summary import read_state
-from autocomp.search.exporting import write_artifact
-from autocomp.search.judging import Judge
-from autocomp.search.trainable import converted
 from autocomp.spec import read_objective
+from autocomp.study.losses import Judge
 from autocomp.tasks import Example
 from autocomp.testing.studies import WORDS
 from autocomp.training.batches import encode

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autocomp.record import read_events
-from autocomp.search import front
+from autocomp.study import front
 from autocomp.testing.studies import write_texts
 
 

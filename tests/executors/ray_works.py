@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from autocomp.executors import Then, Work
-from autocomp.search.stages import StageStore
+from autocomp.result_cache import StageStore
 
 
 def work(job):

@@ -4,7 +4,7 @@ import pytest
 
 from autocomp.errors import ClusterError
 from autocomp.executors.ray.worker import Place
-from autocomp.search.stages import code_versions
+from autocomp.result_cache import code_versions
 
 
 def test_a_node_that_comes_later_with_other_code_is_refused(tmp_path):

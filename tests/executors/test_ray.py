@@ -12,18 +12,20 @@ import pytest
 
 from autocomp import _TELL_NOBODY
 from autocomp.errors import ClusterError, GpuError
+from autocomp.executors import NodeFunctions
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray.cluster import _room, check_nodes
 from autocomp.executors.ray.crew import RayCrew
 from autocomp.executors.ray.parcels import packed, unpack
 from autocomp.executors.ray.tasks import ATTEMPTS
-from autocomp.search.stages import StageStore
+from autocomp.result_cache import StageStore
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))  # Ray's workers take over this process's path, and find `ray_works` by its name
 import ray_works  # noqa: E402
 
 PATIENCE_S = 90
+FUNCTIONS = NodeFunctions("ray_works:mirror", "ray_works:card", "autocomp.training.accelerator:gpus")
 GPUS = 64
 """That a node offers: more than any machine has."""
 
@@ -53,10 +55,9 @@ def cluster(tmp_path_factory):
 @pytest.fixture(scope="module")
 def crew(cluster):
     """Connected once: each connection costs seconds."""
-    with RayCrew(cluster.made.address, workers=0, device="there") as found:
+    with RayCrew(cluster.made.address, workers=0, device="there", functions=FUNCTIONS) as found:
         run = cluster.folder / "run"
         run.mkdir()
-        found.mirrors = "ray_works:mirror", "ray_works:card"
         found.serve(run, cluster.folder / "driver" / "stages")
         yield found
 
@@ -235,7 +236,7 @@ def test_there_is_room_for_as_many_jobs_as_cores_and_gpus_allow(crew):
 
 def test_gpus_that_pytorch_cannot_use_are_refused(cluster, crew):
     with pytest.raises(GpuError, match=r"offers 64 GPUs to Ray, but its PyTorch \(.+\) can use \d+; install a PyTorch"):
-        check_nodes(wants_gpus=True)
+        check_nodes(FUNCTIONS.usable_gpus)
     assert {told["gpus"] for told in check_nodes()} == {None}
 
 
@@ -250,12 +251,12 @@ def test_the_list_of_nodes_is_kept(cluster, crew):
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "127.0.0.1:99999x", "a b:1"])
 def test_an_address_of_another_form_is_refused(address):
     with pytest.raises(ClusterError, match="HOST:PORT"):
-        RayCrew(address, 0, "there")
+        RayCrew(address, 0, "there", FUNCTIONS)
 
 
 def test_an_address_where_nobody_answers_is_refused():
     with pytest.raises(ClusterError, match=r"no Ray cluster answers at 127.0.0.1:9.*ray start --head"):
-        RayCrew("127.0.0.1:9", 0, "there")
+        RayCrew("127.0.0.1:9", 0, "there", FUNCTIONS)
 
 
 def test_a_parcel_brings_a_folder_whole_or_not_at_all(tmp_path):

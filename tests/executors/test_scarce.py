@@ -8,7 +8,7 @@ from ray.air.execution._internal import actor_manager
 
 from autocomp.executors.ray import home
 from autocomp.executors.ray.tuner import _last_failure
-from autocomp.search.stages import StageStore
+from autocomp.result_cache import StageStore
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from autocomp.artifact.factors import balanced_factors, multiplies, runs_as_two
 from autocomp.errors import InfeasiblePlan, ModelError
+from autocomp.formats.factors import balanced_factors, multiplies, runs_as_two
 from autocomp.models import slicing
 from autocomp.models.encoder import encoder_from, plain_weights, random_encoder
 from autocomp.models.groups import group_sizes, scaled_magnitudes

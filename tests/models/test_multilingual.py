@@ -11,7 +11,7 @@ import autocomp
 from autocomp.models.checkpoints import save_checkpoint
 from autocomp.models.loading import load_teacher
 from autocomp.models.pieces import count_pieces
-from autocomp.search.exporting import write_artifact
+from autocomp.pipeline.export import write_artifact
 from autocomp.tasks import Example
 from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.hugging_face import hugging_face

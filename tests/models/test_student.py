@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autocomp.artifact.format import WeightFormat
 from autocomp.errors import ModelError
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.student import fingerprint, load_student, save_student
 from autocomp.testing.models import random_student, tiny_shape, wordpiece_tokenizer
 

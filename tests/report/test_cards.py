@@ -10,12 +10,12 @@ import pytest
 
 from autocomp.artifact.files import artifact_bytes, update_manifest
 from autocomp.models.student import save_student
+from autocomp.pipeline.export import write_artifact
+from autocomp.pipeline.plans import convert
 from autocomp.plan import CompressionPlan, Step
 from autocomp.report.cards import _stored as stored_module
 from autocomp.report.cards import card, evidence_of, parts, read_evidence
 from autocomp.report.summary import read_state, summarise
-from autocomp.search.exporting import write_artifact
-from autocomp.search.plans import convert
 from autocomp.techniques import Context
 from autocomp.testing.evidence import TEXTS, evidence, put_evidence
 from autocomp.testing.models import random_student, tiny_shape

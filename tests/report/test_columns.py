@@ -5,7 +5,8 @@ import pytest
 from autocomp.record import read_events
 from autocomp.report.columns import Columns, rounded
 from autocomp.report.follow import Followed
-from autocomp.testing.runs import journal, write_large_run, write_run
+from autocomp.testing.large_runs import write_large_run
+from autocomp.testing.runs import journal, write_run
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@ import pytest
 
 from autocomp.report.follow import Followed
 from autocomp.report.importance import TRAINED
-from autocomp.testing.runs import journal, write_large_run, write_run
+from autocomp.testing.large_runs import write_large_run
+from autocomp.testing.runs import journal, write_run
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import pytest
 
 from autocomp.record import read_records
 from autocomp.report.follow import Followed
-from autocomp.search.judging import Judge
 from autocomp.spec import read_objective
-from autocomp.testing.runs import journal, landmarks, write_large_run, write_run
+from autocomp.study.losses import Judge
+from autocomp.testing.large_runs import write_large_run
+from autocomp.testing.runs import journal, landmarks, write_run
 
 NAMES = ("artifact_size", "latency", "task_score", "agreement")
 

@@ -3,7 +3,8 @@ import pytest
 
 from autocomp.measurement import rank_correlation
 from autocomp.report.follow import Followed
-from autocomp.testing.runs import journal, write_large_run, write_run
+from autocomp.testing.large_runs import write_large_run
+from autocomp.testing.runs import journal, write_run
 
 
 def found(run):

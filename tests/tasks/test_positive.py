@@ -7,7 +7,7 @@ import datasets
 import pytest
 
 from autocomp.errors import DataError, SpecError
-from autocomp.search.context import read_data, write_data
+from autocomp.pipeline.context import read_data, write_data
 from autocomp.spec import TaskSpec, read_study
 from autocomp.tasks import Example, Task, TaskData, resolve_task, tasks
 from autocomp.tasks._positive import is_affirmative

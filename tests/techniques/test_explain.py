@@ -2,7 +2,7 @@
 
 import pytest
 
-from autocomp.artifact.exit_rules import exit_rules
+from autocomp.exit_rules import exit_rules
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.techniques import Options, Stage, Technique, techniques
 

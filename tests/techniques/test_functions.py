@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from autocomp.artifact.format import WeightFormat
 from autocomp.errors import InfeasiblePlan, SpecError
+from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.groups import group_sizes, linear_groups, scaled_magnitudes
 from autocomp.models.importance import block_scores, measure_importance
 from autocomp.tasks import Example

@@ -15,9 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from autocomp.models.importance import measure_importance
 from autocomp.models.student import fingerprint
+from autocomp.pipeline.fake_quantize import simulate
+from autocomp.pipeline.plans import is_cheap
 from autocomp.plan import Step
-from autocomp.search.plans import is_cheap
-from autocomp.search.simulate import simulate
 from autocomp.techniques import techniques
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.testing.models import random_student, tiny_shape

@@ -91,8 +91,8 @@ def _device(args: argparse.Namespace) -> str:
         UnknownName, SpecError: there is no such profile, or it is wrong.
         InputError: it was recorded on another machine, whose latencies cannot be measured here.
     """
-    from autocomp.artifact.machine import processor
     from autocomp.devices.predicting import is_here
+    from autocomp.environment import processor
     from autocomp.spec import read_device
 
     device = read_device(args.device, args.include)

@@ -111,20 +111,24 @@ def pinned(node: str) -> Any:
     return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
 
-def check_nodes(wants_gpus: bool = False, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+def check_nodes(usable_gpus: str | None = None, timeout_s: float = 60.0) -> list[dict[str, Any]]:
     """Ask every living node what it computes with.
+
+    Args:
+        usable_gpus: `module:NAME` of what counts the GPUs that a node can use; None where none are wanted.
+        timeout_s: seconds that a node may take to answer.
 
     Raises:
         ClusterError: one has another version of autocomp or of what computes results, or does not answer.
         GpuError: GPUs are wanted, and one offers some that its PyTorch cannot use.
     """
-    from autocomp.search.environment import COMPUTING, same_version
+    from autocomp.environment import COMPUTING, same_version
 
     alive = {n["node"]: n["resources"].get("GPU", 0) for n in nodes() if n["alive"]}
     asked = {
         node: ray.remote(about_node)
         .options(num_cpus=0, scheduling_strategy=pinned(node))
-        .remote(bool(wants_gpus and offered))
+        .remote(usable_gpus if offered else None)
         for node, offered in alive.items()
     }
     found = [told for told in (_told(node, asked[node], timeout_s) for node in asked) if told]
@@ -165,7 +169,7 @@ def _told(node: str, reference: Any, timeout_s: float) -> dict[str, Any] | None:
 
 def about_driver() -> dict[str, Any]:
     """What this process computes with."""
-    from autocomp.search.environment import versions
-    from autocomp.search.stages import code_versions
+    from autocomp.environment import versions
+    from autocomp.result_cache import code_versions
 
     return {"versions": versions(), "code": code_versions()}

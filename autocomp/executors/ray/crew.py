@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from autocomp.errors import ClusterError, GpuError
-from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Then, Work
+from autocomp.executors import Data, Ended, Executor, Failure, Lost, NodeFunctions, Part, Then, Work
 from autocomp.executors.chain import Chain
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray import cluster
@@ -35,23 +35,23 @@ class RayCrew:
         address: `auto`, `local` or `HOST:PORT`.
         workers: jobs at once, at most; 0 for one a core.
         device: name of the device profile; a node that has its resource is where measuring is done.
+        functions: of the layers above, which nodes call.
         wants_gpus: whether the study trains on GPUs.
 
     Attributes:
         has_device: a node is the device.
-        mirrors: names of the functions that mirror a run on a node, and that tell what a mirror is made of.
 
     Raises:
         ClusterError: the cluster cannot be reached or used.
         GpuError: a node offers GPUs that its PyTorch cannot use.
     """
 
-    mirrors = ("autocomp.search.freight:mirror", "autocomp.search.freight:card")
-
-    def __init__(self, address: str, workers: int, device: str, wants_gpus: bool = False) -> None:
+    def __init__(
+        self, address: str, workers: int, device: str, functions: NodeFunctions, wants_gpus: bool = False
+    ) -> None:
         self.address = cluster.connect(address)
         try:
-            self.hosts = cluster.check_nodes(wants_gpus)
+            self.hosts = cluster.check_nodes(functions.usable_gpus if wants_gpus else None)
             self._wanted, self.threads = workers, 1
             self.gpus = cluster.gpus() if wants_gpus else 0
             self._place = device_resource(device)
@@ -62,6 +62,7 @@ class RayCrew:
         except BaseException:
             ray.shutdown()
             raise
+        self._functions = functions
         self._device, self._home, self._run = device, "", Path()
         self._executors: list[TuneExecutor | TaskExecutor] = []
         self._single: tuple[str, dict[str, float]] = ("", {})
@@ -114,7 +115,7 @@ class RayCrew:
         home: Any = ray.remote(Home)
         self._actor = home.options(
             name=self._home, namespace=NAMESPACE, scheduling_strategy=cluster.pinned(here), **options
-        ).remote(str(run), str(store), "autocomp.search.freight:mirror", "autocomp.search.freight:card")
+        ).remote(str(run), str(store), self._functions.mirror, self._functions.card)
         ray.get(self._actor.about.remote())
         self._list_keeper.start()
 

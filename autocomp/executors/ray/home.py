@@ -6,6 +6,7 @@ done. It holds nothing that must not be lost: if it dies, Ray starts it anew.
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from collections import OrderedDict
@@ -20,6 +21,15 @@ from autocomp.executors.ray.parcels import packed, unpack
 STORE_ID = ".store-id"
 KEPT_BYTES = 256 * 2**20
 """Of parcels that stay in the object store for the next node that asks; older ones are packed again if one does."""
+
+
+def named(name: str) -> Any:
+    """What `module:name` says; dots after the colon lead to attributes."""
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
 
 
 class Home:
@@ -41,8 +51,7 @@ class Home:
 
     def about(self) -> dict[str, Any]:
         """What a worker has to know."""
-        from autocomp.executors.ray.worker import named
-        from autocomp.search.stages import code_versions
+        from autocomp.result_cache import code_versions
 
         return {
             "code": code_versions(),

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ray import exceptions, tune
 from ray.air.execution._internal import actor_manager
@@ -27,9 +27,6 @@ from autocomp.errors import ClusterError
 from autocomp.executors import Data, Ended, Failure, Lost, Part, Work
 from autocomp.executors.ray.tasks import ATTEMPTS, failure_of, is_of_the_machine, reason_of
 from autocomp.executors.ray.worker import do
-
-if TYPE_CHECKING:
-    from autocomp.executors.ray.crew import RayCrew
 
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
 for _name, _value in _QUIET.items():
@@ -183,6 +180,21 @@ def _last_failure(file: Path) -> str:
     return next(filter(None, lines), "")
 
 
+class Nodes(Protocol):
+    """What a tuner asks of those it runs for."""
+
+    threads: int
+
+    def room(self, share: float) -> int:
+        """Jobs that can run at once with that share of a GPU each."""
+
+    def where(self, job: Data) -> str:
+        """The node on which a job runs, as far as known."""
+
+    def news(self) -> list[dict[str, Any]]:
+        """Nodes that came and went since the last call."""
+
+
 class TuneExecutor:
     """Runs the jobs of one kind of work as trials of one Tuner.
 
@@ -194,7 +206,7 @@ class TuneExecutor:
         folder: where Tune keeps its own notes; nothing in it is read again.
     """
 
-    def __init__(self, crew: RayCrew, home: str, work: Work, share: float, folder: Path) -> None:
+    def __init__(self, crew: Nodes, home: str, work: Work, share: float, folder: Path) -> None:
         self.threads, self.gpu_share = crew.threads, share
         self._crew, self._mail, self._work = crew, Mail(crew.where, share), work
         feed = _Feed(self._mail, home, work.name)

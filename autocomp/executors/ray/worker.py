@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import threading
@@ -18,20 +17,11 @@ import ray
 
 from autocomp.errors import ClusterError
 from autocomp.executors import Work
-from autocomp.executors.ray.home import store_id
+from autocomp.executors.ray.home import named, store_id
 from autocomp.executors.ray.parcels import alone, packed, unpack
 
 NAMESPACE = "autocomp"
 TELL_EVERY_S = 1.0
-
-
-def named(name: str) -> Any:
-    """What `module:name` says; dots after the colon lead to attributes."""
-    module, _, path = name.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in path.split("."):
-        found = getattr(found, part)
-    return found
 
 
 def do(home: str, work: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +100,7 @@ class Place:
 def _check_code(about: Mapping[str, Any]) -> None:
     import platform
 
-    from autocomp.search.stages import code_versions
+    from autocomp.result_cache import code_versions
 
     if about["code"] != code_versions():
         rule = f"{platform.node()} has another source or version of autocomp, its plug-ins or libraries than the driver"
@@ -119,7 +109,7 @@ def _check_code(about: Mapping[str, Any]) -> None:
 
 def own_store() -> Path:
     """This node's stages, where `$AUTOCOMP_CACHE` says."""
-    from autocomp.search.stages import default_store
+    from autocomp.result_cache import default_store
 
     return default_store()
 
@@ -164,21 +154,15 @@ def _pass_on(home: Any, file: Path, job: str, done: threading.Event) -> None:
             last = text
 
 
-def _usable() -> int:
-    from autocomp.training.accelerator import gpus  # torch, seconds to import
-
-    return gpus()
-
-
-def about_node(has_gpus: bool = False) -> dict[str, Any]:
-    """What the driver checks before it sends work here; `gpus` that PyTorch can use, if the node has some."""
+def about_node(usable_gpus: str | None = None) -> dict[str, Any]:
+    """What the driver checks before it sends work here; `gpus` that can be used, where their counter is named."""
     import platform
 
-    from autocomp.search.environment import machine_facts, versions
-    from autocomp.search.stages import code_versions
+    from autocomp.environment import machine_facts, versions
+    from autocomp.result_cache import code_versions
 
     return {
-        "gpus": _usable() if has_gpus else None,
+        "gpus": named(usable_gpus)() if usable_gpus else None,
         "host": platform.node(),
         "node": ray.get_runtime_context().get_node_id(),
         "machine": machine_facts(),

@@ -1,4 +1,4 @@
-"""Reads `RUN/evidence.json`, which `search/evidence.py` writes; trusts nothing in it."""
+"""Reads `RUN/evidence.json`, which `study/evidence.py` writes; trusts nothing in it."""
 
 from __future__ import annotations
 

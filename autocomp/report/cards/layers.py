@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autocomp.artifact.exit_rules import DEFAULT, exit_rules
+from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.report.cards._shape import kept_layers
 from autocomp.report.cards._subject import Subject
 

@@ -1,9 +1,0 @@
-"""Brain float numbers: two bytes each."""
-
-from __future__ import annotations
-
-from onnx import TensorProto
-
-from autocomp.artifact.packing._short_floats import ShortFloat
-
-packing = ShortFloat("bfloat16", TensorProto.BFLOAT16)

@@ -1,0 +1,48 @@
+"""What computes here: the machine and the libraries, for the journal and to compare with others."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+COMPUTING = ("autocomp", "torch", "onnxruntime", "onnx", "tokenizers", "safetensors", "numpy")
+"""Results of other versions of these are not mixed: by a cluster, or by a study that is resumed."""
+_DECIDE_SPEED = (
+    "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimddp", "i8mm",
+)  # fmt: skip
+
+
+def processor() -> dict[str, Any]:
+    """`cpu`, its name, and those of its `instruction_sets` that decide speed."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in lines.items()}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    name = fields.get("model name", platform.processor() or platform.machine())
+    return {"cpu": name, "instruction_sets": [flag for flag in _DECIDE_SPEED if flag in flags]}
+
+
+def machine_facts() -> dict[str, Any]:
+    """Cores, processor and instruction sets that decide speed."""
+    return {**processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.platform()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the results."""
+    names = (*COMPUTING, "transformers", "optuna")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two versions are one but for the build: 2.13.0+cu130 for CUDA, 2.13.0+cpu."""
+    return one.partition("+")[0] == other.partition("+")[0]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "uninstalled checkout"

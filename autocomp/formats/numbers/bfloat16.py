@@ -1,0 +1,27 @@
+"""Brain floating point: the upper half of an FP32 number, so its range but only two to three decimal digits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autocomp.formats.numbers import Encoded
+from autocomp.formats.numbers._floats import Floats
+from autocomp.formats.weight_format import WeightFormat
+
+
+class BFloat16(Floats):
+    """Codes are the upper 16 bits as uint16, for numpy has no such type."""
+
+    bits = 16
+
+    def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
+        """Rounded to the nearest, ties to even."""
+        bits = weight.view(np.uint32)
+        return Encoded(((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16))
+
+    def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
+        """As FP32: zeros below."""
+        return (encoded.codes.astype(np.uint32) << 16).view(np.float32)
+
+
+numbers = BFloat16()

@@ -1,0 +1,77 @@
+"""A codebook per matrix: its weights' k-means centroids, in FP32.
+
+With outliers kept beside it this is GOBO (Zadeh et al. 2020, arXiv:2005.03842): 8 centroids and 0.1 % outliers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autocomp.formats.graph import GraphBuilder
+from autocomp.formats.numbers import Encoded
+from autocomp.formats.numbers._table import nearest, signed, write_pick
+from autocomp.formats.weight_format import WeightFormat
+
+_ROUNDS = 50
+
+
+class Codebook:
+    """`2^bits` centroids. A sparse matrix keeps code 0 for zero, so that one centroid less is free."""
+
+    def widths(self, sparse: bool) -> Sequence[int]:
+        """2 to 8."""
+        return range(2, 9)
+
+    def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
+        """Lloyd's algorithm in one dimension, started at equally populated bins as GOBO does."""
+        count, is_kept = 1 << format.bits, weight != 0
+        values = weight[is_kept] if format.sparse else weight.ravel()
+        centroids = k_means(np.sort(values), count - int(format.sparse))
+        first = int(format.sparse)
+        table = np.zeros(count, np.float32)
+        table[first : first + len(centroids)] = centroids
+        codes = nearest(centroids, weight) + first
+        codes = np.where(is_kept, codes, 0) if format.sparse else codes
+        return Encoded(signed(codes, count), shared=(table,))
+
+    def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
+        """Each code's centroid."""
+        values: np.ndarray = encoded.shared[0][encoded.codes]
+        return values
+
+    def write(
+        self, graph: GraphBuilder, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
+    ) -> str:
+        """One Gather."""
+        return write_pick(graph, shared[0], codes)
+
+    def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
+        """Four a centroid."""
+        return 4 << format.bits
+
+    def is_int8(self, format: WeightFormat) -> bool:
+        """No."""
+        return False
+
+
+def k_means(ordered: np.ndarray, count: int) -> np.ndarray:
+    """Ascending centroids, float32, at most `count`, of ascending values; of none, a single zero."""
+    if not len(ordered):
+        return np.zeros(1, np.float32)
+    sums = np.concatenate([[0.0], np.cumsum(ordered, dtype=np.float64)])
+    borders = np.linspace(0, len(ordered), count + 1).astype(int)
+    centroids = np.empty(0)
+    for _ in range(_ROUNDS):
+        borders = np.unique(borders)
+        centroids = np.diff(sums[borders]) / np.diff(borders)
+        moved = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)
+        moved = np.concatenate([[0], moved, [len(ordered)]])
+        if np.array_equal(moved, borders):
+            break
+        borders = moved
+    return np.unique(centroids.astype(np.float32))
+
+
+numbers = Codebook()

@@ -1,0 +1,26 @@
+"""Plain FP32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autocomp.formats.numbers import Encoded
+from autocomp.formats.numbers._floats import Floats
+from autocomp.formats.weight_format import WeightFormat
+
+
+class Float32(Floats):
+    """The codes are the numbers."""
+
+    bits = 32
+
+    def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
+        """As it is."""
+        return Encoded(weight)
+
+    def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
+        """A copy."""
+        return encoded.codes.astype(np.float32)
+
+
+numbers = Float32()

@@ -1,0 +1,31 @@
+"""Plain FP32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autocomp.formats.graph import GraphBuilder
+from autocomp.formats.weight_format import WeightFormat
+
+
+class Float32:
+    """Four bytes a value; nothing to unpack."""
+
+    def fits(self, format: WeightFormat) -> bool:
+        """32 bits, dense."""
+        return format.bits == 32 and not format.sparse
+
+    def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
+        """Four a value."""
+        return 4 * int(np.prod(shape))
+
+    def write(
+        self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
+        """One FLOAT initializer."""
+        return graph.constant(codes.astype(np.float32, copy=False), name)
+
+
+packing = Float32()

@@ -1,0 +1,31 @@
+"""Plain int8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autocomp.formats.graph import GraphBuilder
+from autocomp.formats.weight_format import WeightFormat
+
+
+class Int8:
+    """One byte a code; nothing to unpack."""
+
+    def fits(self, format: WeightFormat) -> bool:
+        """8 bits, dense."""
+        return format.bits == 8 and not format.sparse
+
+    def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
+        """One a code."""
+        return int(np.prod(shape))
+
+    def write(
+        self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
+        """One INT8 initializer."""
+        return graph.constant(codes.astype(np.int8, copy=False), name)
+
+
+packing = Int8()

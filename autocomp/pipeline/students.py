@@ -1,0 +1,137 @@
+"""Level 2: a plan's structural part made and recovered, rung by rung, as stages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from autocomp.budget import Fidelity
+from autocomp.pipeline.context import content_of
+from autocomp.pipeline.plans import prepare, recovery_options, seeded, structural
+from autocomp.pipeline.teacher import as_student
+from autocomp.plan import CompressionPlan
+from autocomp.result_cache import StageResult
+from autocomp.techniques import Context
+
+if TYPE_CHECKING:
+    from autocomp.models.student import Student
+    from autocomp.pipeline.context import StudyContext
+    from autocomp.training.lesson import Memory
+    from autocomp.training.loop import Trained
+
+Progress = Callable[[float], None]
+T = TypeVar("T")
+
+
+def technique_context(context: StudyContext, **more: Any) -> Context:
+    """What techniques may know in this study."""
+    return Context(importance=context.knowledge.importance, pieces=context.knowledge.pieces, **more)
+
+
+def recovered_stage(
+    context: StudyContext,
+    plan: CompressionPlan,
+    rungs: Sequence[Fidelity],
+    *,
+    deadline: float = math.inf,
+    progress: Progress | None = None,
+) -> tuple[StageResult, CompressionPlan]:
+    """The student of a plan after all `rungs`, with exit heads, and the plan with its structural part settled.
+
+    Each rung goes on from the one before it, whose result is a stage of its own; no rungs means no recovery at all.
+    A rung cut short by the deadline is stored under another key, so that no other study takes it for a whole one.
+    """
+    fresh, settled = prepare(as_student(context.teacher), plan, technique_context(context))
+    recovery = _Recovery(context, settled, fresh, deadline, progress)
+    if not rungs:
+        return recovery.store(recovery.inputs([], None), fresh, {"steps": 0}), settled
+    parent: StageResult | None = None
+    for passed in range(1, len(rungs) + 1):
+        parent = recovery.rung(rungs[:passed], parent)
+    assert parent is not None  # there is at least one rung
+    return parent, settled
+
+
+@dataclass(frozen=True)
+class _Recovery:
+    """One plan on its way through the rungs; `fresh` is its student before any recovery."""
+
+    context: StudyContext
+    plan: CompressionPlan
+    fresh: Student
+    deadline: float
+    progress: Progress | None
+
+    def inputs(self, rungs: Sequence[Fidelity], parent: StageResult | None) -> dict[str, Any]:
+        """What the stage of these rungs is made of: every stage that it reads, and what it is told to do."""
+        context = self.context
+        read = {"teacher": context.teacher_key, "knowledge": context.knowledge_key, "data": content_of(context.data)}
+        told = {"plan": structural(self.plan).to_json(), "seed": context.seed, "rungs": [r.to_json() for r in rungs]}
+        return {**read, **told, **({"parent": parent.key} if parent else {})}
+
+    def rung(self, rungs: Sequence[Fidelity], parent: StageResult | None) -> StageResult:
+        """The stage after the last of `rungs`, trained on from the one before."""
+        inputs, store = self.inputs(rungs, parent), self.context.store
+        found = store.find(store.key("student", inputs))
+        if found:
+            return found
+        from autocomp.models.student import load_student
+
+        student = load_student(parent.folder / "student") if parent else self.fresh
+        steps = max(1, rungs[-1].steps - (int(parent.facts["steps"]) if parent else 0))
+        trained = self.train(student, steps, rungs[-1].batch, inputs)
+        cut_short = {} if trained.steps >= steps else {"stopped_after": trained.steps}
+        facts = {"steps": rungs[-1].steps, "trained": trained.steps, "train_s": trained.seconds, "loss": trained.loss}
+        return self.store({**inputs, **cut_short}, student, facts)
+
+    def train(self, student: Student, steps: int, batch: int, inputs: Mapping[str, Any]) -> Trained:
+        """Recover a student in place."""
+        from autocomp.training.lesson import Lesson
+        from autocomp.training.recovery import recover
+
+        # Not of the plan: all students that come to this rung read the same batches.
+        order = int(seeded(self.context.seed, "lesson", len(inputs["rungs"])).integers(2**31))
+        lesson = Lesson(self.context.teacher, self.context.data.train, order, _memory(self.context.run))
+        rng = seeded(self.context.seed, "recovery", inputs)
+        return recover(
+            student,
+            lesson,
+            recovery_options(self.plan),
+            steps=steps,
+            batch=batch,
+            rng=rng,
+            deadline=self.deadline,
+            progress=self.progress,
+        )
+
+    def store(self, inputs: Mapping[str, Any], student: Student, facts: Mapping[str, Any]) -> StageResult:
+        """The student with exit heads fitted, as a stage."""
+
+        def build(folder: Path) -> Mapping[str, Any]:
+            from autocomp.models.student import save_student
+            from autocomp.training.exit_heads import fit_exits
+
+            rng = seeded(self.context.seed, "exits", inputs)
+            save_student(fit_exits(student, self.context.data.train, rng), folder / "student")
+            return facts
+
+        return self.context.store.make("student", inputs, build)
+
+
+@lru_cache(maxsize=1)
+def _memory(run: Path) -> Memory:
+    """Of what the teacher of a study said: one for all students that this process trains."""
+    from autocomp.training.lesson import Memory
+
+    return Memory()
+
+
+def sample(examples: Sequence[T], rows: int, rng: np.random.Generator) -> list[T]:
+    """A random part of the examples, in their order."""
+    return [examples[i] for i in sorted(rng.permutation(len(examples))[:rows].tolist())]

@@ -1,0 +1,259 @@
+"""The final front: candidates scored on the held-out split, timed together with nothing else running, copied out."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autocomp import pareto
+from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
+from autocomp.artifact.session_check import check_session
+from autocomp.errors import EnvironmentFailure, ExportMismatch
+from autocomp.executors import Work
+from autocomp.measurement import rank_correlation
+from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
+from autocomp.measures.resident_memory import resident_mb
+from autocomp.pipeline.checkpoint_export import keep
+from autocomp.pipeline.job_io import artifact_needs, keys_of
+from autocomp.pipeline.landmarks import held_out_logits
+from autocomp.pipeline.measuring import HERE, TIMING, folders_of, latency_of, place, times_of
+from autocomp.pipeline.plans import describe
+from autocomp.pipeline.scoring import run_over
+from autocomp.study.losses import Judge, member
+from autocomp.tasks import paired_difference, score_with_error
+
+if TYPE_CHECKING:
+    from autocomp.executors import Crew, Executor
+    from autocomp.pipeline.context import StudyContext
+    from autocomp.record import TrialRecord
+
+TIMING_S = 15.0
+START_S = 4.0
+"""Until workers score and files are open to be timed."""
+MEMBER_S = 0.8
+"""To check a member's file, to copy it, and to load it once more in a process of its own for its memory."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One file on the held-out split.
+
+    Attributes:
+        logits: `[n, C]`.
+        times: `[rounds, texts]` in ms, and where these come from.
+        tokens: of each timed text, as this file's tokenizer counts.
+        depths: `[n]`, layers that ran on each row.
+        disturbed: its times must not be trusted, although they were taken again.
+    """
+
+    folder: Path
+    logits: np.ndarray
+    times: np.ndarray
+    where: str = HERE
+    tokens: tuple[int, ...] = ()
+    depths: tuple[int, ...] = ()
+    disturbed: bool = False
+
+
+def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
+    """In a worker: logits of one artifact on the held-out split, and the layers that ran on each row."""
+    from autocomp.pipeline.context import open_context
+
+    context = open_context(Path(data["run"]))
+    [key] = data["artifacts"].values()
+    run = run_over(context.store.folder(key) / "artifact", context.data.held_out, context.device.threads)
+    return {"logits": run.logits.tolist(), "depths": run.depths.tolist()}
+
+
+SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
+
+
+def candidates(
+    judge: Judge, best: Sequence[TrialRecord], most: int, seconds: float, rows: int, workers: int
+) -> list[TrialRecord]:
+    """As many of the best records as can be scored and written in some seconds, at least one if there is any.
+
+    Args:
+        best: those that nothing dominates.
+        rows: of the held-out split, on which the workers score.
+    """
+    while most > 1:
+        chosen = judge.spread(best, most)
+        scoring_s = sum(r.measurements["latency"].value for r in chosen) / 1e3 * rows / workers
+        needed = START_S + scoring_s + MEMBER_S * len(chosen)
+        if needed <= seconds or len(chosen) <= 1:
+            return chosen
+        most = min(most, len(chosen)) - 1
+    return judge.spread(best, 1)
+
+
+def see(
+    context: StudyContext,
+    run: Path,
+    chosen: Sequence[TrialRecord],
+    crew: Crew,
+    timing_s: float = TIMING_S,
+    left_s: Callable[[], float] = lambda: math.inf,
+    warn: Callable[[str], object] = lambda text: None,
+) -> dict[str, Seen]:
+    """Score the chosen on the held-out split in the workers, then time all of them and the landmarks at the device.
+
+    Args:
+        left_s: seconds of the budget; a disturbed timing is repeated where they suffice.
+        warn: told of each that could not be scored and is left out.
+
+    Raises:
+        EnvironmentFailure: the machine failed, not a file.
+    """
+    artifacts = keys_of(chosen)
+    with crew.executor(SCORING, len(chosen)) as executor:
+        scored = dict(_scored(run, artifacts, executor, warn))
+    logits = {name: np.array(one["logits"], np.float32) for name, one in scored.items()}
+    artifacts = {name: key for name, key in artifacts.items() if name in logits}
+    job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
+    repeats_s = max(0.0, left_s() - timing_s - MEMBER_S * len(artifacts))
+    where = place(context.device, crew)
+    timed = crew.at_device(TIMING, {**job, "measured": where, "repeats_s": min(repeats_s, ATTEMPTS * timing_s)})
+    times, tokens = times_of(timed), timed.get("tokens", {})
+    logits |= held_out_logits(context)
+    every = [context.teacher.encoder.shape.depth] * len(context.data.held_out)
+    depths = {name: scored[name].get("depths", ()) if name in scored else every for name in logits}
+    return {
+        name: Seen(
+            folder=folder,
+            logits=logits[name],
+            times=times[name],
+            where=where,
+            tokens=tuple(tokens.get(name, ())),
+            depths=tuple(depths[name]),
+            disturbed=is_disturbed(times, name),
+        )
+        for name, folder in folders_of(context, artifacts).items()
+    }
+
+
+def _scored(
+    run: Path, artifacts: Mapping[str, str], executor: Executor, warn: Callable[[str], object]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    waiting = [{"id": name, "run": str(run), "artifacts": {name: key}} for name, key in artifacts.items()]
+    while waiting or executor.running:
+        while waiting and executor.free > 0:
+            executor.submit(waiting.pop(0))
+        for job, result, failure in executor.collect(1.0):
+            if failure and failure.is_environment:
+                raise EnvironmentFailure(f"the front could not be scored on the held-out split: {failure}")
+            if result is None:
+                warn(f"candidate {job['id']} is left out of the front, as it could not be scored: {failure}")
+            else:
+                yield job["id"], result
+
+
+def members(
+    context: StudyContext, judge: Judge, chosen: Sequence[TrialRecord], seen: Mapping[str, Seen]
+) -> list[dict[str, Any]]:
+    """Those that stay non-dominated with their final latency, smallest first; held-out figures added.
+
+    The held-out split chooses nothing: it is only shown.
+    """
+    shape = context.teacher.encoder.shape
+    alive = [_timed_again(context, r, seen[r.id]) for r in chosen if r.id in seen]
+    stays = pareto.is_non_dominated(judge.of(alive)).tolist() if alive else []
+    kept = [
+        {**member(r, describe(r.plan, shape)), **held_out_figures(context, seen, r.id)}
+        for r, stay in zip(alive, stays, strict=True)
+        if stay
+    ]
+    kept.sort(key=lambda m: (m["bytes"], m["id"]))
+    return [{**m, "id": f"m{i:02d}"} for i, m in enumerate(kept, 1)]
+
+
+def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> TrialRecord:
+    """The record with the latency of the common timing."""
+    timed = latency_of(context, seen.times, seen.where, seen.disturbed)
+    return replace(record, measurements={**record.measurements, "latency": timed})
+
+
+def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
+    """Score, error and paired difference on the held-out split; latency from the common timing."""
+    labels = np.array([e.label for e in context.data.held_out])
+    metric, classes, positive = context.data.metric, len(context.data.labels), context.data.positive
+    ours, theirs = (seen[n].logits.argmax(-1) for n in (name, "teacher"))
+    score, error = score_with_error(metric, labels, ours, classes, positive)
+    difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
+    timed = latency_of(context, seen[name].times, seen[name].where, seen[name].disturbed)
+    faster = times_faster(seen["teacher"].times, seen[name].times)
+    return {
+        "score": score,
+        "score_se": error,
+        "score_difference": difference,
+        "score_difference_se": difference_error,
+        "held_out_agreement": float((ours == theirs).mean()),
+        "latency_ms": timed.value,
+        "latency_p50_ms": timed.details["p50"],
+        "latency_p95_ms": timed.details["p95"],
+        "latency_spread_ms": timed.spread,
+        "latency_predicted": timed.predicted,
+        "latency_disturbed": timed.disturbed,
+        "times_faster": faster.value,
+        "times_faster_spread": faster.spread,
+    }
+
+
+def write_out(
+    context: StudyContext, run: Path, found: Sequence[dict[str, Any]], seen: Mapping[str, Seen]
+) -> list[dict[str, Any]]:
+    """Copy each member to `RUN/front/ID` with its measurements in the manifest; members with sizes of what lies there.
+
+    The student that it was made of is kept in `RUN/students`, so that it can be exported as a checkpoint.
+
+    A file in which the runtime would run no int8 product although it stores them is left out.
+    """
+    teacher_bytes = artifact_bytes(seen["teacher"].folder)
+    done = []
+    for one in found:
+        source, folder = seen[one["record"]].folder, run / "front" / one["id"]
+        copy_artifact(source, folder)
+        if not runs_as_stored(folder):
+            shutil.rmtree(folder)
+            continue
+        figures = {k: one[k] for k in ("score", "score_se", "latency_ms", "latency_p95_ms", "times_faster")}
+        figures |= {key: True for key in ("latency_predicted", "latency_disturbed") if one[key]}
+        measured = {**figures, "device": context.device.name, "machine": context.machine}
+        manifest = update_manifest(folder, measurements=measured)
+        size = artifact_bytes(folder)
+        student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
+        one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
+        memory = None if one["latency_predicted"] else resident_mb(folder)
+        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, "resident_mb": memory}
+        done.append({**one, "path": f"front/{one['id']}"})
+    return done
+
+
+def copy_artifact(source: Path, target: Path) -> None:
+    """Copy an artifact's folder; `target` appears only when it is complete."""
+    scratch = target.parent / f".{target.name}"
+    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, scratch)
+    scratch.rename(target)
+
+
+def runs_as_stored(folder: Path) -> bool:
+    """Whether the runtime runs int8 products where the file stores them, on weights that it unpacked at load."""
+    try:
+        check_session(folder / MODEL)
+    except ExportMismatch:
+        return False
+    return True
+
+
+def rank_agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
+    """Spearman's rank correlation between search score and held-out score over the members."""
+    search, held_out = ([m[key] for m in found] for key in ("search_score", "score"))
+    return {"search_vs_held_out": rank_correlation(search, held_out), "members": len(found)}
