@@ -26,11 +26,11 @@ import onnx
 from artifact import formats, machine, random_weights
 from onnx import TensorProto, helper
 
-from autocomp.artifact.floor import floor, gemm_rates
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.formats.weight_format import usual_format
+from autocomp.inspection.roofline import floor, gemm_rates
 from autocomp.measures.latency import time_interleaved
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 

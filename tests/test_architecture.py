@@ -47,16 +47,17 @@ ADAPTERS = {
 }
 #: Imports point inwards: a room may be imported only by rooms of a higher rank, so no two import each other.
 RANKS = {
-    "formats": 1, "metrics": 1, "searchers": 1, "executors": 1,
+    "formats": 1, "metrics": 1, "searchers": 1, "executors": 1, "tokenizers": 1,
     "exit_rules": 2, "tasks": 2,
     "models": 3,
     "artifact": 4, "techniques": 4, "training": 4,
-    "measures": 5,
-    "devices": 6, "report": 6,
-    "pipeline": 7, "serving": 7, "publishing": 7,
-    "study": 8,
-    "testing": 9,
-    "cli": 10,
+    "inspection": 5,
+    "measures": 6,
+    "devices": 7, "report": 7,
+    "pipeline": 8, "serving": 8, "publishing": 8,
+    "study": 9,
+    "testing": 10,
+    "cli": 11,
 }  # fmt: skip
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 

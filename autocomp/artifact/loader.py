@@ -11,8 +11,8 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from autocomp.artifact.checks import check_signature, open_tokenizer
+from autocomp.artifact.compiled import FOLDER, fits
 from autocomp.artifact.files import MODEL, TOKENIZER, model_files, oldest_runtime, read_manifest
-from autocomp.artifact.optimized import FOLDER, fits
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError

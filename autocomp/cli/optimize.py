@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the form and time both."""
+    from autocomp.artifact.compiled import form_bytes, write_optimized
     from autocomp.artifact.files import artifact_bytes
-    from autocomp.artifact.optimized import form_bytes, write_optimized
     from autocomp.cli._say import millis, print_json, size
 
     made = write_optimized(args.folder, args.out)

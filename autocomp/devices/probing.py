@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from autocomp.artifact.floor import gemm_rates
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import runtimes
 from autocomp.devices.fitting import fit, fit_error, left_out_errors
 from autocomp.devices.samples import SMALL, Sample, samples, text
 from autocomp.devices.work import COUNTED, work
 from autocomp.environment import processor
+from autocomp.inspection.roofline import gemm_rates
 from autocomp.measures.latency import ATTEMPTS, time_interleaved
 from autocomp.spec import DeviceProfile, LatencyTable, Recorded
 from autocomp.version import __version__

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.node_times import Kernel, kernels
 from autocomp.artifact.operators import INT8_OPERATORS, optimized, walk
 from autocomp.artifact.runtime import open_session
+from autocomp.inspection.node_times import Kernel, kernels
 
 if TYPE_CHECKING:
     import onnx

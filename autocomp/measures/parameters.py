@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from autocomp.artifact.files import MODEL
-from autocomp.artifact.stored import stored_weights
+from autocomp.inspection.stored import stored_weights
 from autocomp.measurement import Measurement
 from autocomp.measures._subject import Subject
 

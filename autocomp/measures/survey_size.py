@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx
 
 from autocomp.artifact.files import MODEL
-from autocomp.artifact.stored import StoredWeight, stored_weights
+from autocomp.inspection.stored import StoredWeight, stored_weights
 from autocomp.measurement import Measurement
 from autocomp.measures._subject import Subject
 

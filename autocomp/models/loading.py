@@ -19,8 +19,8 @@ from autocomp.models.labels import Matching, match_labels, own_labels
 from autocomp.models.problem import check_problem
 from autocomp.models.shape import EncoderShape
 from autocomp.models.student import Student, weights_fingerprint
-from autocomp.models.tokenizer_files import Text, agreed_tokenizer, read_tokenizer, read_tokenizer_files, sample_of
 from autocomp.models.weight_files import Weights, check_finite, lacks_classifier, read_weights, unused_note
+from autocomp.tokenizers.files import Text, agreed_tokenizer, read_tokenizer, read_tokenizer_files, sample_of
 
 __all__ = ["MINILM", "LoadedModel", "load_teacher", "minilm_folder", "quiet_transformers", "read_tokenizer"]
 

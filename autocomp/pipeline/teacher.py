@@ -121,7 +121,7 @@ def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[st
     from safetensors.numpy import save_file
 
     from autocomp.models.importance import measure_importance
-    from autocomp.models.pieces import count_pieces
+    from autocomp.tokenizers.vocabulary import count_pieces
     from autocomp.training.accelerator import placed
     from autocomp.training.batches import collate, encode, in_order
 

@@ -17,11 +17,11 @@ from autocomp.artifact.files import MODEL, TOKENIZER, file_bytes
 if TYPE_CHECKING:
     import onnx
 
-    from autocomp.artifact.attribution import Unpacked
     from autocomp.artifact.loader import Predictor
-    from autocomp.artifact.node_times import NodeTime
-    from autocomp.artifact.products import Product
-    from autocomp.artifact.stored import StoredWeight
+    from autocomp.inspection.attribution import Unpacked
+    from autocomp.inspection.matmuls import Product
+    from autocomp.inspection.node_times import NodeTime
+    from autocomp.inspection.stored import StoredWeight
 
 Inputs = Sequence[Mapping[str, np.ndarray]]
 THRESHOLD = "exit_threshold"
@@ -36,12 +36,12 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
     """
     import onnx
 
-    from autocomp.artifact.attribution import layers_of_nodes, unpacked
-    from autocomp.artifact.floor import floor_of
-    from autocomp.artifact.node_times import node_times
     from autocomp.artifact.operators import optimized
-    from autocomp.artifact.products import products
-    from autocomp.artifact.stored import stored_weights
+    from autocomp.inspection.attribution import layers_of_nodes, unpacked
+    from autocomp.inspection.matmuls import products
+    from autocomp.inspection.node_times import node_times
+    from autocomp.inspection.roofline import floor_of
+    from autocomp.inspection.stored import stored_weights
 
     model = onnx.load(folder / MODEL)
     running = optimized(model)
@@ -138,7 +138,7 @@ def _layers(
     times: Mapping[str, NodeTime],
 ) -> list[dict[str, Any]]:
     """A row for every layer, in the order of the file."""
-    from autocomp.artifact.floor import macs
+    from autocomp.inspection.roofline import macs
 
     own: dict[str, list[StoredWeight]] = defaultdict(list)
     for weight in weights:

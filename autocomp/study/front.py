@@ -13,9 +13,9 @@ import numpy as np
 
 from autocomp import pareto
 from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
-from autocomp.artifact.session_check import check_session
 from autocomp.errors import EnvironmentFailure, ExportMismatch
 from autocomp.executors import Work
+from autocomp.inspection.session_check import check_session
 from autocomp.measurement import rank_correlation
 from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
 from autocomp.measures.resident_memory import resident_mb

@@ -29,8 +29,8 @@ class VocabularyOptions(Options):
 
 def shrink_vocabulary(student: Student, size: int, counts: dict[str, int]) -> Student:
     """The student with `size` pieces: special ones, single characters, then the most frequent in `counts`."""
-    from autocomp.models.pieces import choose_pieces, prune_vocabulary
     from autocomp.models.slicing import keep_vocabulary
+    from autocomp.tokenizers.vocabulary import choose_pieces, prune_vocabulary
 
     kept = choose_pieces(student.tokenizer, counts, size)
     tokenizer, old_ids = prune_vocabulary(student.tokenizer, kept)

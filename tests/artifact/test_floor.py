@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from autocomp.artifact import floor as floors
-from autocomp.artifact.floor import Rates, floor, gemm_rates
-from autocomp.artifact.node_times import node_times
 from autocomp.artifact.operators import optimized, running_operators
 from autocomp.artifact.writer import write_model
 from autocomp.formats.weight_format import WeightFormat
+from autocomp.inspection import roofline as floors
+from autocomp.inspection.node_times import node_times
+from autocomp.inspection.roofline import Rates, floor, gemm_rates
 from autocomp.testing.models import tiny_shape
 
 SHAPE = tiny_shape(layers=2, exits=(1,))

@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
-from autocomp.artifact import loader, optimized
+from autocomp.artifact import compiled as optimized
+from autocomp.artifact import loader
+from autocomp.artifact.compiled import FOLDER, WEIGHTS, fits, form_bytes, write_optimized
 from autocomp.artifact.files import MODEL, artifact_bytes, read_manifest, save_artifact
 from autocomp.artifact.loader import load
 from autocomp.artifact.operators import running_operators, walk
-from autocomp.artifact.optimized import FOLDER, WEIGHTS, fits, form_bytes, write_optimized
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError, InputError
 from autocomp.formats.weight_format import WeightFormat

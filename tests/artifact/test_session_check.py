@@ -5,14 +5,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from autocomp.artifact import session_check
 from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.operators import optimized, walk
-from autocomp.artifact.products import products
-from autocomp.artifact.session_check import check_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
 from autocomp.formats.weight_format import WeightFormat
+from autocomp.inspection import session_check
+from autocomp.inspection.matmuls import products
+from autocomp.inspection.session_check import check_session
 from autocomp.testing.models import tiny_shape
 
 SHAPE = tiny_shape(layers=2, exits=(1, 2)).with_(embedding_size=24, order=(0, 1, 0))

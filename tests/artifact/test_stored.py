@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.stored import stored_weights
 from autocomp.artifact.writer import write_model
 from autocomp.formats.numbers import encode, stored_bytes
 from autocomp.formats.weight_format import WeightFormat
+from autocomp.inspection.stored import stored_weights
 from autocomp.testing.models import tiny_shape
 
 SHAPE = tiny_shape(layers=1, exits=(0,))

@@ -91,7 +91,7 @@ def test_nothing_is_imported_by_a_name_that_only_runs_know():
         ("teacher", "training/fine_tuning"),
         ("teacher", "models/encoder"),
         ("knowledge", "models/importance"),
-        ("knowledge", "models/pieces"),
+        ("knowledge", "tokenizers/vocabulary"),
         ("baseline", "pipeline/baseline"),
         ("baseline", "pipeline/scoring"),
         ("baseline", "artifact/baseline"),

@@ -5,10 +5,10 @@ import onnx
 import pytest
 
 from autocomp.artifact.files import save_artifact
-from autocomp.artifact.stored import StoredWeight
 from autocomp.artifact.writer import write_model
 from autocomp.errors import MeasurementError
 from autocomp.formats.weight_format import WeightFormat
+from autocomp.inspection.stored import StoredWeight
 from autocomp.measures.parameters import parameters
 from autocomp.measures.resident_memory import resident_memory
 from autocomp.measures.survey_size import BERT_BASE, WITHOUT_EMBEDDINGS, of_weights, survey_size

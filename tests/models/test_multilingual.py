@@ -10,12 +10,12 @@ import transformers
 import autocomp
 from autocomp.models.checkpoints import save_checkpoint
 from autocomp.models.loading import load_teacher
-from autocomp.models.pieces import count_pieces
 from autocomp.pipeline.export import write_artifact
 from autocomp.tasks import Example
 from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.hugging_face import hugging_face
 from autocomp.testing.models import COMMON_WORDS
+from autocomp.tokenizers.vocabulary import count_pieces
 from autocomp.training.batches import encode
 from autocomp.training.inference import predict
 

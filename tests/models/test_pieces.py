@@ -6,8 +6,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from autocomp.errors import InfeasiblePlan, ModelError
 from autocomp.models.loading import minilm_folder, read_tokenizer
-from autocomp.models.pieces import choose_pieces, count_pieces, essential_pieces, prune_vocabulary
 from autocomp.testing.models import COMMON_WORDS, wordpiece_tokenizer
+from autocomp.tokenizers.vocabulary import choose_pieces, count_pieces, essential_pieces, prune_vocabulary
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -10,10 +10,10 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.processors import BertProcessing
 
 from autocomp.errors import ModelError
-from autocomp.models import tokenizer_files
 from autocomp.models.loading import load_teacher
-from autocomp.models.tokenizer_files import SAMPLE, agreed_tokenizer, read_tokenizer_files, sample_of
 from autocomp.testing.models import wordpiece_tokenizer
+from autocomp.tokenizers import files as tokenizer_files
+from autocomp.tokenizers.files import SAMPLE, agreed_tokenizer, read_tokenizer_files, sample_of
 
 TEXTS = [
     "A Good Film",

@@ -37,7 +37,7 @@ def test_every_structural_technique_gives_the_sizes_that_a_worker_makes(prepared
 
 
 def test_no_encoder_is_built_and_no_tokenizer_pruned_twice(prepared, monkeypatch):
-    from autocomp.models import pieces
+    from autocomp.tokenizers import vocabulary as pieces
 
     built, pruned = [], []
     monkeypatch.setattr(encoders, "blank_encoder", lambda *given: built.append(given))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from autocomp.artifact.files import MODEL, file_bytes, read_manifest
 
 if TYPE_CHECKING:
-    from autocomp.artifact.stored import StoredWeight
+    from autocomp.inspection.stored import StoredWeight
 
 _BY_CHECKSUM: dict[str, tuple[StoredWeight, ...]] = {}
 _MOST = 512
@@ -58,6 +58,6 @@ def _stored(folder: Path, stamps: tuple[int, ...]) -> Stored:
 def _weights(folder: Path) -> tuple[StoredWeight, ...]:
     import onnx
 
-    from autocomp.artifact.stored import stored_weights
+    from autocomp.inspection.stored import stored_weights
 
     return tuple(stored_weights(onnx.load(folder / MODEL)))

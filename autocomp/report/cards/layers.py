@@ -11,7 +11,7 @@ from autocomp.report.cards._shape import kept_layers
 from autocomp.report.cards._subject import Subject
 
 if TYPE_CHECKING:
-    from autocomp.artifact.stored import StoredWeight
+    from autocomp.inspection.stored import StoredWeight
     from autocomp.models.shape import EncoderShape
 
 FULL = 32

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from autocomp.artifact.operators import walk
-from autocomp.artifact.products import constants
+from autocomp.inspection.matmuls import constants
 
 _NAME = re.compile(r"(?P<name>.+\.(?:weight(?:\.up|\.down)?|bias))(?:[._](?P<part>.+))?$")
 _BESIDE = re.compile(r"scales?$|zero_point$|shared\d$|positions$|outliers$")

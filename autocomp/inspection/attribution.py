@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from autocomp.artifact.operators import walk
-from autocomp.artifact.products import Product, Sources, constants
+from autocomp.inspection.matmuls import Product, Sources, constants
 
 _WEIGHT = re.compile(r"(?P<layer>.+?)\.weight(?:[._].+)?$")
 _BIAS = re.compile(r"(?P<layer>.+?)\.bias$")

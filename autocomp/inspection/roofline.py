@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from autocomp.artifact.node_times import NodeTime, node_times
 from autocomp.artifact.operators import optimized
-from autocomp.artifact.products import Product, products
 from autocomp.artifact.runtime import open_session
+from autocomp.inspection.matmuls import Product, products
+from autocomp.inspection.node_times import NodeTime, node_times
 
 ROWS, INPUTS, OUTPUTS = 128, 768, 3072
 

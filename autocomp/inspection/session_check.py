@@ -8,9 +8,9 @@ from pathlib import Path
 import onnx
 
 from autocomp.artifact.operators import branches, optimized, walk
-from autocomp.artifact.products import WRITTEN_INT8, Product, constants, layers_of, products, stored_layers
 from autocomp.errors import ExportMismatch
 from autocomp.formats.saturation import LARGEST_PAIR
+from autocomp.inspection.matmuls import WRITTEN_INT8, Product, constants, layers_of, products, stored_layers
 
 Fault = tuple[int, str]
 """Where in the file, and what."""

@@ -1,0 +1,1 @@
+"""What is in a tokenizer: its files read as transformers reads them, and its vocabulary cut down."""
