@@ -27,6 +27,7 @@ from _replay import OBJECTIVES, Replay, SimulatedExecutor, record_from
 
 from autocomp.budget import parse_budget
 from autocomp.environment import machine_facts, versions
+from autocomp.measures import OF_RECORDS
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.pipeline.context import ContextKeys, StudyContext, open_context, write_data
 from autocomp.pipeline.plans import build_space
@@ -40,7 +41,6 @@ from autocomp.study.loop import Loop, identity
 from autocomp.study.losses import Judge
 from autocomp.study.run import _replay
 from autocomp.study.time_model import Clock, block_weights, given_ladder
-from autocomp.study.validate import REPORTED
 from autocomp.tasks import Example, TaskData
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
@@ -102,7 +102,7 @@ def make_loop(run: Path, context: StudyContext, searcher: str, seed: int, trials
         judge=judge,
         clock=Clock(1e-10, block_weights(shape), 2e-3, 2000),
         rungs=given_ladder(STEPS),
-        measures=REPORTED,
+        measures=OF_RECORDS,
         executor=executor,
         reserve_s=0.0,
         members=24,

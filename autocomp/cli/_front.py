@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autocomp.cli._say import DISTURBED, amounts, command, millis, short_path, size, text_table, times
+from autocomp.measures import headline
 from autocomp.report.state import Member
 from autocomp.report.summary import is_disturbed, is_predicted, metric_words, score_of
 
@@ -22,9 +23,9 @@ def row(name: str, member: Member) -> list[str]:
     """One line: name, size, latency and score, each also as times the teacher's, and the plan in words."""
     return [
         name,
-        size(member.get("bytes")),
+        size_of(member),
         times(member.get("times_smaller")),
-        millis(member.get("latency_ms"), is_predicted(member), is_disturbed(member)),
+        time_of(member),
         times(member.get("times_faster"), is_predicted(member), is_disturbed(member)),
         score(member),
         "–" if member.get("times_score") is None else f"×{member['times_score']:.3f}",
@@ -32,10 +33,20 @@ def row(name: str, member: Member) -> list[str]:
     ]
 
 
+def size_of(member: Member) -> str:
+    """How large it is: `1.32 MB`."""
+    return size(headline()[0].read(member))
+
+
+def time_of(member: Member) -> str:
+    """How long it takes: `0.81 ms`, marked where that was predicted or disturbed."""
+    return millis(headline()[1].read(member), is_predicted(member), is_disturbed(member))
+
+
 def score(member: Member) -> str:
     """`0.9761 ± 0.0033`; the error only where it was measured on the same split."""
     value = score_of(member)
-    error = member.get("score_se" if member.get("score") is not None else "search_score_se")
+    error = headline()[2].error(member)
     if value is None:
         return "–"
     return f"{value:.4f} ± {error:.4f}" if error is not None else f"{value:.4f}"

@@ -193,20 +193,15 @@ def made_up(predictor: Predictor, tokens: int, name: str) -> Any:
 
 def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
     """Numbers of one artifact."""
-    from autocomp.measures.artifact_size import artifact_size
+    from autocomp.measures import SIZE, TIME, figures_of, of_files
     from autocomp.measures.exit_depth import exit_depth
 
     ran = exit_depth(subject.depths())
     return {
         "artifact": subject.folder,
         "runtime": subject.runtime,
-        "bytes": int(artifact_size(subject.folder).value),
         "load_ms": subject.load_ms,
-        "latency_ms": measured.value,
-        "latency_p50_ms": measured.details["p50"],
-        "latency_p95_ms": measured.details["p95"],
-        "latency_spread_ms": measured.spread,
-        "latency_disturbed": measured.disturbed,
+        **figures_of({SIZE: of_files(SIZE, Path(subject.folder)), TIME: measured}),
         "exit_rule": (subject.predictor.manifest.get("exits") or {}).get("rule"),
         "layers": ran.value,
         "exit_depths": ran.details,

@@ -58,15 +58,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _files(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
-    from autocomp.cli._say import command, millis, size
+    from autocomp.cli._front import size_of, time_of
+    from autocomp.cli._say import command
     from autocomp.report.export import export
-    from autocomp.report.summary import is_disturbed, is_predicted, score_of
+    from autocomp.report.summary import score_of
 
     export(member, args.out)
     if not args.json:
         score = "–" if score_of(member) is None else f"{score_of(member):.4f}"
-        latency = millis(member.get("latency_ms"), is_predicted(member), is_disturbed(member))
-        numbers = f"{size(member.get('bytes'))}, {latency}, {metric} {score}"
+        numbers = f"{size_of(member)}, {time_of(member)}, {metric} {score}"
         print(f"{args.out}: {member['id']} ({member.get('describe') or 'as it is'}): {numbers}")
         print(f"try it:  {command('predict', args.out, 'a text')}")
     return {}
@@ -85,12 +85,13 @@ def _checkpoint(args: argparse.Namespace, member: Member, metric: str) -> dict[s
 def _converted(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
     from autocomp.artifact.converting import convert_artifact
     from autocomp.artifact.files import artifact_bytes
+    from autocomp.cli._front import size_of
     from autocomp.cli._say import command, size
     from autocomp.report.export import files_of
 
     convert_artifact(files_of(member), args.out, args.form)
     if not args.json:
-        now = f"{size(artifact_bytes(args.out))} instead of {size(member.get('bytes'))}"
+        now = f"{size(artifact_bytes(args.out))} instead of {size_of(member)}"
         print(f"{args.out}: {member['id']} for {args.form}, {now}; it answers as the ONNX file does")
         print(f"compare them:  {command('benchmark', files_of(member), args.out)}")
     return {"form": args.form, "bytes": artifact_bytes(args.out)}

@@ -19,6 +19,7 @@ EXAMPLES = (
     "autocomp inspect runs/demo/plain_int8 --texts texts.txt --json",
     "autocomp inspect guard --device pi4.yaml",
 )
+TOLD = ("bytes", "gzip_bytes", "parameters", "resident_mb")
 HEAD = ["layer", "shape", "numbers", "bits", "zeros", "bytes", "runs as", "MMACs", "time"]
 
 
@@ -81,16 +82,13 @@ def _device(args: argparse.Namespace) -> DeviceProfile | None:
 def _predicted(folder: Path, inputs: Sequence[Any], device: DeviceProfile) -> dict[str, Any]:
     from autocomp.artifact.files import MODEL
     from autocomp.devices.predicting import predicted_latency, table_of
+    from autocomp.measures import TIME, figures_of
 
     found = predicted_latency(folder / MODEL, inputs, device)
     return {
         "device": device.name,
         "threads": device.threads,
-        "latency_ms": found.value,
-        "latency_p50_ms": found.details["p50"],
-        "latency_p95_ms": found.details["p95"],
-        "latency_spread_ms": found.spread,
-        "latency_predicted": found.predicted,
+        **figures_of({TIME: found}),
         "median_error": table_of(device).error.median,
     }
 
@@ -110,7 +108,6 @@ def _whole(found: dict[str, Any]) -> list[str]:
     files = ", ".join(f"{name} {size(count)}" for name, count in found["files"].items())
     zeros = found["parameters"] - found["stored_parameters"]
     left_out = f", of which {zeros:,} zeros are not stored" if zeros else ""
-    survey = (found["survey_size_pct"], found["survey_size_without_embeddings_pct"])
     exits, resident = found["exits"], found["resident_mb"]
     memory = "" if resident is None else f", takes {resident:.0f} MB of memory"
     work = f"{found['int8_macs'] / 1e6:.1f} million int8 multiply-adds, {found['fp32_macs'] / 1e6:.1f} in FP32"
@@ -118,13 +115,22 @@ def _whole(found: dict[str, Any]) -> list[str]:
         f"{found['artifact']}: {size(found['bytes'])} ({files}), gzip {size(found['gzip_bytes'])}",
         f"{found['parameters']:,} parameters{left_out}; {found['vocabulary']:,} pieces, {len(found['labels'])} labels, "
         f"at most {found['max_length']} tokens",
-        f"as surveys count: {survey[0]:.2f} % of BERT-base, {survey[1]:.2f} % without embeddings",
+        *_other_sizes(found),
         *([f"exits after {exits['depths']} layers, {exits['rule']} {exits['threshold']:g}"] if exits else []),
         f"loads in {millis(found['load_ms'])}{memory}",
         f"{millis(found['latency_ms'])} for {found['tokens']:.0f} tokens, one thread: "
         f"{found['latency_over_floor']:.2f} times the floor of {millis(found['floor_ms'])} ({work})",
         *_elsewhere(found),
     ]
+
+
+def _other_sizes(found: dict[str, Any]) -> list[str]:
+    """What measures of the files say that the other lines do not."""
+    from autocomp.measures import measures, measures_of_files
+
+    figures = [figure for name in measures_of_files() for figure in measures.figures(name)]
+    told = [f for f in figures if f.key not in TOLD and found.get(f.key) is not None]
+    return [f"{f.label or f.key}: {found[f.key]:.4g} {f.unit}".rstrip() for f in told]
 
 
 def _elsewhere(found: dict[str, Any]) -> list[str]:

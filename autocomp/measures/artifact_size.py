@@ -6,7 +6,10 @@ from pathlib import Path
 
 from autocomp.artifact.files import file_bytes
 from autocomp.measurement import Measurement
+from autocomp.measures._figure import Figure
 from autocomp.measures._subject import Subject
+
+FIGURES = (Figure("bytes", "size", "bytes"),)
 
 
 def artifact_size(folder: str | Path) -> Measurement:
@@ -17,6 +20,9 @@ def artifact_size(folder: str | Path) -> Measurement:
     """
     sizes = file_bytes(folder)
     return Measurement(float(sum(sizes.values())), "bytes", details={name: float(size) for name, size in sizes.items()})
+
+
+of_files = artifact_size
 
 
 def measure(subject: Subject) -> Measurement:

@@ -9,9 +9,15 @@ import numpy as np
 
 from autocomp.errors import MeasurementError
 from autocomp.measurement import Measurement
+from autocomp.measures._figure import Figure
 from autocomp.measures._subject import Subject
 
 ON_DEVICE = True
+FIGURES = (
+    Figure("latency_ms", "latency", "ms", spread="latency_spread_ms", marks="latency"),
+    Figure("latency_p50_ms", "median latency", "ms", statistic="p50", is_drawn=False, marks="latency"),
+    Figure("latency_p95_ms", "p95 latency", "ms", statistic="p95", marks="latency"),
+)
 SPREAD_LIMIT = 0.25
 """Of rounds, interquartile range over median, above which a time says more of the machine than of the file.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
-
-from autocomp.artifact.files import MODEL
-from autocomp.inspection.stored import stored_weights
 from autocomp.measurement import Measurement
+from autocomp.measures._figure import Figure
 from autocomp.measures._subject import Subject
+
+FIGURES = (Figure("parameters", "parameters", "count"),)
 
 
 def parameters(folder: str | Path) -> Measurement:
@@ -17,9 +16,17 @@ def parameters(folder: str | Path) -> Measurement:
 
     `details.stored` leaves out zeros that the file does not store: only a sparse format does so, a masked zero counts.
     """
+    import onnx
+
+    from autocomp.artifact.files import MODEL
+    from autocomp.inspection.stored import stored_weights
+
     weights = stored_weights(onnx.load(Path(folder) / MODEL))
     stored = float(sum(w.values for w in weights))
     return Measurement(float(sum(w.size for w in weights)), "parameters", details={"stored": stored})
+
+
+of_files = parameters
 
 
 def measure(subject: Subject) -> Measurement:

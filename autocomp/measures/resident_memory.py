@@ -10,9 +10,11 @@ from pathlib import Path
 import autocomp
 from autocomp.errors import MeasurementError
 from autocomp.measurement import Measurement
+from autocomp.measures._figure import Figure
 from autocomp.measures._subject import Subject
 
 ON_DEVICE = True
+FIGURES = (Figure("resident_mb", "memory", "MB"),)
 _SCRIPT = """
 import sys
 from autocomp.artifact.loader import load
@@ -50,12 +52,7 @@ def resident_memory(folder: str | Path) -> Measurement:
     return Measurement(int(done.stdout) * os.sysconf("SC_PAGESIZE") / 1e6, "MB")
 
 
-def resident_mb(folder: str | Path) -> float | None:
-    """The same as a number, None where it cannot be measured."""
-    try:
-        return resident_memory(folder).value
-    except MeasurementError:
-        return None
+of_files = resident_memory
 
 
 def measure(subject: Subject) -> Measurement:

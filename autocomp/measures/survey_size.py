@@ -9,13 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import onnx
-
-from autocomp.artifact.files import MODEL
-from autocomp.inspection.stored import StoredWeight, stored_weights
 from autocomp.measurement import Measurement
+from autocomp.measures._figure import Figure
 from autocomp.measures._subject import Subject
+
+FIGURES = (
+    Figure("survey_size_pct", "survey's size", "% of BERT-base"),
+    Figure(
+        "survey_size_without_embeddings_pct",
+        "survey's size without embeddings",
+        "% of BERT-base",
+        statistic="without_embeddings",
+        is_drawn=False,
+    ),
+)
+
+if TYPE_CHECKING:
+    from autocomp.inspection.stored import StoredWeight
 
 BERT_BASE, WITHOUT_EMBEDDINGS = 109_482_240, 86_041_344
 """Parameters of BERT-base uncased without a classifier, and the same without its word embedding."""
@@ -29,6 +41,11 @@ def survey_size(folder: str | Path) -> Measurement:
 
     Zeros are left out only where the file stores them sparse.
     """
+    import onnx
+
+    from autocomp.artifact.files import MODEL
+    from autocomp.inspection.stored import stored_weights
+
     return of_weights(stored_weights(onnx.load(Path(folder) / MODEL)))
 
 
@@ -39,6 +56,9 @@ def of_weights(weights: Iterable[StoredWeight]) -> Measurement:
     rest = sum(w.values * w.bits / 32 for w in counted if not w.name.startswith(_EMBEDDINGS))
     details = {"without_embeddings": 100 * rest / WITHOUT_EMBEDDINGS}
     return Measurement(100 * whole / BERT_BASE, "% of BERT-base", details=details)
+
+
+of_files = survey_size
 
 
 def measure(subject: Subject) -> Measurement:

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from autocomp.measurement import Measurement
+from autocomp.measures._figure import Figure
 from autocomp.measures._subject import Subject
+
+FIGURES = (
+    Figure(
+        "score",
+        "{metric}",
+        "fraction",
+        "more",
+        search="search_score",
+        held_out="score",
+        spread="search_score_se",
+        held_out_spread="score_se",
+    ),
+)
 
 
 def measure(subject: Subject) -> Measurement:

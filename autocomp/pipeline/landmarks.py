@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.errors import MeasurementError
-from autocomp.measures import Subject, measures
+from autocomp.measures import TIME, Subject, measures
 from autocomp.measures.latency import is_disturbed
-from autocomp.measures.resident_memory import resident_memory
 from autocomp.pipeline.baseline import NAMES
-from autocomp.pipeline.figures import figures
+from autocomp.pipeline.figures import figures, final_measurements
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from autocomp.executors import Crew
     from autocomp.measurement import Measurement
     from autocomp.pipeline.context import StudyContext
@@ -54,18 +50,11 @@ def landmark_measurements(
         )
         if where == PREDICTED:
             taken = {m: measures[m](subject) for m in measured_by(names, where)}
-            found[name] = taken | {"latency": latency_of(context, times[name], where)}
+            found[name] = taken | {TIME: latency_of(context, times[name], where)}
         else:
-            found[name] = {m: measures[m](subject) for m in names} | _memory(folder)
+            final = {m: taken for m, taken in final_measurements(folder).items() if taken}
+            found[name] = {m: measures[m](subject) for m in names} | final
     return found
-
-
-def _memory(folder: Path) -> dict[str, Measurement]:
-    """What the landmark takes in memory, where the system can tell."""
-    try:
-        return {"resident_memory": resident_memory(folder)}
-    except MeasurementError:
-        return {}
 
 
 def search_logits(context: StudyContext) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from autocomp.artifact.files import MODEL
 from autocomp.devices.predicting import as_latency, is_here, predicted_ms, table_of
 from autocomp.errors import InputError, environment_error
 from autocomp.executors import Data, Then, Work
-from autocomp.measures import on_device
+from autocomp.measures import TIME, on_device
 from autocomp.measures.latency import latency
 from autocomp.pipeline.baseline import NAMES
 from autocomp.pipeline.context import open_context
@@ -60,7 +60,7 @@ def check_place(device: DeviceProfile, wanted: Sequence[str], crew: Crew) -> Non
         return
     table_of(device)
     for name in wanted:
-        if on_device(name) and name != "latency":
+        if on_device(name) and name != TIME:
             rule = f"{name} is measured on the device, and neither this machine nor a node that works for it is"
             way_out = "leave that objective out, or run `autocomp device join` on the device"
             raise InputError(f"{rule} {device.name}; only latency can be predicted: {way_out}")
@@ -75,7 +75,7 @@ def latency_of(context: StudyContext, times: np.ndarray, where: str, disturbed: 
 
 def predict_artifact(context: StudyContext, folder: Path) -> dict[str, Measurement]:
     """What can be predicted of an artifact on the search split: its latency."""
-    return {"latency": latency_of(context, _predicted_times(context, folder, context.data.search)[0], PREDICTED)}
+    return {TIME: latency_of(context, _predicted_times(context, folder, context.data.search)[0], PREDICTED)}
 
 
 def _predicted_times(context: StudyContext, folder: Path, examples: Sequence[Example]) -> tuple[np.ndarray, list[int]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from autocomp.exit_rules import exit_rules
+from autocomp.measures import headline
 
 if TYPE_CHECKING:
     from autocomp.formats.weight_format import WeightFormat
@@ -57,10 +58,11 @@ def card(member: Mapping[str, Any], student: Student, irregular: str | None) -> 
 def _measured(member: Mapping[str, Any]) -> list[str]:
     if member.get("score") is None:
         return []
-    how = " (predicted)" if member.get("latency_predicted") else ""
-    how = " (disturbed: something else ran meanwhile)" if member.get("latency_disturbed") else how
-    size, latency = f"{member['bytes']:,} bytes", f"{member['latency_ms']:.3g} ms a text{how}"
-    return [f"* Measured of the file, not of this checkpoint: score {member['score']:.4f}, {latency}, {size}."]
+    size, time, _ = headline()
+    how = " (predicted)" if time.is_marked(member, "predicted") else ""
+    how = " (disturbed: something else ran meanwhile)" if time.is_marked(member, "disturbed") else how
+    measured = f"score {member['score']:.4f}, {time.read(member):.3g} ms a text{how}, {size.read(member):,} bytes"
+    return [f"* Measured of the file, not of this checkpoint: {measured}."]
 
 
 def _stored(student: Student) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from autocomp.objective import Objective
 from autocomp.record import JournalReader
-from autocomp.report.columns import job_of
+from autocomp.report.columns import is_predicted, job_of
 from autocomp.report.objectives import figures_of, key_of, objectives_of
 from autocomp.report.state import Member, RunState
 
@@ -143,5 +143,5 @@ def _row(record: Mapping[str, Any], at: float, state: RunState, objectives: tupl
         point=record["point"],
         figures=figures,
         values=known if figures and len(known) == len(objectives) else None,
-        is_predicted=bool(measured.get("latency", {}).get("predicted")),
+        is_predicted=is_predicted(measured),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from autocomp.errors import InputError, MissingExtra
 from autocomp.publishing import Published, PublishedRun, Target
+from autocomp.report.objectives import known_figures
 
 EVENTS = "events.out.tfevents.*"
 
@@ -53,21 +54,14 @@ def _trials(run: PublishedRun, writer: Any) -> None:
 
 
 def _members(run: PublishedRun, writer: Any) -> None:
+    told = known_figures(run.state, run.state.data.get("metric") or "score")
+    keys = dict.fromkeys([*run.keys, *(key for figure in told if figure["is_drawn"] for key in figure["keys"])])
     for member in run.state.members:
         row = run.row_of(member)
         point = {name: _plain(value) for name, value in row.point.items()} if row else {}
-        figures = {
-            f"member/{key}": float(member[key]) for key in _keys(run) if isinstance(member.get(key), int | float)
-        }
+        figures = {f"member/{key}": float(member[key]) for key in keys if isinstance(member.get(key), int | float)}
         if figures:
             writer.add_hparams(point, figures, name=f"{member['id']}", global_step=0)
-
-
-def _keys(run: PublishedRun) -> list[str]:
-    return [
-        *run.keys,
-        *(key for key in ("score", "search_score", "latency_p95_ms", "gzip_bytes") if key not in run.keys),
-    ]
 
 
 def _plain(value: Any) -> Any:

@@ -40,7 +40,7 @@ class Columns:
         self._places[record["id"]] = row
         self.at_s.append(round(at_s, 1))
         self.rungs.append(record["fidelity"]["rung"])
-        self.predicted.append(int(bool(measured.get("latency", {}).get("predicted"))))
+        self.predicted.append(int(is_predicted(measured)))
         self._jobs.append(self._job_numbers.setdefault(job_of(record["id"]), len(self._job_numbers)))
         figures = figures_of(measured, objectives)
         for key, value in figures.items():
@@ -161,6 +161,11 @@ def _job(name: str, started: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def job_of(record: str) -> str:
     """The job that a record's id names: `t0007` of `t0007-3`."""
     return record.rpartition("-")[0]
+
+
+def is_predicted(measured: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether one of a record's measurements was computed and not measured."""
+    return any(measurement.get("predicted") for measurement in measured.values())
 
 
 def rounded(value: float | None) -> float | None:

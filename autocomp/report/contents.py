@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import time
 from collections import defaultdict
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autocomp.artifact.files import MODEL, TOKENIZER, file_bytes
+from autocomp.measures import figures_of, headline, measures_of_files, of_files
 
 if TYPE_CHECKING:
     import onnx
@@ -56,7 +56,7 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
         **_facts(folder, model, predictor, weights),
         "load_ms": load_ms,
         "tokens": float(np.mean([text["input_ids"].shape[1] for text in texts])),
-        "latency_ms": latency,
+        headline()[1].key: latency,
         "floor_ms": least.ms,
         "latency_over_floor": latency / least.ms,
         "int8_macs": least.int8_macs,
@@ -70,22 +70,13 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
 
 
 def _sizes(folder: Path, weights: Sequence[StoredWeight]) -> dict[str, Any]:
-    from autocomp.measures.resident_memory import resident_mb
-    from autocomp.measures.survey_size import of_weights
-
-    files, survey = file_bytes(folder), of_weights(weights)
-    compressed = [len(gzip.compress((folder / name).read_bytes(), 6)) for name in files]
+    files = file_bytes(folder)
     return {
-        "bytes": sum(files.values()),
-        "gzip_bytes": sum(compressed),
         "files": files,
         "weight_bytes": sum(w.nbytes for w in weights),
         "graph_bytes": files[MODEL] - sum(w.nbytes for w in weights),
-        "parameters": sum(w.size for w in weights),
         "stored_parameters": sum(w.values for w in weights),
-        "survey_size_pct": survey.value,
-        "survey_size_without_embeddings_pct": survey.details["without_embeddings"],
-        "resident_mb": resident_mb(folder),
+        **figures_of({name: of_files(name, folder) for name in measures_of_files()}),
     }
 
 

@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from autocomp.errors import InputError
 from autocomp.measurement import Measurement
+from autocomp.measures import Figure, all_figures, figure_of, measures
 from autocomp.objective import Objective
 from autocomp.report.state import RunState
 from autocomp.spec import read_objective
 
-KEYS = {
-    "artifact_size": "bytes",
-    "compressed_size": "gzip_bytes",
-    "latency": "latency_ms",
-    "task_score": "score",
-    "agreement": "agreement",
-    "load_time": "load_ms",
-    "resident_memory": "resident_mb",
-    "parameters": "parameters",
-    "survey_size": "survey_size_pct",
-}
-STATISTICS = {("latency", "p50"): "latency_p50_ms", ("latency", "p95"): "latency_p95_ms"}
-ALWAYS = ("latency", "p95")
-"""A statistic that a page shows whether or not an objective asks for it."""
-
 
 def key_of(objective: Objective) -> str:
-    """The name of an objective's figure on the page; a measure that pages do not know keeps its own name."""
-    measure, statistic = objective.measure, objective.options.get("statistic")
-    if statistic is None:
-        return KEYS.get(measure, measure)
-    return STATISTICS.get((measure, statistic), f"{measure}_{statistic}")
+    """The key of an objective's figure."""
+    return _figure(objective).key
+
+
+def _figure(objective: Objective) -> Figure:
+    return figure_of(objective.measure, objective.options.get("statistic"))
+
+
+def known_figures(state: RunState, metric: str) -> list[dict[str, Any]]:
+    """What the numbers of a run are called and how they are read, as scripts and pages have it.
+
+    A figure that its measure does not describe has the name and the direction of the objective that looks at it.
+    """
+    objectives = {_figure(objective): objective for objective in objectives_of(state)}
+    listed = all_figures([*state.measured, *(objective.measure for objective in objectives.values())])
+    figures = {figure.key: figure for figure in [*listed, *objectives]}
+    return [_described_by(objectives.get(figure), figure).to_json(metric) for figure in figures.values()]
+
+
+def _literal(text: str) -> str:
+    """A text that names no metric, whatever it says."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _described_by(objective: Objective | None, figure: Figure) -> Figure:
+    if objective is None:
+        return figure
+    if figure.label:
+        return replace(figure, is_drawn=True)
+    better: Literal["less", "more"] = "less" if objective.direction == "minimize" else "more"
+    return replace(figure, label=_literal(objective.name), better=better, is_drawn=True)
 
 
 def objectives_of(state: RunState) -> tuple[Objective, ...]:
@@ -61,15 +74,20 @@ def described(objective: Objective) -> dict[str, Any]:
 
 def figures_of(measured: Mapping[str, Mapping[str, Any]], objectives: tuple[Objective, ...]) -> dict[str, float]:
     """Numbers of a record's `measurements` by key; what was not measured is absent."""
-    found = {KEYS.get(name, name): m["value"] for name, m in measured.items()}
-    measure, statistic = ALWAYS
-    details = measured.get(measure, {}).get("details") or {}
-    if statistic in details:
-        found[STATISTICS[ALWAYS]] = details[statistic]
+    found = {figure.key: value for name, m in measured.items() for figure, value in _drawn(name, m)}
     for objective in objectives:
         if "statistic" in objective.options and objective.measure in measured:
             found[key_of(objective)] = objective.value(_one(measured, objective.measure))
     return found
+
+
+def _drawn(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[Figure, float]]:
+    """The figures of one measurement that charts of all candidates have."""
+    for figure in measures.figures(name):
+        if figure.statistic is None:
+            yield figure, measured["value"]
+        elif figure.is_drawn and figure.statistic in (measured.get("details") or {}):
+            yield figure, measured["details"][figure.statistic]
 
 
 def _one(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Measurement]:
@@ -79,6 +97,6 @@ def _one(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Meas
 def of_teacher(state: RunState, objectives: tuple[Objective, ...]) -> dict[str, float | None]:
     """The teacher's value by objective: as the journal has it, else (older runs) from its figures."""
     figures = state.teacher or {}
-    keys = {objective.name: key_of(objective) for objective in objectives}
-    found = {name: figures.get("search_score" if key == "score" else key) for name, key in keys.items()}
+    keys = {objective.name: _figure(objective).keys[-1] for objective in objectives}
+    found = {name: figures.get(key) for name, key in keys.items()}
     return {**found, **state.judged_by}

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from autocomp.errors import InputError, UnknownName
+from autocomp.measures import headline
 from autocomp.pareto import knee
 from autocomp.report.state import Member
 from autocomp.report.summary import losses, score_of
 
 _LIMIT = re.compile(r"^\s*(?P<name>[a-z_0-9]+)\s*(?P<sign><=|>=|<|>|==?)\s*(?P<number>[-+0-9.e_]+)\s*$", re.IGNORECASE)
 _HOLDS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq, "==": operator.eq}
-_NUMBERS: dict[str, Callable[[Member], float | None]] = {
-    "latency_ms": lambda m: m.get("latency_ms"),
-    "latency_p95_ms": lambda m: m.get("latency_p95_ms"),
-    "bytes": lambda m: m.get("bytes"),
-    "mb": lambda m: None if m.get("bytes") is None else m["bytes"] / 1e6,
-    "times_smaller": lambda m: m.get("times_smaller"),
-    "times_faster": lambda m: m.get("times_faster"),
-    "score": score_of,
-}
+Read = Callable[[Member], float | None]
 CORNERS = ("knee", "fastest", "smallest", "best")
 
 
@@ -36,7 +30,7 @@ class Limit:
     name: str
     sign: str
     number: float
-    read: Callable[[Member], float | None]
+    read: Read
 
     def __str__(self) -> str:
         return f"{self.name}{self.sign}{self.number:g}"
@@ -97,27 +91,44 @@ def _knee(members: list[Member]) -> int:
 
 
 def _within(summary: dict[str, Any], members: list[Member], expression: str) -> Member:
-    limits = [_limit(part, summary["metric"]) for part in expression.split(",")]
+    numbers = _numbers(summary)
+    limits = [_limit(part, summary["metric"], numbers) for part in expression.split(",")]
     fitting = [m for m in members if all(limit.holds(m) for limit in limits)]
     if fitting:
         return _corner(fitting, "best")
     raise InputError(_nothing(summary, members, limits))
 
 
-def _limit(part: str, metric: str) -> Limit:
-    match = _LIMIT.match(part)
-    names = sorted({*_NUMBERS, metric})
+def _numbers(summary: Mapping[str, Any]) -> dict[str, Read]:
+    """What limits may be on: the run's figures, the size in megabytes, and multiples of the teacher's."""
+    size = headline()[0]
+    return {
+        **{figure["key"]: partial(_first, figure["keys"]) for figure in summary["figures"]},
+        "mb": lambda member: None if size.read(member) is None else (size.read(member) or 0) / 1e6,
+        "times_smaller": partial(_first, ["times_smaller"]),
+        "times_faster": partial(_first, ["times_faster"]),
+        headline()[2].key: score_of,
+        summary["metric"]: score_of,
+    }
+
+
+def _first(keys: Sequence[str], member: Member) -> float | None:
+    return next((member[key] for key in keys if member.get(key) is not None), None)
+
+
+def _limit(part: str, metric: str, numbers: Mapping[str, Read]) -> Limit:
+    match, names = _LIMIT.match(part), sorted(numbers)
     if not match:
         raise InputError(f"a limit is like latency_ms<=2, with one of {', '.join(names)}; got {part.strip()!r}")
     name = match["name"].lower()
     if name not in names:
         hint = f"this run's score is {metric}; " if name in ("accuracy", "f1", "macro_f1", "matthews") else ""
         raise InputError(f"{hint}a limit is on one of {', '.join(names)}; got {part.strip()!r}")
-    read = score_of if name == metric else _NUMBERS[name]
+    read = numbers[name]
     return Limit(name, match["sign"], _number(match["number"], name, read), read)
 
 
-def _number(text: str, name: str, read: Callable[[Member], float | None]) -> float:
+def _number(text: str, name: str, read: Read) -> float:
     try:
         number = float(text)
     except ValueError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocomp.measurement import rank_correlation
+from autocomp.measures import headline
 from autocomp.report.columns import Columns, rounded
 from autocomp.report.state import RunState
 
@@ -64,12 +65,14 @@ class Students:
 def proxies(state: RunState, columns: Columns, students: Students) -> list[dict[str, Any]]:
     """Pairs of figures with their rank correlation; what has fewer than three pairs is left out."""
     members = [m for m in state.members if m.get("record")] if state.final else []
-    scores = _pairs((m["id"], m.get("search_score"), m.get("score")) for m in members)
-    latency = columns.by_id("latency_ms", [m["record"] for m in members])
-    times = _pairs((m["id"], latency.get(m["record"]), m.get("latency_ms")) for m in members)
+    _, time, score = headline()
+    held_out, search = score.keys
+    scores = _pairs((m["id"], m.get(search), m.get(held_out)) for m in members)
+    during = columns.by_id(time.key, [m["record"] for m in members])
+    times = _pairs((m["id"], during.get(m["record"]), time.read(m)) for m in members)
     asked = [(f"{first}-0", f"{last}-0") for first, last in students.trained_on()]
-    score = columns.by_id("score", [name for pair in asked for name in pair])
-    rungs = _pairs((last, score.get(first), score.get(last)) for first, last in asked)
+    found = columns.by_id(score.key, [name for pair in asked for name in pair])
+    rungs = _pairs((last, found.get(first), found.get(last)) for first, last in asked)
     told = ((SCORES, scores), (LATENCIES, times), (RUNGS, rungs))
     return [_answer(question, pairs) for question, pairs in told if len(pairs) >= LEAST]
 

@@ -41,6 +41,7 @@ class RunState:
     Attributes:
         members: the final front, else the current candidates (`final` says which).
         jobs: what runs now, by id.
+        measured: names of the measures that records have.
         counts: records by status; the records themselves stay in the journal.
         failures: every failed record: `{"id", "error"}`.
         started: every job ever started: `{"job", "kind", "describe", "expected_s"}` by id.
@@ -65,6 +66,7 @@ class RunState:
     members: list[Member] = field(default_factory=list)
     final: bool = False
     front: dict[str, Any] = field(default_factory=dict)
+    measured: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -137,6 +139,7 @@ class RunState:
     def _on_record(self, event: Mapping[str, Any], at: float) -> None:
         record = event["record"]
         self.counts[record["status"]] = self.count(record["status"]) + 1
+        self.measured.update(record["measurements"])
         if record["status"] == "failed":
             self.failures.append({"id": record["id"], "error": record["error"]})
 

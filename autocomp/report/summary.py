@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from autocomp.errors import listed
+from autocomp.measures import headline
 from autocomp.pareto import dominates
 from autocomp.record import read_events
 from autocomp.report.lock import is_held
+from autocomp.report.objectives import known_figures
 from autocomp.report.state import Member, RunState
 
 
@@ -42,8 +44,9 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
     run = run.resolve()
     teacher, plain, *members = (_on_split(m, state.final) for m in (state.teacher, state.plain_int8, *state.members))
     plain = _landmark(plain, teacher, run)
-    members = [_member(m, teacher, plain, run) for m in members if m]
-    return {
+    size = headline()[0]
+    found = [_member(m, teacher, plain, run) for m in members if m]
+    told = {
         "run": str(run),
         "status": status(state, run),
         "reason": state.reason,
@@ -55,7 +58,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
         "notes": list(state.data.get("notes") or ()),
         "teacher": _landmark(teacher, teacher, run),
         "plain_int8": plain,
-        "members": sorted(members, key=lambda m: (m.get("bytes") or 0, m.get("id") or "")),
+        "members": sorted(found, key=lambda m: (size.read(m) or 0, m.get("id") or "")),
         "budget": _budget(state),
         "trials": {
             "complete": state.count("complete"),
@@ -67,6 +70,7 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
         "agreement": state.front.get("agreement"),
         "warnings": list(state.warnings),
     }
+    return {**told, "figures": known_figures(state, metric_words(told))}
 
 
 def status(state: RunState, run: Path) -> str:
@@ -84,24 +88,23 @@ def metric_words(summary: dict[str, Any]) -> str:
 
 def score_of(member: Member) -> float | None:
     """The held-out score, or the search split's while there is none."""
-    return member.get("score") if member.get("score") is not None else member.get("search_score")
+    return headline()[2].read(member)
 
 
 def is_predicted(member: Member) -> bool:
     """Whether its latency was predicted from what was recorded of the device, on which it never ran."""
-    return bool(member.get("latency_predicted"))
+    return headline()[1].is_marked(member, "predicted")
 
 
 def is_disturbed(member: Member) -> bool:
     """Whether something else ran each time that its latency was measured, which should not be trusted."""
-    return bool(member.get("latency_disturbed"))
+    return headline()[1].is_marked(member, "disturbed")
 
 
 def losses(member: Member) -> tuple[float, float, float] | None:
-    """`(bytes, latency_ms, -score)`, or None while one of them is not measured."""
-    score = score_of(member)
-    numbers = (member.get("bytes"), member.get("latency_ms"), None if score is None else -score)
-    return None if None in numbers else numbers  # type: ignore[return-value]
+    """Size, time and the score's negative, or None while one of them is not measured."""
+    size, time, score = (figure.read(member) for figure in headline())
+    return None if size is None or time is None or score is None else (size, time, -score)
 
 
 def _budget(state: RunState) -> dict[str, Any]:
@@ -132,14 +135,14 @@ def _member(member: Member, teacher: Member | None, plain: Member | None, run: P
 def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Member | None:
     if member is None:
         return None
-    base = teacher or {}
+    base, (size, time, _) = teacher or {}, headline()
     places = {key: str(run / member[key]) if member.get(key) else None for key in ("path", "student")}
     return {
         **member,
         "score": member.get("score"),
         "score_se": member.get("score_se"),
-        "times_smaller": member.get("times_smaller") or _times(base.get("bytes"), member.get("bytes")),
-        "times_faster": member.get("times_faster") or _times(base.get("latency_ms"), member.get("latency_ms")),
+        "times_smaller": member.get("times_smaller") or _times(size.read(base), size.read(member)),
+        "times_faster": member.get("times_faster") or _times(time.read(base), time.read(member)),
         "times_score": _times(score_of(member), score_of(base)),
         **places,
     }

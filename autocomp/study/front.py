@@ -17,9 +17,10 @@ from autocomp.errors import EnvironmentFailure, ExportMismatch
 from autocomp.executors import Work
 from autocomp.inspection.session_check import check_session
 from autocomp.measurement import rank_correlation
+from autocomp.measures import TIME, figures_of
 from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
-from autocomp.measures.resident_memory import resident_mb
 from autocomp.pipeline.checkpoint_export import keep
+from autocomp.pipeline.figures import final_measurements
 from autocomp.pipeline.job_io import artifact_needs, keys_of
 from autocomp.pipeline.landmarks import held_out_logits
 from autocomp.pipeline.measuring import HERE, TIMING, folders_of, latency_of, place, times_of
@@ -85,7 +86,7 @@ def candidates(
     """
     while most > 1:
         chosen = judge.spread(best, most)
-        scoring_s = sum(r.measurements["latency"].value for r in chosen) / 1e3 * rows / workers
+        scoring_s = sum(r.measurements[TIME].value for r in chosen) / 1e3 * rows / workers
         needed = START_S + scoring_s + MEMBER_S * len(chosen)
         if needed <= seconds or len(chosen) <= 1:
             return chosen
@@ -176,7 +177,7 @@ def members(
 def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> TrialRecord:
     """The record with the latency of the common timing."""
     timed = latency_of(context, seen.times, seen.where, seen.disturbed)
-    return replace(record, measurements={**record.measurements, "latency": timed})
+    return replace(record, measurements={**record.measurements, TIME: timed})
 
 
 def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
@@ -194,12 +195,7 @@ def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str)
         "score_difference": difference,
         "score_difference_se": difference_error,
         "held_out_agreement": float((ours == theirs).mean()),
-        "latency_ms": timed.value,
-        "latency_p50_ms": timed.details["p50"],
-        "latency_p95_ms": timed.details["p95"],
-        "latency_spread_ms": timed.spread,
-        "latency_predicted": timed.predicted,
-        "latency_disturbed": timed.disturbed,
+        **figures_of({TIME: timed}),
         "times_faster": faster.value,
         "times_faster_spread": faster.spread,
     }
@@ -229,8 +225,8 @@ def write_out(
         size = artifact_bytes(folder)
         student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
         one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
-        memory = None if one["latency_predicted"] else resident_mb(folder)
-        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, "resident_mb": memory}
+        final = {} if one["latency_predicted"] else figures_of(final_measurements(folder))
+        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, **final}
         done.append({**one, "path": f"front/{one['id']}"})
     return done
 

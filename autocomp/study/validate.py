@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
-from autocomp.measures import measures
+from autocomp.measures import OF_RECORDS, measures
 from autocomp.pipeline.plans import build_space
 from autocomp.result_cache import default_store
 from autocomp.searchers import searchers
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from autocomp.spec import DeviceProfile
     from autocomp.tasks import TaskData
 
-REPORTED = (
-    "artifact_size", "compressed_size", "latency", "task_score", "agreement", "load_time", "parameters", "survey_size",
-)  # fmt: skip
-"""Measures every record has, whether or not an objective asks for them."""
 SPARE_BYTES = 500_000_000
 
 
@@ -47,7 +43,7 @@ class Checked:
     @property
     def measure_names(self) -> tuple[str, ...]:
         """What each record measures."""
-        return tuple(dict.fromkeys([*REPORTED, *(o.measure for o in self.objectives)]))
+        return tuple(dict.fromkeys([*OF_RECORDS, *(o.measure for o in self.objectives)]))
 
 
 def check(spec: StudySpec) -> Checked:

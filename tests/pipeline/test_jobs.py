@@ -12,6 +12,7 @@ import torch
 
 from autocomp.budget import Fidelity
 from autocomp.errors import ExportMismatch
+from autocomp.measures import OF_RECORDS
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline import fake_quantize as simulate
 from autocomp.pipeline.jobs import GPU_TRIALS, TRIALS, Job, run_job, train_job
@@ -20,12 +21,11 @@ from autocomp.record import TrialRecord
 from autocomp.study.loop import Loop
 from autocomp.study.plan_preview import prepared as prepared_plan
 from autocomp.study.time_model import Clock, block_weights
-from autocomp.study.validate import REPORTED
 from autocomp.techniques import techniques
 from autocomp.training import loop, recovery
 
 RUNGS = (Fidelity(0, 6), Fidelity(1, 12))
-MEASURES = REPORTED
+MEASURES = OF_RECORDS
 
 
 @pytest.fixture
