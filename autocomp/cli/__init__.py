@@ -14,7 +14,7 @@ import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -39,9 +39,19 @@ class _Version(argparse.Action):
 class _Verb(argparse.ArgumentParser):
     """Takes words after an option too: argparse alone refuses the text of `predict DIR --json TEXT`."""
 
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        self._lists: list[argparse.Action] = []
+        super().__init__(*args, **keys)
+
+    def add_argument(self, *names: Any, **keys: Any) -> argparse.Action:
+        action = super().add_argument(*names, **keys)
+        if not action.option_strings and action.nargs in ("*", "+"):
+            self._lists.append(action)
+        return action
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = super().parse_known_args(args, namespace)
-        lists = [a for a in self._get_positional_actions() if a.nargs in ("*", "+")]
+        lists = self._lists
         if lists and unknown:
             split = unknown.index("--") if "--" in unknown else len(unknown)
             words = [w for w in unknown[:split] if not w.startswith("-")] + unknown[split + 1 :]
@@ -62,12 +72,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks (also: AUTOCOMP_DEBUG=1)")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Verb)
     for name, module in verbs().items():
-        _add_verb(subparsers, name, module)
+        _add_verb(subparsers.add_parser, name, module)
     return parser
 
 
-def _add_verb(subparsers: argparse._SubParsersAction[_Verb], name: str, module: ModuleType) -> None:
-    verb = subparsers.add_parser(
+def _add_verb(add: Callable[..., argparse.ArgumentParser], name: str, module: ModuleType) -> None:
+    verb = add(
         name,
         help=module.SUMMARY,
         description=module.SUMMARY,
@@ -77,7 +87,7 @@ def _add_verb(subparsers: argparse._SubParsersAction[_Verb], name: str, module: 
     if hasattr(module, "__path__"):
         deeper = verb.add_subparsers(dest=f"{name}_verb", metavar="VERB", required=True, parser_class=_Verb)
         for inner, inner_module in verbs(module).items():
-            _add_verb(deeper, inner, inner_module)
+            _add_verb(deeper.add_parser, inner, inner_module)
         return
     verb.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     module.add_arguments(verb)

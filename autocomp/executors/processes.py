@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import importlib
 import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing.context import SpawnContext, SpawnProcess
-from types import ModuleType
 from typing import Any
+
+from autocomp.executors._spawning import Spawning
 
 Job = Callable[[Mapping[str, Any]], dict[str, Any]]
 PATIENCE_S = 10.0
-_SWAPPING = threading.Lock()
 
 
 class WorkerDied(Exception):
@@ -29,39 +25,6 @@ class WorkerDied(Exception):
 
 class WorkerNeverStarted(WorkerDied):
     """A worker process ended, or could not import its work, before it took its first job."""
-
-
-class _Process(SpawnProcess):
-    """A spawned process that does not run the main script again."""
-
-    def start(self) -> None:
-        with _without_main_script():
-            super().start()
-
-
-class _Spawning(SpawnContext):
-    """Makes such processes and remembers them, since a broken pool forgets its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started: list[_Process] = []
-
-    def Process(self, *args: Any, **keys: Any) -> _Process:  # type: ignore[override]  # noqa: N802 - the library's name
-        """A process, not started yet."""
-        self.started.append(_Process(*args, **keys))
-        return self.started[-1]
-
-
-@contextmanager
-def _without_main_script() -> Iterator[None]:
-    """Let `multiprocessing` see an empty main module: what it does not see it does not run in the new process."""
-    with _SWAPPING:
-        real = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = real
 
 
 class WorkerProcess:
@@ -75,7 +38,7 @@ class WorkerProcess:
     def __init__(
         self, work: Callable[[Mapping[str, Any]], dict[str, Any]], prepare: Callable[..., None], given: tuple[Any, ...]
     ) -> None:
-        self._work, self._context, self._running = work, _Spawning(), list[Future[Any]]()
+        self._work, self._context, self._running = work, Spawning(), list[Future[Any]]()
         self._pool = ProcessPoolExecutor(1, self._context, initializer=prepare, initargs=given)
         self._ready = self._pool.submit(_import, work.__module__)
 

@@ -345,7 +345,7 @@ def plain_weights(encoder: nn.Module) -> dict[str, Tensor]:
     for prefix, module in encoder.named_modules():
         if "parametrizations" in prefix.split("."):
             continue
-        names = [name for name, value in module._parameters.items() if value is not None]
+        names = [name for name, _ in nn.Module.named_parameters(module, recurse=False, remove_duplicate=False)]
         if parametrize.is_parametrized(module):
             names += list(module.parametrizations)
         found |= {f"{prefix}.{name}" if prefix else name: getattr(module, name).detach() for name in names}

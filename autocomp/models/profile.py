@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import nn
 
 from autocomp.formats.factors import multiplies, stored_numbers
+from autocomp.models._allocations import Allocations
 from autocomp.models.encoder import Encoder
 from autocomp.models.shape import BlockShape, EncoderShape, kept_tokens
 
@@ -212,7 +211,7 @@ class _Meter:
     def weigh(self, run: Callable[[], object]) -> None:
         """Fill `sizes`: the bytes that each call of each component allocates in one pass."""
         self.sizes = defaultdict(list)
-        with _Allocations(self):
+        with Allocations(self.allocated):
             run()
 
     @contextmanager
@@ -258,25 +257,6 @@ class _Meter:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
-
-
-class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation, and reports results that are no view of an argument."""
-
-    def __init__(self, meter: _Meter) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.meter = meter
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        given = {_place(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        made = {_place(leaf): leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)}
-        self.meter.allocated(sum(t.untyped_storage().nbytes() for p, t in made.items() if p not in given))
-        return result
-
-
-def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def _component_of(name: str) -> str | None:

@@ -111,7 +111,7 @@ def _study(run: PublishedRun, storage: JournalStorage, file: Path) -> int:
     if run.name in known:
         if known[run.name].user_attrs.get(BEGAN) != began:
             raise InputError(f"{file}: has a study {run.name!r} of another run; choose another --out")
-        return int(known[run.name]._study_id)
+        return int(storage.get_study_id_from_name(run.name))
     directions = [getattr(optuna.study.StudyDirection, o.direction.upper()) for o in run.objectives]
     study = optuna.create_study(storage=storage, study_name=run.name, directions=directions)
     study.set_metric_names([objective.name for objective in run.objectives])
@@ -123,7 +123,7 @@ def _study(run: PublishedRun, storage: JournalStorage, file: Path) -> int:
     }
     for name, value in told.items():
         study.set_user_attr(name, value)
-    return int(study._study_id)
+    return int(storage.get_study_id_from_name(run.name))
 
 
 def _distributions(run: PublishedRun) -> dict[str, BaseDistribution]:

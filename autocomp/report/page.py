@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from autocomp.catalogue import folders
 from autocomp.errors import InputError, SpecError, UnknownName
+from autocomp.report._plotly import embedded_script
 from autocomp.report.as_json import as_json
 from autocomp.report.follow import Followed
 
@@ -116,7 +116,7 @@ def fill(template: Path, data: Mapping[str, Any], nonce: str | None = None) -> s
         "title": lambda _: html.escape(_title(data)),
         "nonce": lambda _: html.escape(nonce or ""),
         "data": lambda _: embedded_json(data),
-        "plotly": lambda _: _plotly(),
+        "plotly": lambda _: embedded_script(),
         "file": lambda name: (template.parent / name).read_text(encoding="utf-8"),
     }
 
@@ -205,24 +205,3 @@ def names_of(runs: Sequence[Path]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{run.name} ({i})" for i, run in enumerate(runs, 1)]
-
-
-def _plotly() -> str:
-    # Only the script is wanted: importing the package would cost a second.
-    spec = importlib.util.find_spec("plotly")
-    file = Path(spec.origin or "").parent / "package_data" / "plotly.min.js" if spec else None
-    if file is None or not file.is_file():
-        raise InputError("the page needs plotly's script: pip install 'plotly>=6.0'")
-    # A `</script` inside a string would end the element that holds the script.
-    return _compiled_once(file.read_text(encoding="utf-8").replace("</script", "<\\/script"))
-
-
-def _compiled_once(script: str) -> str:
-    """Plotly's script with its one large function in parentheses: browsers then compile it at once.
-
-    Else they first pass over all 4.8 MB of it, which takes a tenth of the time to the first chart.
-    """
-    start, end = "self : this, () => {", "return Plotly;\n}));"
-    if script.count(start) != 1 or script.count(end) != 1:  # another version
-        return script
-    return script.replace(start, "self : this, (() => {").replace(end, "return Plotly;\n})));")

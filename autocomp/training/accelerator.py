@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from autocomp.errors import GpuError
+from autocomp.training._bf16 import cpu_has_bf16
 
 CPU = torch.device("cpu")
 M = TypeVar("M", bound=nn.Module)
@@ -112,7 +113,7 @@ def ready_to_read(module: M) -> M:
 def has_bf16(kind: str = "cpu") -> bool:
     """Whether devices of this kind multiply BF16 natively."""
     if kind == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return cpu_has_bf16()
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(_ask(torch.device(kind), "is_bf16_supported"))

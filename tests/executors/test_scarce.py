@@ -7,7 +7,7 @@ from ray import exceptions
 from ray.air.execution._internal import actor_manager
 
 from autocomp.executors.ray import home
-from autocomp.executors.ray.tuner import _last_failure
+from autocomp.executors.ray._tune import all_deaths_are_of_trials, last_failure
 from autocomp.result_cache import StageStore
 
 
@@ -59,12 +59,13 @@ def test_a_worker_killed_for_memory_is_a_death_and_not_the_end_of_tune():
     task = SimpleNamespace(_tracked_actor=actor, _on_error=lambda tracked, error: seen.append(error))
     manager._cleanup_actor = lambda tracked_actor: None
     killed = exceptions.OutOfMemoryError("low on memory")
-    manager._actor_task_failed(task, killed)
+    with all_deaths_are_of_trials():
+        manager._actor_task_failed(task, killed)
     assert seen == [killed, killed]
 
 
 def test_the_last_failure_is_read_from_what_tune_wrote(tmp_path):
     file = tmp_path / "error.txt"
-    assert _last_failure(file) == ""
+    assert last_failure(file) == ""
     file.write_text("Failure # 1 (occurred at noon)\none\nFailure # 2 (occurred at one)\n\n two\nmore\n")
-    assert _last_failure(file) == "two"
+    assert last_failure(file) == "two"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from autocomp.serving import gate, server
+from autocomp.serving import _uvicorn, gate
 from autocomp.testing.runs import journal, write_run
 
 MEMBER = "/api/runs/0/members"
@@ -594,7 +594,7 @@ def test_an_upgrade_is_not_done(client):
 
 
 def test_slow_headers_are_cut_off(client, monkeypatch):
-    monkeypatch.setattr(server, "HEADERS_S", 0.5)
+    monkeypatch.setattr(_uvicorn, "HEADERS_S", 0.5)
     with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
         sock.sendall(b"GET /api/runs HTTP/1.1\r\n")
         cut = False
@@ -610,7 +610,7 @@ def test_slow_headers_are_cut_off(client, monkeypatch):
 
 
 def test_slow_headers_of_a_second_request_are_cut_off(client, monkeypatch):
-    monkeypatch.setattr(server, "HEADERS_S", 0.5)
+    monkeypatch.setattr(_uvicorn, "HEADERS_S", 0.5)
     with socket.create_connection(("127.0.0.1", client.port), timeout=10) as sock:
         sock.sendall(request(client).replace(b"Connection: close\r\n", b""))
         assert sock.recv(4096)
@@ -620,7 +620,7 @@ def test_slow_headers_of_a_second_request_are_cut_off(client, monkeypatch):
 
 
 def test_who_does_not_read_is_cut_off(client, monkeypatch):
-    monkeypatch.setattr(server, "STALLED_S", 0.5)
+    monkeypatch.setattr(_uvicorn, "STALLED_S", 0.5)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", client.port))
@@ -654,7 +654,7 @@ def test_many_streams_leave_room_for_others(live):
 
 
 def test_too_many_connections_are_not_kept(client, monkeypatch):
-    monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(_uvicorn, "MOST_CONNECTIONS", 20)
     socks = [socket.create_connection(("127.0.0.1", client.port), timeout=10) for _ in range(25)]
     try:
         time.sleep(0.3)

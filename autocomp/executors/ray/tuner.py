@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ray import exceptions, tune
-from ray.air.execution._internal import actor_manager
-from ray.tune.execution import tune_controller
+from ray import tune
 from ray.tune.search import Searcher
 
 from autocomp.errors import ClusterError
 from autocomp.executors import Data, Ended, Failure, Lost, Part, Work
+from autocomp.executors.ray._tune import all_deaths_are_of_trials, error_of, last_words_of
 from autocomp.executors.ray.tasks import ATTEMPTS, failure_of, is_of_the_machine, reason_of
 from autocomp.executors.ray.worker import do
 
@@ -33,9 +32,6 @@ for _name, _value in _QUIET.items():
     os.environ.setdefault(_name, _value)
 logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the journal tells what died, once
 END_S = 20.0
-DEATHS = exceptions.RayActorError, exceptions.OutOfMemoryError, exceptions.WorkerCrashedError, exceptions.NodeDiedError
-# Ray 2.60's Tune takes the first of them only for a death: killed for memory, one trial would end Tune and all others.
-actor_manager.RayActorError = tune_controller.RayActorError = DEATHS
 
 
 class Recovery(tune.Trainable):  # type: ignore[misc]
@@ -149,7 +145,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         if attempt is None:
             return
         reason, again = _reason(trial), attempt.number < ATTEMPTS
-        stops = attempt.began is None or is_of_the_machine(_pickled(trial))
+        stops = attempt.began is None or is_of_the_machine(error_of(trial))
         self._mail.lose(attempt, reason, again)
         if again:
             self._mail.waiting.append(attempt)
@@ -162,22 +158,10 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
 def _reason(trial: Any) -> str:
     """What the last attempt died of: Tune keeps the exception of most deaths, and the text of all."""
-    error, told = _pickled(trial), _last_failure(Path(trial.error_file)) if trial.error_file else ""
+    error, told = error_of(trial), last_words_of(trial)
     if error and str(error).strip().startswith(told):
         return reason_of(error)
     return told[:400] or "its worker died"
-
-
-def _pickled(trial: Any) -> BaseException | None:
-    error = trial.get_pickled_error()
-    return error if isinstance(error, BaseException) else None
-
-
-def _last_failure(file: Path) -> str:
-    """First line of the last one in a trial's file of errors."""
-    text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    lines = [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:]]
-    return next(filter(None, lines), "")
 
 
 class Nodes(Protocol):
@@ -228,7 +212,8 @@ class TuneExecutor:
 
     def _fit(self) -> None:
         try:
-            self._tuner.fit()
+            with all_deaths_are_of_trials():
+                self._tuner.fit()
         except BaseException as error:  # handed to the loop's thread, which is where it can be reported
             self._failed = error
 
