@@ -90,7 +90,7 @@ function figureAxis(key) {
     high = Math.max(quantile(usable, 0.98), ...held);
   if (low === high) return null;
   const put = log ? logScale(low, high, 0, 1) : linearScale(low, high, 0, 1);
-  const split = key === "score" || key === "agreement" ? ", search split" : "";
+  const split = hasSplits(key) ? ", search split" : "";
   return {
     key: `figure:${key}`,
     name: key,

@@ -60,7 +60,7 @@ async function trialCard(ref) {
     latency_predicted: Boolean(run.trials.predicted && run.trials.predicted[row]),
   };
   for (const [key, column] of Object.entries(run.trials.values))
-    member[key === "score" ? "search_score" : key] = column[row];
+    member[figure(key) ? figure(key).keys.at(-1) : key] = column[row];
   const knobs = Object.entries(run.trials.knobs)
     .filter(([, k]) => known(k.codes[row]) && k.codes[row] >= 0)
     .map(([name, k]) => [name, String(k.values[k.codes[row]])]);

@@ -5,69 +5,51 @@ const runs = page.runs;
 // a metric about one label names it: f1 of spam
 const metricOf = ({ metric: name, positive }) => (positive ? `${name} of ${positive.slice(0, 40)}` : name);
 const metric = [...new Set(runs.map((run) => metricOf(run.summary)))].join(" / ");
+const marksOf = (item, { marks }) =>
+  item && marks ? { predicted: item[`${marks}_predicted`], disturbed: item[`${marks}_disturbed`] } : {};
 const inMs = (value, item) => millis(value, item && item.latency_predicted, item && item.latency_disturbed);
-const asPercent = (value) => (known(value) ? `${value.toFixed(2)} %` : "–");
-const FIGURES = [
-  { key: "bytes", label: "size", unit: "MB", per: 1e6, log: true, better: "less", show: size },
-  { key: "latency_ms", label: "latency", unit: "ms", per: 1, log: true, better: "less", show: inMs },
-  { key: "latency_p95_ms", label: "p95 latency", unit: "ms", per: 1, log: true, better: "less", show: inMs },
-  { key: "score", label: metric, unit: "", per: 1, log: false, better: "more", show: fraction },
-  {
-    key: "agreement",
-    label: "agreement with the teacher",
-    unit: "",
-    per: 1,
-    log: false,
-    better: "more",
-    show: fraction,
-  },
-  { key: "gzip_bytes", label: "size, compressed", unit: "MB", per: 1e6, log: true, better: "less", show: size },
-  { key: "load_ms", label: "time to load", unit: "ms", per: 1, log: true, better: "less", show: (v) => millis(v) },
-  {
-    key: "resident_mb",
-    label: "memory",
-    unit: "MB",
-    per: 1,
-    log: true,
-    better: "less",
-    show: (v) => (known(v) ? `${three(v)} MB` : "–"),
-  },
-  {
-    key: "parameters",
-    label: "parameters",
-    unit: "",
-    per: 1,
-    log: true,
-    better: "less",
-    show: (v) => (known(v) ? v.toLocaleString("en") : "–"),
-  },
-  { key: "survey_size_pct", label: "survey's size", unit: "%", per: 1, log: true, better: "less", show: asPercent },
-];
-for (const { key, name, direction } of runs.flatMap((run) => run.objectives || []))
-  if (!FIGURES.some((f) => f.key === key))
-    FIGURES.push({
-      key,
-      label: name,
-      unit: "",
-      per: 1,
-      log: false,
-      better: direction === "maximize" ? "more" : "less",
-      show: (v) => (known(v) ? three(v) : "–"),
-    });
+// How a number of a unit is written; of any other unit three digits and its name.
+const WRITTEN = {
+  bytes: (v) => size(v),
+  ms: (v, { predicted, disturbed }) => millis(v, predicted, disturbed),
+  fraction: (v) => fraction(v),
+  count: (v) => (known(v) ? v.toLocaleString("en") : "–"),
+};
+const AXIS_UNITS = { bytes: ["MB", 1e6], fraction: ["", 1], count: ["", 1] };
+// What the measures of all runs say of their figures; axes of sizes and times are logarithmic.
+function figureFrom(told, labels) {
+  const [unit, per] = AXIS_UNITS[told.unit] || [told.unit, 1];
+  const write = WRITTEN[told.unit] || ((v) => (known(v) ? `${three(v)} ${told.unit}`.trim() : "–"));
+  return {
+    ...told,
+    label: labels.join(" / "),
+    unit,
+    per,
+    log: told.better === "less" && told.unit !== "",
+    show: (value, item) => write(value, marksOf(item, told)),
+  };
+}
+const toldFigures = runs.flatMap((run) => run.summary.figures.filter((f) => f.is_drawn));
+const FIGURES = [...new Set(toldFigures.map((f) => f.key))].map((key) => {
+  const same = toldFigures.filter((f) => f.key === key);
+  return figureFrom(same[0], [...new Set(same.map((f) => f.label.slice(0, 60)))]);
+});
 const figure = (key) => FIGURES.find((f) => f.key === key);
 
+const keyIn = (item, { keys }) => keys.find((key) => known(item[key]));
+// Whether members have it of both splits.
+const hasSplits = (key) => figure(key).keys.length > 1;
 // A figure of a member or landmark: of the held-out split where there is one.
 function figureOf(item, key) {
-  if (key === "score") return known(item.score) ? item.score : item.search_score;
-  if (key === "agreement") return known(item.held_out_agreement) ? item.held_out_agreement : item.agreement;
-  return item[key];
+  return item[keyIn(item, figure(key)) ?? key];
 }
 const shownFigure = (item, key) => figure(key).show(figureOf(item, key), item);
-const isPredicted = (item, key) => Boolean(item.latency_predicted) && key.startsWith("latency");
+const isPredicted = (item, key) => Boolean(marksOf(item, figure(key)).predicted);
 // What the figure's value may differ by if it were measured again.
 function errorOf(item, key) {
-  if (key === "score") return known(item.score) ? item.score_se || 0 : item.search_score_se || 0;
-  return key === "latency_ms" ? (item.latency_spread_ms || 0) / 2 : 0;
+  const { keys, spreads, unit } = figure(key),
+    spread = item[spreads[keys.indexOf(keyIn(item, figure(key)))]] || 0;
+  return unit === "ms" ? spread / 2 : spread;
 }
 const isBetter = (a, b, key) => (figure(key).better === "less" ? a < b : a > b);
 const MARKS = [

@@ -6,7 +6,7 @@ const runTone = (run) => colour(`run-${runs.indexOf(run) % SHAPES.length}`);
 const runShape = (run) => SHAPES[runs.indexOf(run) % SHAPES.length];
 const axisTitle = (key) => {
   const { label, unit, log } = figure(key),
-    split = key === "score" || key === "agreement" ? splitWords() : "";
+    split = hasSplits(key) ? splitWords() : "";
   return `${label}${unit ? `, ${unit}` : ""}${split}${log ? " (log scale)" : ""}`;
 };
 function splitWords() {

@@ -1,6 +1,6 @@
 "use strict";
 // The table of members and landmarks, and downloads of what is shown.
-const COLUMNS = [
+const FIRST_COLUMNS = [
   { key: "bytes" },
   { key: "times_smaller", label: "smaller", read: (m) => m.times_smaller, show: (m) => times(m.times_smaller) },
   { key: "latency_ms" },
@@ -17,11 +17,10 @@ const COLUMNS = [
   },
   { key: "score_difference", label: "points to teacher", read: (m) => m.score_difference, show: points },
   { key: "agreement", label: "agreement" },
-  { key: "load_ms", label: "loads in" },
-  { key: "resident_mb" },
-  { key: "parameters" },
-  { key: "gzip_bytes", label: "compressed" },
-  { key: "survey_size_pct" },
+];
+const COLUMNS = [
+  ...FIRST_COLUMNS,
+  ...FIGURES.filter((f) => !FIRST_COLUMNS.some((c) => c.key === f.key)).map(({ key }) => ({ key })),
 ].map((c) => ({
   label: c.label || figure(c.key).label,
   read: (m) => figureOf(m, c.key),

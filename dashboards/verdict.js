@@ -141,12 +141,11 @@ function placeBetween(m, key, members) {
   if (!known(value) || high === low) return known(value) ? 0 : 1;
   return (figure(key).better === "less" ? put(value) - low : high - put(value)) / (high - low);
 }
-// Limits that the command line knows say what was asked; else the member's own name does.
-const PICKABLE = ["latency_ms", "latency_p95_ms", "bytes", "score"];
+// Limits of one run say what was asked; else the member's own name does.
 function command(best, limits) {
   const sign = (key) => (figure(key).better === "less" ? "<=" : ">=");
   const asked =
-    limits.length && runs.length === 1 && limits.every((key) => PICKABLE.includes(key))
+    limits.length && runs.length === 1
       ? limits.map((key) => `${key}${sign(key)}${state.limits[key]}`).join(",")
       : best.id;
   const text = `autocomp export ${quoted(best.run.path)} --pick ${quoted(asked)} --out ${quoted(best.id)}`;

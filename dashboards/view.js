@@ -16,7 +16,7 @@ function checkOf(label, value, change) {
 let controlsShown = "";
 // A candidate above the front need not be better than it: it was scored on other texts.
 function splitHint() {
-  const scored = [state.x, state.y].some((key) => key === "score" || key === "agreement");
+  const scored = [state.x, state.y].some((key) => key && figure(key) && hasSplits(key));
   if (!scored || !state.trials || !shownRuns().some((run) => run.summary.final)) return "";
   return " Candidates are scored on the search split, members on the held-out split: do not compare one with the other.";
 }

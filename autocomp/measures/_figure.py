@@ -18,7 +18,7 @@ class Figure:
         label: its name in words; `{metric}` stands for the task's metric; empty where nobody gave it one.
         unit: `bytes`, `ms`, `fraction` and `count` are written in their own ways, any other unit behind the number.
         better: which of two numbers is better, the one that is `less` or the one that is `more`. Numbers of which less
-            is better are sizes and times, whose ratios count, so charts draw them on logarithmic axes.
+            is better and that have a unit are sizes and times, whose ratios count: charts give them logarithmic axes.
         statistic: the entry of `Measurement.details` that it is; None for the value itself.
         is_drawn: whether charts and tables of all candidates have it; a figure that is not stands in members only.
         search: key of a member's number on the search split; `key` where empty.

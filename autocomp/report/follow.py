@@ -14,7 +14,7 @@ from autocomp.errors import UnknownName
 from autocomp.objective import Objective
 from autocomp.record import JournalReader
 from autocomp.report.cards import Evidence, card, evidence_of
-from autocomp.report.columns import Columns
+from autocomp.report.columns import Columns, job_of
 from autocomp.report.importance import importance
 from autocomp.report.objectives import described, key_of, objectives_of, of_teacher
 from autocomp.report.pick import pick
@@ -49,6 +49,7 @@ class Followed:
         self._objectives: tuple[Objective, ...] = ()
         self._progress, self._students = Progress(), Students()
         self._places: dict[str, int] = {}
+        self._starts: dict[str, int] = {}
         self._lines: dict[str, Any] = {}
         self._kept: tuple[Any, Evidence | None] | None = None
         self._told: dict[str, tuple[str, str]] = {}
@@ -126,7 +127,7 @@ class Followed:
         known = self.members()
         if name not in known:
             raise UnknownName("member", name, list(known))
-        return card(self.run, self._with_plan(known[name]), self._evidence(), texts)
+        return card(self.run, self._with_plan(known[name]), self._evidence(), texts, self._facts(known[name]))
 
     def importance(self) -> dict[str, Any] | None:
         """Which knob matters for which objective; takes seconds where there are thousands of records."""
@@ -138,6 +139,11 @@ class Followed:
         if member.get("plan") or member.get("record") not in self._places:
             return member
         return {**member, "plan": self.trial(member["record"])["plan"]}
+
+    def _facts(self, member: Member) -> dict[str, Any] | None:
+        """The sizes of its student, which stand where its job was started; None in older journals, and of landmarks."""
+        place = self._starts.get(job_of(member.get("record") or ""))
+        return None if place is None else self._journal.event_at(place).get("student")
 
     def _evidence(self) -> Evidence | None:
         """What is behind the front's figures, read once for each front."""
@@ -165,6 +171,7 @@ class Followed:
 
     def _on_started(self, event: Mapping[str, Any], at_s: float) -> None:
         self._students.started(event)
+        self._starts[event["job"]] = self._journal.place
 
     def _on_charge(self, event: Mapping[str, Any], at_s: float) -> None:
         self._progress.charge(at_s, asdict(self.state.ledger))

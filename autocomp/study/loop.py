@@ -24,7 +24,7 @@ from autocomp.study.archive import Found
 from autocomp.study.asha import Finished, Promotions
 from autocomp.study.budget_tracker import Purse
 from autocomp.study.losses import Judge, member
-from autocomp.study.plan_preview import prepared
+from autocomp.study.plan_preview import prepared, student_facts
 from autocomp.study.time_model import Clock, block_weights
 from autocomp.techniques import Stage, techniques
 
@@ -239,6 +239,7 @@ class Loop:
             rungs=[r.to_json() for r in job.rungs],
             source=job.source,
             expected_s=round(expected_s, 1),
+            student=student_facts(self.run, job.plan),
         )
         self.purse.began(job.id, job.threads, job.gpu_share)
         self.executor.submit(ready.to_json(), expected_s)

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autocomp.errors import TrialError
 from autocomp.pipeline.context import StudyContext, open_context
@@ -24,27 +24,38 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
 
 Made = tuple["Student", tuple[Step, ...]]
+Preview = tuple["EncoderShape", CompressionPlan, tuple[int, ...] | None]
 SHARED_STEPS = 3
 """Many plans share their first steps, and cutting the vocabulary is one: what later ones make must not push it out."""
 
 
 def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, CompressionPlan]:
     """Shape and settled plan of a plan's student; the teacher's shape where the plan cannot be made."""
-    return _prepared(run, canonical(plan.to_json()))
+    return _prepared(run, canonical(plan.to_json()))[:2]
+
+
+def student_facts(run: Path, plan: CompressionPlan) -> dict[str, Any]:
+    """The sizes of a plan's student as plain data: what reports show of it before it has files.
+
+    Returns:
+        `shape`: of its encoder; `origin`: the teacher's layer that each of its layers descends from, from 0.
+    """
+    shape, _, origin = _prepared(run, canonical(plan.to_json()))
+    return {"shape": shape.to_json(), "origin": list(range(shape.depth) if origin is None else origin)}
 
 
 @lru_cache(maxsize=512)
-def _prepared(run: Path, text: str) -> tuple[EncoderShape, CompressionPlan]:
+def _prepared(run: Path, text: str) -> Preview:
     plan, context = CompressionPlan.from_json(json.loads(text)), open_context(run)
     steps = tuple(canonical(s.to_json()) for s in structural(plan).steps)
     try:
         for count in range(len(steps) + 1):  # from the first on, so that what many plans share is forgotten last
             student, settled = _made_so_far(run, steps[:count])
     except TrialError:  # the worker will meet the same, and record it: only a guess at the time is wanted here
-        return context.teacher.encoder.shape, plan
+        return context.teacher.encoder.shape, plan, None
     except Exception:  # a technique that looks at the weights' values
         return _cut(context, plan)
-    return student.encoder.shape, plan.replacing(settled)
+    return student.encoder.shape, plan.replacing(settled), student.origin
 
 
 def _made_so_far(run: Path, steps: tuple[str, ...]) -> Made:
@@ -72,9 +83,9 @@ def _outline(teacher: Student) -> Student:
     return replace(teacher, encoder=Outline(teacher.encoder.shape, plain_weights(teacher.encoder)))
 
 
-def _cut(context: StudyContext, plan: CompressionPlan) -> tuple[EncoderShape, CompressionPlan]:
+def _cut(context: StudyContext, plan: CompressionPlan) -> Preview:
     try:
         student, settled = prepare(as_student(context.teacher), plan, technique_context(context))
     except Exception:  # as above
-        return context.teacher.encoder.shape, plan
-    return student.encoder.shape, settled
+        return context.teacher.encoder.shape, plan, None
+    return student.encoder.shape, settled, student.origin

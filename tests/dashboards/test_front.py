@@ -6,9 +6,11 @@ import json
 import pytest
 
 from autocomp.catalogue import shipped
+from autocomp.measures import measures
 from autocomp.report.page import write_report
 from autocomp.report.pick import pick
 from autocomp.report.summary import summary
+from autocomp.testing.plugged_measure import events_with_energy, write_plug_in
 from autocomp.testing.runs import journal, write_run
 
 
@@ -310,3 +312,18 @@ def test_no_name_is_declared_twice():
     names = re.compile(r"^(?:async )?(?:const|let|function) +([\w$]+)", re.M)
     found = [n for f in shipped("dashboards").glob("*.js") for n in names.findall(f.read_text(encoding="utf-8"))]
     assert sorted(found) == sorted(set(found))
+
+
+def test_a_measure_of_a_plug_in_is_an_axis_a_column_and_a_limit(page, report, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(write_plug_in(tmp_path / "site")))
+    monkeypatch.setattr(measures, "_entry_points", None)
+    monkeypatch.setattr(measures, "_figures", {})
+    opened(page, report(events_with_energy()), "#x=energy_mj&limits=energy_mj:1")
+    assert page.evaluate("axisTitle('energy_mj')") == "energy of a request, mJ (log scale)"
+    assert page.evaluate("madeAxes().map((axis) => axis.name).filter((name) => name.startsWith('energy'))") == [
+        "energy_mj",
+        "energy_peak_w",
+    ]
+    [first, *_] = page.evaluate("memberTable()")
+    assert 0 < first["energy_mj"] <= 1 and "energy_peak_w" in first
+    assert page.evaluate("document.getElementById('verdict').textContent").count("energy_mj<=1") == 1

@@ -69,7 +69,7 @@ def test_of_the_landmarks(context, different, positive, monkeypatch):
         measuring, "times_of", lambda timed: dict.fromkeys(landmarks.NAMES, np.ones((1, len(different))))
     )
     monkeypatch.setattr(landmarks, "search_logits", lambda context: dict.fromkeys(landmarks.NAMES, different))
-    monkeypatch.setattr(landmarks, "_memory", lambda folder: {})
+    monkeypatch.setattr(landmarks, "final_measurements", lambda folder: {})
     crew = SimpleNamespace(at_device=lambda kind, job: {"load_ms": {}})
     for found in landmarks.landmark_measurements(about(context, positive), ("task_score",), crew).values():
         assert found["task_score"].value == pytest.approx(expected(context, different, positive))

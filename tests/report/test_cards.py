@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from autocomp.pipeline.plans import convert
 from autocomp.plan import CompressionPlan, Step
 from autocomp.report.cards import _stored as stored_module
 from autocomp.report.cards import card, evidence_of, parts, read_evidence
+from autocomp.report.follow import Followed
 from autocomp.report.summary import read_state, summarise
 from autocomp.techniques import Context
 from autocomp.testing.evidence import TEXTS, evidence, put_evidence
@@ -175,6 +177,30 @@ def test_a_candidate_without_files_has_its_layers_from_the_plan(filed):
     assert "Weights of the linear layers take 2 bits each instead of 32; 3 in feed-forward of layer 1" in " ".join(
         made["words"]
     )
+
+
+def test_sizes_that_the_journal_has_are_asked_of_no_technique(filed):
+    shape = replace(tiny_shape(exits=(1,)), order=(0, 1), hidden=12, tokens=(1.0, 0.5))
+    facts = json.loads(json.dumps({"shape": shape.to_json(), "origin": [2, 0]}))
+    plan = CompressionPlan((Step("of_a_plug_in", {"size": 12}), Step("depth", {"layers": 1, "kept": [1]})))
+    layers = card(filed, {"id": "t0001-0", "plan": plan.to_json()}, None, student=facts)["layers"]
+    assert layers["hidden"] == 12 and [row["teacher_layer"] for row in layers["rows"]] == [3, 1]
+    assert len(card(filed, {"id": "t0001-0", "plan": plan.to_json()}, None)["layers"]["rows"]) == 1  # an older journal
+
+
+def test_a_card_has_its_sizes_from_where_its_job_was_started(filed, tmp_path):
+    events = journal(finished=False)
+    facts = {"shape": replace(tiny_shape(exits=()), hidden=20).to_json(), "origin": [0, 1, 2]}
+    for event in events:
+        if event["event"] == "started" and event["job"] == "t0004":
+            event["student"] = facts
+    names = ["t0004-1", "t0007-1"]
+    members = [{**one, "id": name, "record": name, "path": None} for one, name in zip(front(2), names, strict=True)]
+    run = write_run(tmp_path / "going_on", [*events, {"event": "candidates", "at": 2e9, "members": members}])
+    shutil.copytree(filed / "students" / "teacher-0", run / "students" / "teacher-0")
+    followed = Followed(run)
+    hidden = [followed.card(name)["layers"]["hidden"] for name in names]
+    assert hidden == [20, tiny_shape().hidden] and hidden[1] != 20
 
 
 def test_layers_that_share_a_block_count_its_bytes_once(filed):

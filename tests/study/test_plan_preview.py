@@ -1,5 +1,7 @@
 """What the driver knows of a proposal without cutting the teacher's weights."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,15 @@ def test_every_structural_technique_gives_the_sizes_that_a_worker_makes(prepared
     for plan in drawn(context, STRUCTURAL, 40):
         student, settled = prepare(as_student(context.teacher), plan, technique_context(context))
         assert sizing.prepared(prepared.run, plan) == (student.encoder.shape, settled)
+
+
+def test_what_reports_show_of_a_student_is_plain_data(prepared):
+    context = prepared.context
+    for plan in drawn(context, STRUCTURAL, 10):
+        student, _ = prepare(as_student(context.teacher), plan, technique_context(context))
+        facts = json.loads(json.dumps(sizing.student_facts(prepared.run, plan)))
+        assert type(student.encoder.shape).from_json(facts["shape"]) == student.encoder.shape
+        assert facts["origin"] == list(student.origin)
 
 
 def test_no_encoder_is_built_and_no_tokenizer_pruned_twice(prepared, monkeypatch):

@@ -5,7 +5,7 @@ A part that the run does not know (a running study, a run of an older version, f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,13 @@ parts: Registry[Part] = Registry("part of a card", "autocomp.report.cards", "par
 __all__ = ["Evidence", "Part", "Subject", "card", "evidence_of", "parts", "read_evidence"]
 
 
-def card(run: Path, member: Member, evidence: Evidence | None, texts: bool = True) -> dict[str, Any]:
+def card(
+    run: Path,
+    member: Member,
+    evidence: Evidence | None,
+    texts: bool = True,
+    student: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Everything that a card shows of a member or landmark; docs/command-line.md has the keys.
 
     Nothing that lies in the run folder makes it raise: a part that cannot be made is None, and `notes` say why.
@@ -30,8 +36,9 @@ def card(run: Path, member: Member, evidence: Evidence | None, texts: bool = Tru
         run: the run directory, wherever it lies now.
         member: as a summary has it, or the journal.
         texts: whether texts of the data set may be shown.
+        student: `shape` and `origin` of its student, as the journal has them; None in older runs.
     """
-    subject = Subject(Path(run), member, evidence, texts)
+    subject = Subject(Path(run), member, evidence, texts, student)
     made, notes = {}, list(evidence.notes) if evidence else []
     for name in parts:
         try:

@@ -1,4 +1,8 @@
-"""The sizes that a plan leaves of the teacher's, as far as its settled options say: before there are any files."""
+"""What a plan leaves of the teacher, as far as its settled options say: before there are any files.
+
+This is the only file of the reports that knows techniques by name. Sizes are asked of it where a journal lacks the
+student's own, as those of older versions do; formats, zeros and exits of every candidate that has no files.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.plan import CompressionPlan
+
+FULL = 32
 
 
 def shape_after(plan: CompressionPlan, teacher: EncoderShape) -> EncoderShape:
@@ -51,6 +58,28 @@ def _ranks(plan: CompressionPlan) -> tuple[tuple[str, int], ...]:
     """By group instead of by weight: nothing is known of single weights yet."""
     ranks = _option(plan, "low_rank", "per_group") or {}
     return tuple((group, rank) for group, rank in ranks.items() if rank)
+
+
+def planned_format(plan: CompressionPlan, group: str) -> dict[str, Any]:
+    """Bits, number system and fraction of zeros of a group of matrices."""
+    bits = (_option(plan, "linear_bits", "per_group") or {}).get(group, _option(plan, "linear_bits", "bits"))
+    bits = bits or _option(plan, "number_system", "bits") or FULL
+    zeros = (_option(plan, "sparsity", "per_group") or {}).get(group, _option(plan, "sparsity", "fraction") or 0.0)
+    return {"bits": bits, "numbers": _option(plan, "number_system", "numbers"), "sparsity": zeros}
+
+
+def planned_embeddings(plan: CompressionPlan) -> dict[str, Any]:
+    """The same of the word table."""
+    return {"bits": _option(plan, "embedding_bits", "bits") or FULL, "numbers": None, "sparsity": 0.0}
+
+
+def planned_exit(plan: CompressionPlan) -> dict[str, Any] | None:
+    """The rule by which a text may leave early, None where none may."""
+    threshold = _option(plan, "exits", "threshold")
+    rule = _option(plan, "exits", "rule") or DEFAULT
+    if threshold is None or threshold == exit_rules[rule].grid[-1]:
+        return None
+    return {"rule": rule, "threshold": threshold}
 
 
 def _option(plan: CompressionPlan, technique: str, name: str) -> Any:

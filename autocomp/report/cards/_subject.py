@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from autocomp.artifact.files import MANIFEST
 from autocomp.models.shape import EncoderShape
 from autocomp.plan import CompressionPlan
 from autocomp.report.cards._evidence import Evidence, Seen
-from autocomp.report.cards._shape import shape_after
+from autocomp.report.cards._shape import kept_layers, shape_after
 from autocomp.report.cards._stored import Stored, stored
 from autocomp.report.state import Member
 
@@ -26,6 +26,7 @@ class Subject:
     member: Member
     evidence: Evidence | None
     texts: bool
+    student: Mapping[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -68,15 +69,24 @@ class Subject:
 
     @cached_property
     def shape(self) -> EncoderShape | None:
-        """Its sizes: from the weights that the run keeps, else what its plan makes of the teacher's."""
+        """Its sizes: from the weights that the run keeps, else from the journal, else (older runs) from its plan."""
         folder = self.within("student")
         if folder is not None and (folder / "shape.json").is_file():
             return _shape(folder / "shape.json")
+        if self.student:
+            return EncoderShape.from_json(dict(self.student["shape"]))
         return shape_after(self.plan, self.teacher_shape) if self.teacher_shape else None
 
-    def option(self, technique: str, name: str) -> Any:
-        """An option of the plan, None where it has none."""
-        return (self.plan.options(technique) or {}).get(name)
+    @cached_property
+    def origin(self) -> Sequence[int]:
+        """The teacher's layer that each layer descends from, from 0; from the same places as its sizes."""
+        folder = self.within("student")
+        if folder is not None and (folder / "student.json").is_file():
+            told = json.loads((folder / "student.json").read_text(encoding="utf-8")).get("origin")
+            return range(self.shape.depth if self.shape else 0) if told is None else told
+        if self.student:
+            return list(self.student["origin"])
+        return kept_layers(self.plan, self.teacher_shape.depth) if self.teacher_shape else ()
 
     def within(self, key: str) -> Path | None:
         """A folder that the member names, which lies in the run folder or does not count."""

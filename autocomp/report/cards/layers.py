@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autocomp.exit_rules import DEFAULT, exit_rules
-from autocomp.report.cards._shape import kept_layers
+from autocomp.report.cards._shape import planned_embeddings, planned_exit, planned_format
 from autocomp.report.cards._subject import Subject
 
 if TYPE_CHECKING:
     from autocomp.inspection.stored import StoredWeight
     from autocomp.models.shape import EncoderShape
 
-FULL = 32
 Layers = Mapping[str, Sequence["StoredWeight"]]
 ATTENTION, FEED_FORWARD = ("query", "key", "value", "output"), ("input", "output")
 
@@ -48,7 +45,7 @@ def part(subject: Subject) -> dict[str, Any] | None:
 def _row(subject: Subject, shape: EncoderShape, depth: int) -> dict[str, Any]:
     block = shape.order[depth]
     sizes, is_first = shape.blocks[block], shape.order.index(block) == depth
-    origin = _origin(subject, shape.depth)
+    origin = subject.origin
     return {
         "depth": depth + 1,
         "teacher_layer": origin[depth] + 1 if depth < len(origin) else None,
@@ -74,7 +71,7 @@ def _matrices(
     ranks = [rank for name, rank in shape.ranks if name.startswith(group)]
     found = _stored(subject)
     if found is None:
-        return {**_planned(subject, group), "rank": max(ranks, default=None), "bytes": None}
+        return {**planned_format(subject.plan, group), "rank": max(ranks, default=None), "bytes": None}
     matrices = [[w for w in found.get(f"{group}.{name}", ()) if not w.name.endswith(".bias")] for name in names]
     weights = [w for matrix in matrices for w in matrix]
     return {
@@ -86,20 +83,11 @@ def _matrices(
     }
 
 
-def _planned(subject: Subject, group: str) -> dict[str, Any]:
-    bits = (subject.option("linear_bits", "per_group") or {}).get(group, subject.option("linear_bits", "bits"))
-    bits = bits or subject.option("number_system", "bits") or FULL
-    per_group = subject.option("sparsity", "per_group") or {}
-    zeros = per_group.get(group, subject.option("sparsity", "fraction") or 0.0)
-    return {"bits": bits, "numbers": subject.option("number_system", "numbers"), "sparsity": zeros}
-
-
 def _embeddings(subject: Subject) -> dict[str, Any]:
     """Bits and so on of the word table, bytes of all tables."""
     found = _stored(subject)
     if found is None:
-        bits = subject.option("embedding_bits", "bits") or FULL
-        return {"bits": bits, "numbers": None, "sparsity": 0.0, "bytes": None}
+        return {**planned_embeddings(subject.plan), "bytes": None}
     tables = [w for layer, ws in found.items() if layer.startswith("embeddings.") for w in ws]
     words = found.get("embeddings.word", [])
     return {
@@ -113,7 +101,7 @@ def _embeddings(subject: Subject) -> dict[str, Any]:
 def _head(subject: Subject) -> dict[str, Any]:
     found = _stored(subject)
     if found is None:
-        return {"bits": _planned(subject, "head.dense")["bits"], "bytes": None}
+        return {"bits": planned_format(subject.plan, "head.dense")["bits"], "bytes": None}
     weights = [w for layer, ws in found.items() if layer.startswith("head.") for w in ws]
     bits = [w.bits for w in weights if not w.name.endswith(".bias")]
     return {"bits": min(bits, default=None), "bytes": sum(w.nbytes for w in weights)}
@@ -129,23 +117,9 @@ def _zeros(weights: Sequence[StoredWeight]) -> float:
     return round(1 - sum(w.values for w in weights) / size, 4) if size else 0.0
 
 
-def _origin(subject: Subject, depth: int) -> Sequence[int]:
-    """The teacher's layer that each layer descends from, from 0."""
-    folder = subject.within("student")
-    if folder is not None and (folder / "student.json").is_file():
-        origin = json.loads((folder / "student.json").read_text(encoding="utf-8")).get("origin")
-        return origin if origin is not None else range(depth)
-    assert subject.teacher_shape is not None  # there would be no rows
-    return kept_layers(subject.plan, subject.teacher_shape.depth)
-
-
 def _exit(subject: Subject, shape: EncoderShape, depth: int) -> dict[str, Any] | None:
     """The rule by which a text may leave after a layer, None where it may not."""
     if subject.stored is not None:
         told = subject.stored.manifest.get("exits")
         return {k: told[k] for k in ("rule", "threshold")} if told and depth in told["depths"] else None
-    threshold = subject.option("exits", "threshold")
-    rule = subject.option("exits", "rule") or DEFAULT
-    if threshold is None or threshold == exit_rules[rule].grid[-1] or depth not in shape.exits:
-        return None
-    return {"rule": rule, "threshold": threshold}
+    return planned_exit(subject.plan) if depth in shape.exits else None
