@@ -8,8 +8,6 @@ No stage holds a time by which anything is steered: times are of a run.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any
 from autocomp import strict_json
 from autocomp.plan import fingerprint
 from autocomp.sources import code_of
+from autocomp.storage import first_folder
 
 CODE = {
     "data": "autocomp.pipeline.context",
@@ -109,24 +108,12 @@ class StageStore:
         found = self.find(key)
         if found:
             return found
-        scratch = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=self.root))
-        try:
+
+        def write(scratch: Path) -> None:
             started = time.time()
             facts = dict(build(scratch) or {})
             record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
             (scratch / "stage.json").write_text(strict_json.dumps(record, default=list), encoding="utf-8")
-            was_first = _rename(scratch, self.folder(key))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+
+        was_first = first_folder(self.folder(key), write, "stage.json")
         return self._read(key, was_cached=not was_first)
-
-
-def _rename(scratch: Path, folder: Path) -> bool:
-    """Whether the folder is ours, and not that of another process that was first."""
-    try:
-        scratch.rename(folder)
-    except OSError:
-        if not (folder / "stage.json").is_file():
-            raise
-        return False
-    return True

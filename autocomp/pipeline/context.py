@@ -15,6 +15,7 @@ import numpy as np
 
 from autocomp.result_cache import StageResult, StageStore
 from autocomp.spec import DeviceProfile
+from autocomp.storage import write_atomically
 from autocomp.tasks import Example, TaskData
 
 if TYPE_CHECKING:
@@ -91,9 +92,7 @@ class ContextKeys:
 
     def write(self, run: Path) -> None:
         """Write `context.json`, atomically."""
-        scratch = run / f".{FILE}"
-        scratch.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        scratch.replace(run / FILE)
+        write_atomically(run / FILE, json.dumps(asdict(self)))
 
 
 def context_keys(run: Path) -> ContextKeys:

@@ -21,6 +21,7 @@ from autocomp.pipeline.measuring import PREDICTED
 from autocomp.pipeline.plans import structural
 from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.record import read_events
+from autocomp.storage import write_atomically
 
 if TYPE_CHECKING:
     from autocomp.pipeline.context import StudyContext
@@ -49,9 +50,7 @@ def write_evidence(
         Name of the file in the run folder and its SHA-256, for the journal.
     """
     data = strict_json.dumps(gather(run, context, found, seen), separators=strict_json.COMPACT).encode()
-    scratch = run / f".{FILE}"
-    scratch.write_bytes(data)
-    scratch.replace(run / FILE)
+    write_atomically(run / FILE, data)
     return {"file": FILE, "sha256": hashlib.sha256(data).hexdigest()}
 
 
