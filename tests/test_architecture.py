@@ -194,6 +194,14 @@ def test_writing_aside_and_renaming_is_in_one_file():
     assert set(wrong) == {"autocomp/storage.py"}
 
 
+def test_latencies_have_one_clock():
+    names = {
+        name: {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)} for name, tree in TREES.items()
+    }
+    assert [name for name, found in names.items() if "time.perf_counter" in found] == ["autocomp/timing.py"]
+    assert [name for name in TREES if "time.perf_counter" in IMPORTS[name]] == []
+
+
 def test_files_functions_and_names_stay_small():
     sizes = {n: len((ROOT / n).read_text(encoding="utf-8").splitlines()) for n in TREES}
     assert {n: size for n, size in sizes.items() if size > 400} == {}
