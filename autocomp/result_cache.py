@@ -49,7 +49,7 @@ def default_store() -> Path:
 
 
 @dataclass(frozen=True)
-class StageResult:
+class CachedResult:
     """A finished stage: its key, its folder, facts about it, and whether it was there already."""
 
     key: str
@@ -58,7 +58,7 @@ class StageResult:
     was_cached: bool
 
 
-class StageStore:
+class ResultCache:
     """The stages in one folder; several processes may use it at once."""
 
     def __init__(self, root: Path) -> None:
@@ -73,7 +73,7 @@ class StageStore:
         """Where a stage lies, whether or not it exists."""
         return self.root / key
 
-    def find(self, key: str) -> StageResult | None:
+    def find(self, key: str) -> CachedResult | None:
         """A finished stage, or None."""
         return self._read(key, was_cached=True) if (self.folder(key) / "stage.json").is_file() else None
 
@@ -89,8 +89,8 @@ class StageStore:
         """How long a finished stage took to build."""
         return float(self._record(key)["seconds"])
 
-    def _read(self, key: str, was_cached: bool) -> StageResult:
-        return StageResult(key, self.folder(key), self._record(key)["facts"], was_cached)
+    def _read(self, key: str, was_cached: bool) -> CachedResult:
+        return CachedResult(key, self.folder(key), self._record(key)["facts"], was_cached)
 
     def _record(self, key: str) -> dict[str, Any]:
         record: dict[str, Any] = strict_json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ class StageStore:
 
     def make(
         self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any] | None]
-    ) -> StageResult:
+    ) -> CachedResult:
         """The stage, built now if it is not there.
 
         `build` writes files into the folder it is given and returns JSON facts. The folder takes its name only when

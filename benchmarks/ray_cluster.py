@@ -320,12 +320,12 @@ def greedy(crew: Any, folder: Path) -> dict[str, Any]:
 
 def large_stage(store: Path, number: int, size: int) -> str:
     """Key of a stage of so many random bytes."""
-    from autocomp.result_cache import StageStore
+    from autocomp.result_cache import ResultCache
 
     def build(made: Path) -> None:
         (made / "weights").write_bytes(np.random.default_rng(number).bytes(size))
 
-    return StageStore(store).make("data", {"number": number}, build).key
+    return ResultCache(store).make("data", {"number": number}, build).key
 
 
 def memory_used() -> float:
