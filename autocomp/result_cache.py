@@ -8,8 +8,6 @@ No stage holds a time by which anything is steered: times are of a run.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any
 from autocomp import strict_json
 from autocomp.plan import fingerprint
 from autocomp.sources import code_of
+from autocomp.storage import first_folder
 
 CODE = {
     "data": "autocomp.pipeline.context",
@@ -50,7 +49,7 @@ def default_store() -> Path:
 
 
 @dataclass(frozen=True)
-class StageResult:
+class CachedResult:
     """A finished stage: its key, its folder, facts about it, and whether it was there already."""
 
     key: str
@@ -59,7 +58,7 @@ class StageResult:
     was_cached: bool
 
 
-class StageStore:
+class ResultCache:
     """The stages in one folder; several processes may use it at once."""
 
     def __init__(self, root: Path) -> None:
@@ -74,7 +73,7 @@ class StageStore:
         """Where a stage lies, whether or not it exists."""
         return self.root / key
 
-    def find(self, key: str) -> StageResult | None:
+    def find(self, key: str) -> CachedResult | None:
         """A finished stage, or None."""
         return self._read(key, was_cached=True) if (self.folder(key) / "stage.json").is_file() else None
 
@@ -90,8 +89,8 @@ class StageStore:
         """How long a finished stage took to build."""
         return float(self._record(key)["seconds"])
 
-    def _read(self, key: str, was_cached: bool) -> StageResult:
-        return StageResult(key, self.folder(key), self._record(key)["facts"], was_cached)
+    def _read(self, key: str, was_cached: bool) -> CachedResult:
+        return CachedResult(key, self.folder(key), self._record(key)["facts"], was_cached)
 
     def _record(self, key: str) -> dict[str, Any]:
         record: dict[str, Any] = strict_json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
@@ -99,7 +98,7 @@ class StageStore:
 
     def make(
         self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any] | None]
-    ) -> StageResult:
+    ) -> CachedResult:
         """The stage, built now if it is not there.
 
         `build` writes files into the folder it is given and returns JSON facts. The folder takes its name only when
@@ -109,24 +108,12 @@ class StageStore:
         found = self.find(key)
         if found:
             return found
-        scratch = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=self.root))
-        try:
+
+        def write(scratch: Path) -> None:
             started = time.time()
             facts = dict(build(scratch) or {})
             record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
             (scratch / "stage.json").write_text(strict_json.dumps(record, default=list), encoding="utf-8")
-            was_first = _rename(scratch, self.folder(key))
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+
+        was_first = first_folder(self.folder(key), write, "stage.json")
         return self._read(key, was_cached=not was_first)
-
-
-def _rename(scratch: Path, folder: Path) -> bool:
-    """Whether the folder is ours, and not that of another process that was first."""
-    try:
-        scratch.rename(folder)
-    except OSError:
-        if not (folder / "stage.json").is_file():
-            raise
-        return False
-    return True

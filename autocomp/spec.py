@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from autocomp.budget import Budget, parse_budget
 from autocomp.catalogue import find, read_yaml
 from autocomp.errors import SpecError, did_you_mean
 from autocomp.objective import Objective
+from autocomp.storage import write_atomically
 
 
 class Spec(BaseModel):
@@ -271,11 +271,9 @@ def write_device(profile: DeviceProfile, file: Path) -> None:
     """
     data = _short_numbers(profile.model_dump(mode="json", exclude_defaults=True))
     text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=100_000, allow_unicode=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
+        write_atomically(file, text)
     except OSError as error:
         raise SpecError(str(file), "(whole file)", f"must be writable ({error.strerror})") from error
 

@@ -17,9 +17,9 @@ def sleep(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def read(job: Mapping[str, Any]) -> dict[str, Any]:
     """Look at the stages that were sent."""
-    from autocomp.result_cache import StageStore
+    from autocomp.result_cache import ResultCache
 
-    store = StageStore(Path(job["store"]))
+    store = ResultCache(Path(job["store"]))
     found = sum((store.folder(key) / "weights").stat().st_size for key in job["reads"])
     return {"id": job["id"], "seconds": 0.0, "bytes": found}
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +26,8 @@ from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.formats.numbers import encode, stored_bytes
 from autocomp.formats.weight_format import WeightFormat, usual_format
-from autocomp.measures.latency import time_interleaved
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.timing import once, time_interleaved
 
 RESULTS = Path(__file__).parent / "results"
 INPUTS, LOADS = 8, 9
@@ -209,9 +208,7 @@ def load_times(files: Mapping[str, Path]) -> dict[str, float]:
     """Milliseconds to open each file, median of several turns."""
 
     def opened(file: Path) -> float:
-        started = time.perf_counter()
-        open_session(file)
-        return (time.perf_counter() - started) * 1e3
+        return once(open_session, file)[1]
 
     taken = [{name: opened(file) for name, file in files.items()} for _ in range(LOADS)]
     return {name: round(float(np.median([t[name] for t in taken])), 2) for name in files}

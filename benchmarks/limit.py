@@ -31,8 +31,8 @@ from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.formats.weight_format import usual_format
 from autocomp.inspection.roofline import floor, gemm_rates
-from autocomp.measures.latency import time_interleaved
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.timing import time_interleaved
 
 RESULTS = Path(__file__).parent / "results"
 LENGTHS = (16, 25, 64, 128)

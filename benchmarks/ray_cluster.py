@@ -313,19 +313,21 @@ def greedy(crew: Any, folder: Path) -> dict[str, Any]:
         executor.submit({"id": "modest", "run": run, "eat_mb": 50, "sleep": 1.0})
         ended: dict[str, Any] = {}
         while executor.running:
-            ended |= {job["id"]: (result is not None, error) for job, result, error in executor.collect(1.0)}
+            ended |= {
+                job["id"]: (result is not None, error and str(error)) for job, result, error in executor.collect(1.0)
+            }
         attempts = [(one.attempt, one.error, one.again) for one in executor.lost() if one.job["id"] == "greedy"]
     return {"ended": ended, "attempts_lost": attempts}
 
 
 def large_stage(store: Path, number: int, size: int) -> str:
     """Key of a stage of so many random bytes."""
-    from autocomp.result_cache import StageStore
+    from autocomp.result_cache import ResultCache
 
     def build(made: Path) -> None:
         (made / "weights").write_bytes(np.random.default_rng(number).bytes(size))
 
-    return StageStore(store).make("data", {"number": number}, build).key
+    return ResultCache(store).make("data", {"number": number}, build).key
 
 
 def memory_used() -> float:

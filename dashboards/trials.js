@@ -17,14 +17,12 @@ function places(run, key) {
 // Pixels of a value on an axis: `a * value + b`. While a person drags, plotly's own range is the moving one.
 function scaleOf(axis, flips) {
   const [low, high] = axis.range,
-    per = axis._length / (high - low);
-  return flips ? { a: -per, b: axis._offset + axis._length + low * per } : { a: per, b: axis._offset - low * per };
+    per = axis.length / (high - low);
+  return flips ? { a: -per, b: axis.start + axis.length + low * per } : { a: per, b: axis.start - low * per };
 }
 function scales() {
-  const full = chart && chart._fullLayout;
-  return full && full.xaxis && full.xaxis._length
-    ? { x: scaleOf(full.xaxis, false), y: scaleOf(full.yaxis, true), full }
-    : null;
+  const axes = axesOf(chart);
+  return axes && { x: scaleOf(axes.x, false), y: scaleOf(axes.y, true), axes };
 }
 const drawTrials = once(() => {
   const found = scales(),
@@ -40,10 +38,10 @@ const drawTrials = once(() => {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   if (!state.trials) return;
-  const { xaxis, yaxis } = found.full;
+  const axes = found.axes;
   pen.save();
   pen.beginPath();
-  pen.rect(xaxis._offset, yaxis._offset, xaxis._length, yaxis._length);
+  pen.rect(axes.x.start, axes.y.start, axes.x.length, axes.y.length);
   pen.clip();
   for (const run of shownRuns()) drawRun(pen, run, found);
   pen.restore();
@@ -102,9 +100,10 @@ function nearestTrial(px, py) {
 
 // The member or landmark at a point of the chart: what is drawn, whatever plotly thinks the pointer is over.
 function nearestMember(px, py) {
-  const { xaxis, yaxis } = chart._fullLayout;
+  const axes = axesOf(chart);
+  if (!axes) return null;
   const marks = chart.data.flatMap((t) => (t.customdata || []).map((ref, i) => ({ ref, x: t.x[i], y: t.y[i] })));
-  const away = ({ x, y }) => Math.hypot(xaxis.d2p(x) + xaxis._offset - px, yaxis.d2p(y) + yaxis._offset - py);
+  const away = ({ x, y }) => Math.hypot(axes.x.pixelOf(x) - px, axes.y.pixelOf(y) - py);
   const near = marks.map((m) => ({ ref: m.ref, away: away(m) })).sort((a, b) => a.away - b.away)[0];
   return near && near.away < NEAR_PX ? near.ref : null;
 }

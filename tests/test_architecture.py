@@ -185,6 +185,24 @@ def test_nothing_unpickles_or_runs_remote_code():
     assert wrong == []
 
 
+def test_writing_aside_and_renaming_is_in_one_file():
+    wrong = []
+    for name, tree in TREES.items():
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        temporary = [c for c in calls if ast.unparse(c.func).endswith(("mkdtemp", "TemporaryDirectory"))]
+        beside = [c for c in temporary if any(keyword.arg == "dir" for keyword in c.keywords)]
+        wrong += [name] if beside or {"os.replace", "os.rename"} & {ast.unparse(c.func) for c in calls} else []
+    assert set(wrong) == {"autocomp/storage.py"}
+
+
+def test_latencies_have_one_clock():
+    names = {
+        name: {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)} for name, tree in TREES.items()
+    }
+    assert [name for name, found in names.items() if "time.perf_counter" in found] == ["autocomp/timing.py"]
+    assert [name for name in TREES if "time.perf_counter" in IMPORTS[name]] == []
+
+
 def test_files_functions_and_names_stay_small():
     sizes = {n: len((ROOT / n).read_text(encoding="utf-8").splitlines()) for n in TREES}
     assert {n: size for n, size in sizes.items() if size > 400} == {}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from autocomp.artifact.files import MANIFEST, MODEL, read_manifest
 from autocomp.artifact.runtime import open_session
 from autocomp.environment import processor
 from autocomp.errors import ArtifactError, InputError
+from autocomp.storage import atomic_folder
 
 FOLDER, WEIGHTS = "optimized", "weights.bin"
 
@@ -50,17 +50,12 @@ def write_optimized(folder: str | Path, out: str | Path | None = None) -> Path:
     out = folder / FOLDER if out is None else Path(out)
     if out.exists() and not (out / WEIGHTS).is_file():
         raise InputError(f"{out} is there and is no optimized form (it has no {WEIGHTS}); choose another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        new = Path(scratch) / "new"
+    with atomic_folder(out, replace=True) as new:
         new.mkdir()
         open_session(folder / MODEL, optimized_to=new / MODEL, weights_to=WEIGHTS)
         (new / WEIGHTS).touch()  # a tiny model has no tensor that is worth it
         facts = {"original": original[MODEL]["sha256"], **_here(), "files": _digests(new)}
         (new / MANIFEST).write_text(json.dumps({**facts, "checksum": _checksum(facts)}), encoding="utf-8")
-        if out.exists():
-            out.rename(Path(scratch) / "old")
-        new.rename(out)
     return out
 
 

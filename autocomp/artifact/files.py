@@ -6,13 +6,13 @@ import hashlib
 import importlib.metadata
 import json
 import stat
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from autocomp import strict_json
 from autocomp.errors import ArtifactError
+from autocomp.storage import atomic_folder, write_atomically
 
 FORMAT_VERSION = 1
 MODEL, TOKENIZER, MANIFEST = "model.onnx", "tokenizer.json", "manifest.json"
@@ -64,7 +64,6 @@ def save_artifact(
     models = model if isinstance(model, Mapping) else {MODEL: model.SerializeToString()}
     contents = {**models, TOKENIZER: _compact(_with_cut(json.loads(tokenizer_json), manifest))}
     written = _complete(manifest, {name: _describe(data) for name, data in contents.items()})
-    folder.parent.mkdir(parents=True, exist_ok=True)
     _write_folder(folder, {**contents, MANIFEST: _compact(written)})
     return written
 
@@ -85,9 +84,7 @@ def update_manifest(folder: str | Path, **changes: Any) -> dict[str, Any]:
     """
     current = read_manifest(folder)
     manifest = _complete({**current, **changes}, current["files"])
-    with tempfile.TemporaryDirectory(prefix=".manifest.", dir=folder) as scratch:
-        (Path(scratch) / MANIFEST).write_bytes(_compact(manifest))
-        (Path(scratch) / MANIFEST).replace(Path(folder) / MANIFEST)
+    write_atomically(Path(folder) / MANIFEST, _compact(manifest))
     return manifest
 
 
@@ -227,11 +224,7 @@ def _compact(value: Any) -> bytes:
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        new = Path(scratch) / "new"
+    with atomic_folder(folder, replace=True) as new:
         new.mkdir()
         for name, data in contents.items():
             (new / name).write_bytes(data)
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        new.rename(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,11 +160,10 @@ def prepare(folder: Path, runtime: str, args: argparse.Namespace) -> Subject:
     """
     from autocomp.artifact.files import read_manifest
     from autocomp.artifact.loader import load
+    from autocomp.timing import once
 
     threshold = args.exit_threshold if read_manifest(folder).get("exits") else None
-    start = time.perf_counter()
-    predictor = load(folder, args.threads, threshold, runtime=runtime)
-    load_ms = (time.perf_counter() - start) * 1e3
+    predictor, load_ms = once(lambda: load(folder, args.threads, threshold, runtime=runtime))
     inputs = _real(predictor, args.texts, args.pairs) if args.texts else [made_up(predictor, args.tokens, str(folder))]
     return Subject(str(folder), runtime, predictor, inputs, load_ms)
 

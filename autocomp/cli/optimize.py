@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +54,10 @@ def load_times(folder: Path, made: Path) -> tuple[float, float]:
     from statistics import median
 
     from autocomp.artifact.loader import load
+    from autocomp.timing import once
 
     def taken(optimized: Path | bool) -> float:
-        started = time.perf_counter()
-        load(folder, optimized=optimized)
-        return (time.perf_counter() - started) * 1e3
+        return once(lambda: load(folder, optimized=optimized))[1]
 
     turns = [(taken(False), taken(made)) for _ in range(LOADS)]
     return median(t[0] for t in turns), median(t[1] for t in turns)

@@ -19,13 +19,13 @@ from autocomp.devices.samples import SMALL, Sample, samples, text
 from autocomp.devices.work import COUNTED, work
 from autocomp.environment import processor
 from autocomp.inspection.roofline import gemm_rates
-from autocomp.measures.latency import ATTEMPTS, time_interleaved
+from autocomp.measures.latency import ATTEMPTS
 from autocomp.spec import DeviceProfile, LatencyTable, Recorded
+from autocomp.timing import CLOCK, Clock, time_interleaved
 from autocomp.version import __version__
 
 Tell = Callable[[str, float], None]
 Run = Callable[[int], object]
-Clock = Callable[[], float]
 FILES, LEAST_FILES, LEAST_ROUNDS, REPEATS = 30, 6, 5, 3
 NOISE_TOKENS, NOISE_ROUNDS, NOISE_REPEATS = 25, 40, 10
 BUSY = 0.2
@@ -137,9 +137,7 @@ def latency_table(chosen: Sequence[Sample], found: Sequence[Timed]) -> LatencyTa
     )
 
 
-def timed(
-    chosen: Sequence[Sample], threads: int, seconds: float, tell: Tell, clock: Clock = time.perf_counter
-) -> list[Timed]:
+def timed(chosen: Sequence[Sample], threads: int, seconds: float, tell: Tell, clock: Clock = CLOCK) -> list[Timed]:
     """Times of each file at each of its lengths, in turns, and the work that it does.
 
     Args:
@@ -163,10 +161,10 @@ def timed(
 
 def _rounds(runs: Mapping[str, Run], seconds: float, tell: Tell, clock: Clock) -> np.ndarray:
     """Milliseconds `[rounds, runs]`, in another order each round: what runs before another leaves the caches warm."""
-    rng, names, started = np.random.default_rng(0), list(runs), time.perf_counter()
+    rng, names, started = np.random.default_rng(0), list(runs), time.monotonic()
     rounds: list[list[float]] = []
-    while len(rounds) < LEAST_ROUNDS or time.perf_counter() - started < seconds:
-        part = max(min(1.0, (time.perf_counter() - started) / max(seconds, 1e-9)), 0.0)
+    while len(rounds) < LEAST_ROUNDS or time.monotonic() - started < seconds:
+        part = max(min(1.0, (time.monotonic() - started) / max(seconds, 1e-9)), 0.0)
         tell(f"timing them, round {len(rounds) + 1}", 0.3 + 0.7 * min(part, (len(rounds) + 1) / LEAST_ROUNDS))
         order = [names[i] for i in rng.permutation(len(names))]
         turn = {name: runs[name] for name in order}

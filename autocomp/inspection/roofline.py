@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from autocomp.artifact.operators import optimized
 from autocomp.artifact.runtime import open_session
 from autocomp.inspection.matmuls import Product, products
 from autocomp.inspection.node_times import NodeTime, node_times
+from autocomp.timing import once
 
 ROWS, INPUTS, OUTPUTS = 128, 768, 3072
 
@@ -89,10 +89,4 @@ def _rate(operator: str, x: np.ndarray, weight: np.ndarray, given: int, gives: i
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     session = open_session(model.SerializeToString())
     session.run(None, {"x": x})
-    return ROWS * INPUTS * OUTPUTS / min(_millis(session, x) for _ in range(4 * rounds))
-
-
-def _millis(session: object, x: np.ndarray) -> float:
-    started = time.perf_counter()
-    session.run(None, {"x": x})  # type: ignore[attr-defined]
-    return (time.perf_counter() - started) * 1e3
+    return ROWS * INPUTS * OUTPUTS / min(once(session.run, None, {"x": x})[1] for _ in range(4 * rounds))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from autocomp.errors import MeasurementError
 from autocomp.measurement import Measurement
 from autocomp.measures._figure import Figure
 from autocomp.measures._subject import Subject
+from autocomp.timing import time_interleaved as time_interleaved  # how the times are taken that are judged here
 
 ON_DEVICE = True
 FIGURES = (
@@ -26,47 +25,6 @@ spread by 0.3 to 1.5."""
 LEAST_ROUNDS = 4
 ATTEMPTS = 3
 """Of a timing that something else disturbs."""
-
-
-def time_interleaved(
-    subjects: Mapping[str, Callable[[int], object]],
-    rounds: int,
-    warmup: int = 1,
-    inputs: int = 1,
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, np.ndarray]:
-    """Time several subjects in turns.
-
-    In each round every subject has one turn, in which it runs all inputs one after another; the order of the subjects
-    rotates from round to round, so drift of the machine cancels. A turn begins with an untimed run: in use, a model's
-    weights are in the cache.
-
-    Args:
-        subjects: by name, a function that runs one prepared input, given its index in `range(inputs)`.
-        rounds: timed rounds.
-        warmup: rounds before, not timed.
-        inputs: how many inputs each subject has.
-        clock: seconds; monotonic.
-
-    Returns:
-        Milliseconds by name, `[rounds, inputs]`.
-
-    Raises:
-        MeasurementError: nothing would be timed.
-    """
-    if rounds < 1 or inputs < 1 or not subjects:
-        raise MeasurementError(
-            f"rounds = {rounds}, inputs = {inputs}, {len(subjects)} subjects: each must be at least 1"
-        )
-    names = list(subjects)
-    times = {name: np.empty((rounds, inputs)) for name in names}
-    for turn in range(-warmup, rounds):
-        for place in range(len(names)):
-            name = names[(turn + place) % len(names)]
-            taken = _turn(subjects[name], inputs, clock)
-            if turn >= 0:
-                times[name][turn] = taken
-    return times
 
 
 def time_steadily(
@@ -133,16 +91,6 @@ def times_faster(teacher: np.ndarray, student: np.ndarray) -> Measurement:
     factors = teacher.mean(axis=1) / student.mean(axis=1)
     low, high = np.percentile(factors, [25, 75])
     return Measurement(float(np.median(factors)), "times", float(high - low), len(factors))
-
-
-def _turn(run: Callable[[int], object], inputs: int, clock: Callable[[], float]) -> list[float]:
-    run(0)
-    taken = []
-    for index in range(inputs):
-        start = clock()
-        run(index)
-        taken.append((clock() - start) * 1e3)
-    return taken
 
 
 def measure(subject: Subject) -> Measurement:

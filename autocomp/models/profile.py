@@ -6,7 +6,6 @@ Ganesh et al., 2021, arXiv:2002.11985. `analytic` counts; `measured` runs the Py
 from __future__ import annotations
 
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from autocomp.formats.factors import multiplies, stored_numbers
 from autocomp.models._allocations import Allocations
 from autocomp.models.encoder import Encoder
 from autocomp.models.shape import BlockShape, EncoderShape, kept_tokens
+from autocomp.timing import CLOCK
 
 COMPONENTS = (
     "embedding",
@@ -256,7 +256,7 @@ class _Meter:
     def _now(self) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return CLOCK()
 
 
 def _component_of(name: str) -> str | None:

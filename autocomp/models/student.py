@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from autocomp.exit_rules import DEFAULT
 from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import Encoder, encoder_from, plain_weights
 from autocomp.models.shape import EncoderShape
+from autocomp.storage import atomic_folder
 
 _FILES = ("shape.json", "student.json", "tokenizer.json", "weights.safetensors")
 
@@ -58,15 +58,9 @@ def save_student(student: Student, folder: Path) -> None:
 
     Atomic: all files are written beside `folder`, which is then renamed into place; an older one is replaced.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        new = Path(scratch) / "new"
+    with atomic_folder(Path(folder), replace=True) as new:
         new.mkdir()
         _write(student, new)
-        if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        new.rename(folder)
 
 
 def load_student(folder: Path) -> Student:

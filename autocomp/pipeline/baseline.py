@@ -21,7 +21,7 @@ from autocomp.pipeline.context import content_of, read_data
 from autocomp.pipeline.scoring import run_over, time_teacher
 from autocomp.pipeline.teacher import manifest_of
 from autocomp.plan import fingerprint
-from autocomp.result_cache import StageResult, StageStore
+from autocomp.result_cache import CachedResult, ResultCache
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -33,7 +33,7 @@ CHECKED_ROWS = 48
 PARITY = 1e-3
 
 
-def baseline_stage(store: StageStore, teacher: Student, key: str, data: TaskData, machine: str) -> StageResult:
+def baseline_stage(store: ResultCache, teacher: Student, key: str, data: TaskData, machine: str) -> CachedResult:
     """The teacher's FP32 artifact and its plain int8 export, run over both splits at batch 1 on this machine."""
     inputs = {"teacher": key, "machine": machine, "data": content_of(data), "task": data.name}
     return store.make("baseline", inputs, lambda f: _export_and_run(teacher, data, f))
@@ -48,7 +48,7 @@ def make_baseline(job: Mapping[str, Any]) -> dict[str, Any]:
     """
     from autocomp.models.student import load_student
 
-    store, machine = StageStore(Path(job["store"])), fingerprint(machine_facts())
+    store, machine = ResultCache(Path(job["store"])), fingerprint(machine_facts())
     teacher, data = load_student(store.folder(job["teacher"]) / "student"), read_data(store.folder(job["data"]))
     made = baseline_stage(store, teacher, job["teacher"], data, machine)
     alone_ms, disturbed = time_teacher(made.folder / "teacher", data.search, int(job["device"]["threads"]))

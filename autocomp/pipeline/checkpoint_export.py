@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from autocomp.errors import InputError
 from autocomp.pipeline.model_card import card
 from autocomp.plan import CompressionPlan
+from autocomp.storage import atomic_folder
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -29,10 +29,8 @@ def keep(stage: Path, run: Path) -> str:
     place = f"{FOLDER}/{stage.name}"
     target = run / place
     if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".student.", dir=target.parent) as scratch:
-            shutil.copytree(stage / "student", Path(scratch) / "new", copy_function=_link)
-            (Path(scratch) / "new").rename(target)
+        with atomic_folder(target) as new:
+            shutil.copytree(stage / "student", new, copy_function=_link)
     return place
 
 
@@ -96,15 +94,12 @@ def export_checkpoint(member: Mapping[str, Any], out: Path) -> str | None:
     student = student_of(member)
     why = irregularity(student.encoder.shape)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-            new = Path(scratch) / "new"
+        with atomic_folder(out) as new:
             if why is None:
                 save_checkpoint(student, new)
             else:
                 save_student(student, new)
             (new / "README.md").write_text(card(member, student, why), encoding="utf-8")
-            new.rename(out)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
     return why

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.result_cache import StageResult, StageStore
+from autocomp.result_cache import CachedResult, ResultCache
 from autocomp.spec import DeviceProfile
+from autocomp.storage import write_atomically
 from autocomp.tasks import Example, TaskData
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class StudyContext:
     """Everything that is the same for all jobs of a study; a key is that of a stage that jobs read."""
 
     run: Path
-    store: StageStore
+    store: ResultCache
     data: TaskData
     data_key: str
     teacher: Student
@@ -91,9 +92,7 @@ class ContextKeys:
 
     def write(self, run: Path) -> None:
         """Write `context.json`, atomically."""
-        scratch = run / f".{FILE}"
-        scratch.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        scratch.replace(run / FILE)
+        write_atomically(run / FILE, json.dumps(asdict(self)))
 
 
 def context_keys(run: Path) -> ContextKeys:
@@ -112,7 +111,7 @@ def open_context(run: Path) -> StudyContext:
     from autocomp.models.student import load_student
 
     keys = context_keys(run)
-    store = StageStore(Path(keys.store))
+    store = ResultCache(Path(keys.store))
     return StudyContext(
         run=run,
         store=store,
@@ -130,7 +129,7 @@ def open_context(run: Path) -> StudyContext:
     )
 
 
-def data_stage(store: StageStore, data: TaskData) -> StageResult:
+def data_stage(store: ResultCache, data: TaskData) -> CachedResult:
     """The task's rows and all else that is known of it."""
     made_of = {**content_of(data), "name": data.name, "notes": data.notes}
     return store.make("data", made_of, lambda folder: write_data(data, folder))

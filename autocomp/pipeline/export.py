@@ -22,7 +22,7 @@ from autocomp.pipeline.students import technique_context
 from autocomp.pipeline.teacher import cut_of, manifest_of
 from autocomp.pipeline.verify import Answer, check_parity
 from autocomp.plan import CompressionPlan
-from autocomp.result_cache import StageResult
+from autocomp.result_cache import CachedResult
 
 if TYPE_CHECKING:
     import onnx
@@ -37,7 +37,7 @@ LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
 
 
-def artifact_stage(context: StudyContext, student: Student, key: str, plan: CompressionPlan) -> StageResult:
+def artifact_stage(context: StudyContext, student: Student, key: str, plan: CompressionPlan) -> CachedResult:
     """The files of a plan on a recovered student (stage `key`), checked against PyTorch.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import Any
 
 from autocomp.executors import Data
 from autocomp.pipeline.context import FILE, context_keys
+from autocomp.storage import write_atomically
 
 IN_CONTEXT = ("data", "teacher", "knowledge", "baseline")
 
@@ -52,9 +53,7 @@ def mirror(known: Mapping[str, Any], store: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**known, "store": str(store)})
     if known and (not (folder / FILE).is_file() or (folder / FILE).read_text(encoding="utf-8") != text):
-        scratch = folder / f".{FILE}"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(folder / FILE)
+        write_atomically(folder / FILE, text)
     return folder
 
 

@@ -20,6 +20,7 @@ from autocomp.pipeline.measuring import HERE, PREDICTED, THEN_MEASURE, measured_
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.space import Knob, SearchSpace
+from autocomp.storage import write_atomically
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -253,10 +254,8 @@ def teller(run: Path, job: str) -> Callable[[str, float], None]:
     file.parent.mkdir(parents=True, exist_ok=True)
 
     def tell(text: str, fraction: float) -> None:
-        scratch = file.with_suffix(".tmp")
         told = {"job": job, "text": text, "fraction": round(fraction, 3), "at": time.time()}
-        scratch.write_text(strict_json.dumps(told))
-        scratch.replace(file)
+        write_atomically(file, strict_json.dumps(told))
 
     return tell
 

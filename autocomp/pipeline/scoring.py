@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 
 from autocomp.artifact.loader import Predictor, load
 from autocomp.measures import Subject, measures
-from autocomp.measures.latency import is_disturbed, time_interleaved, time_steadily
+from autocomp.measures.latency import is_disturbed, time_steadily
+from autocomp.timing import CLOCK, Clock, once, time_interleaved
 
 if TYPE_CHECKING:
     from autocomp.measurement import Measurement
@@ -40,9 +40,7 @@ def texts_of(examples: Sequence[Example]) -> list[str | tuple[str, str]]:
 
 def opened(folder: Path, threads: int) -> tuple[Predictor, float]:
     """A predictor and the milliseconds it took to open."""
-    started = time.perf_counter()
-    predictor = load(folder, threads)
-    return predictor, (time.perf_counter() - started) * 1e3
+    return once(load, folder, threads)
 
 
 def run_over(folder: Path, examples: Sequence[Example], threads: int, beside: TeacherClock | None = None) -> Run:
@@ -55,9 +53,7 @@ def run_over(folder: Path, examples: Sequence[Example], threads: int, beside: Te
     for i, given in enumerate(inputs):
         if beside:
             beside.tick(i, len(inputs))
-        started = time.perf_counter()
-        row, depth = predictor.run(given)
-        times[i] = (time.perf_counter() - started) * 1e3
+        (row, depth), times[i] = once(predictor.run, given)
         logits.append(row[0])
         depths[i] = depth
     return Run(np.stack(logits), times, depths, load_ms)
@@ -68,7 +64,7 @@ def time_teacher(
     examples: Sequence[Example],
     threads: int,
     rounds: int = 5,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = CLOCK,
 ) -> tuple[np.ndarray, bool]:
     """How long the teacher takes for the first texts, timed again while something disturbs it.
 
@@ -96,9 +92,7 @@ class TeacherClock:
         if index % every:
             return
         which = (index // every) % len(self._inputs)
-        started = time.perf_counter()
-        self._predictor.run(self._inputs[which])
-        self._slower.append((time.perf_counter() - started) * 1e3 / self._alone[which])
+        self._slower.append(once(self._predictor.run, self._inputs[which])[1] / self._alone[which])
 
     def slowdown(self) -> float:
         """Median of teacher's time now over its time alone since the last call."""

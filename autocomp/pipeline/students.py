@@ -16,7 +16,7 @@ from autocomp.pipeline.context import content_of
 from autocomp.pipeline.plans import prepare, recovery_options, seeded, structural
 from autocomp.pipeline.teacher import as_student
 from autocomp.plan import CompressionPlan
-from autocomp.result_cache import StageResult
+from autocomp.result_cache import CachedResult
 from autocomp.techniques import Context
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def recovered_stage(
     *,
     deadline: float = math.inf,
     progress: Progress | None = None,
-) -> tuple[StageResult, CompressionPlan]:
+) -> tuple[CachedResult, CompressionPlan]:
     """The student of a plan after all `rungs`, with exit heads, and the plan with its structural part settled.
 
     Each rung goes on from the one before it, whose result is a stage of its own; no rungs means no recovery at all.
@@ -51,7 +51,7 @@ def recovered_stage(
     recovery = _Recovery(context, settled, fresh, deadline, progress)
     if not rungs:
         return recovery.store(recovery.inputs([], None), fresh, {"steps": 0}), settled
-    parent: StageResult | None = None
+    parent: CachedResult | None = None
     for passed in range(1, len(rungs) + 1):
         parent = recovery.rung(rungs[:passed], parent)
     assert parent is not None  # there is at least one rung
@@ -68,14 +68,14 @@ class _Recovery:
     deadline: float
     progress: Progress | None
 
-    def inputs(self, rungs: Sequence[Fidelity], parent: StageResult | None) -> dict[str, Any]:
+    def inputs(self, rungs: Sequence[Fidelity], parent: CachedResult | None) -> dict[str, Any]:
         """What the stage of these rungs is made of: every stage that it reads, and what it is told to do."""
         context = self.context
         read = {"teacher": context.teacher_key, "knowledge": context.knowledge_key, "data": content_of(context.data)}
         told = {"plan": structural(self.plan).to_json(), "seed": context.seed, "rungs": [r.to_json() for r in rungs]}
         return {**read, **told, **({"parent": parent.key} if parent else {})}
 
-    def rung(self, rungs: Sequence[Fidelity], parent: StageResult | None) -> StageResult:
+    def rung(self, rungs: Sequence[Fidelity], parent: CachedResult | None) -> CachedResult:
         """The stage after the last of `rungs`, trained on from the one before."""
         inputs, store = self.inputs(rungs, parent), self.context.store
         found = store.find(store.key("student", inputs))
@@ -110,7 +110,7 @@ class _Recovery:
             progress=self.progress,
         )
 
-    def store(self, inputs: Mapping[str, Any], student: Student, facts: Mapping[str, Any]) -> StageResult:
+    def store(self, inputs: Mapping[str, Any], student: Student, facts: Mapping[str, Any]) -> CachedResult:
         """The student with exit heads fitted, as a stage."""
 
         def build(folder: Path) -> Mapping[str, Any]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autocomp.pipeline.context import content_of
-from autocomp.result_cache import StageResult, StageStore
+from autocomp.result_cache import CachedResult, ResultCache
+from autocomp.timing import once
 
 if TYPE_CHECKING:
     from autocomp.models.loading import LoadedModel
@@ -29,14 +30,14 @@ Progress = Callable[[float], None]
 
 
 def teacher_stage(
-    store: StageStore,
+    store: ResultCache,
     loaded: LoadedModel,
     data: TaskData,
     spec: StudySpec,
     allowed_s: float,
     progress: Progress,
     before: str | None = None,
-) -> StageResult:
+) -> CachedResult:
     """The teacher as a student folder, fine-tuned on the training split if its head was not.
 
     Fine-tuning may take `TEACHER_SHARE` of the time that is left, so that a search is left too. One that is cut short
@@ -76,7 +77,7 @@ def _made_of(loaded: LoadedModel, data: TaskData, spec: StudySpec) -> dict[str, 
     return inputs
 
 
-def _cut_short(store: StageStore, key: str | None, inputs: dict[str, Any]) -> StageResult | None:
+def _cut_short(store: ResultCache, key: str | None, inputs: dict[str, Any]) -> CachedResult | None:
     """The stage of that key, if it was made of these inputs by this code and then ran out of time."""
     found = store.find(key) if key else None
     if not key or not found:
@@ -101,7 +102,7 @@ def _fine_tuned(
     )
 
 
-def _saved(store: StageStore, inputs: dict[str, Any], teacher: Student, facts: dict[str, Any]) -> StageResult:
+def _saved(store: ResultCache, inputs: dict[str, Any], teacher: Student, facts: dict[str, Any]) -> CachedResult:
     from autocomp.models.student import save_student
 
     def build(folder: Path) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def _saved(store: StageStore, inputs: dict[str, Any], teacher: Student, facts: d
     return store.make("teacher", inputs, build)
 
 
-def knowledge_stage(store: StageStore, teacher: Student, key: str, data: TaskData, seed: int) -> StageResult:
+def knowledge_stage(store: ResultCache, teacher: Student, key: str, data: TaskData, seed: int) -> CachedResult:
     """Importance of the teacher's parts, and how often its pieces occur."""
     inputs = {"teacher": key, "data": content_of(data), "seed": seed}
     return store.make("knowledge", inputs, lambda f: _learn(teacher, data, seed, f))
@@ -147,12 +148,8 @@ def forward_s(teacher: Student, data: TaskData, seed: int) -> float:
 
     sample = encode(teacher, _some(data, TIMED_ROWS, seed))
     predict(teacher, sample, fast=True)  # the first run chooses kernels
-    taken = []
-    for _ in range(TIMED_PASSES):
-        started = time.perf_counter()
-        predict(teacher, sample, fast=True)
-        taken.append(time.perf_counter() - started)
-    return min(taken) / len(sample.lengths)
+    taken_ms = [once(lambda: predict(teacher, sample, fast=True))[1] for _ in range(TIMED_PASSES)]
+    return min(taken_ms) / 1e3 / len(sample.lengths)
 
 
 def _some(data: TaskData, most: int, seed: int) -> list[Example]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.measures.latency import time_interleaved, time_steadily
+from autocomp.measures.latency import time_steadily
 from autocomp.pipeline.scoring import opened, texts_of
+from autocomp.timing import time_interleaved
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor

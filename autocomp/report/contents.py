@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from autocomp.artifact.files import MODEL, TOKENIZER, file_bytes
 from autocomp.measures import figures_of, headline, measures_of_files, of_files
+from autocomp.timing import time_interleaved
 
 if TYPE_CHECKING:
     import onnx
@@ -111,12 +111,11 @@ def _exits(
 
 def _latency_ms(predictor: Predictor, texts: Inputs, rounds: int) -> float:
     """Mean over texts of each one's median; profiling is off."""
-    taken = np.zeros((rounds, len(texts)))
-    for turn in range(-1, rounds):
-        for i, text in enumerate(texts):
-            started = time.perf_counter()
-            predictor.run(dict(text))
-            taken[turn, i] = (time.perf_counter() - started) * 1e3
+
+    def run(index: int) -> object:
+        return predictor.run(dict(texts[index]))
+
+    taken = time_interleaved({"file": run}, rounds, inputs=len(texts))["file"]
     return float(np.median(taken, axis=0).mean())
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from autocomp.errors import InputError
 from autocomp.report.state import Member
+from autocomp.storage import atomic_folder
 
 
 def export(member: Member, out: Path) -> Path:
@@ -19,15 +19,11 @@ def export(member: Member, out: Path) -> Path:
     source = files_of(member)
     if out.exists():
         raise InputError(f"{out} exists and is not overwritten; name another --out, or remove it first")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, partial)
-        partial.rename(out)
+        with atomic_folder(out) as new:
+            shutil.copytree(source, new)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out
 
 

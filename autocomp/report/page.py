@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from autocomp.errors import InputError, SpecError, UnknownName
 from autocomp.report._plotly import embedded_script
 from autocomp.report.as_json import as_json
 from autocomp.report.follow import Followed
+from autocomp.storage import write_atomically
 
 VERSION = 2
 """Of the data that scripts read."""
@@ -95,12 +95,9 @@ def write_page(file: Path, template: Path, data: Mapping[str, Any]) -> Path:
     Raises:
         InputError: it cannot be written.
     """
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(fill(template, data), encoding="utf-8")
-        partial.replace(file)
+        write_atomically(file, fill(template, data))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"{file} cannot be written: {error}; name another file") from error
     return file
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import IO, Any
 from autocomp.artifact.files import MANIFEST, TOKENIZER, model_files, read_manifest
 from autocomp.report.state import Member
 from autocomp.serving.refusals import Refused
+from autocomp.storage import atomic_folder
 
 CHUNK = 256 * 1024
 OLDEST = (1980, 1, 1, 0, 0, 0)
@@ -129,13 +129,13 @@ def export_to(exports: Path, name: str, files: list[Path]) -> dict[str, Any]:
             exports.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(out):
                 raise Refused(409, f"{name} is there already and is not overwritten; choose another name")
-            with tempfile.TemporaryDirectory(prefix=".export.", dir=exports) as scratch:
-                return {"path": str(out), **_copied(files, Path(scratch) / name, out)}
+            with atomic_folder(out) as new:
+                return {"path": str(out), **_copied(files, new)}
         except OSError as error:
             raise Refused(409, f"{out} cannot be written: {error.strerror}") from error
 
 
-def _copied(files: list[Path], new: Path, out: Path) -> dict[str, Any]:
+def _copied(files: list[Path], new: Path) -> dict[str, Any]:
     new.mkdir()
     for file in files:
         with _opened(file) as source, (new / file.name).open("xb") as target:
@@ -143,6 +143,4 @@ def _copied(files: list[Path], new: Path, out: Path) -> dict[str, Any]:
     read_manifest(new)
     copied = [new / file.name for file in files]
     found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in copied}
-    size = sum(file.stat().st_size for file in copied)
-    new.rename(out)
-    return {"sha256": found, "bytes": size}
+    return {"sha256": found, "bytes": sum(file.stat().st_size for file in copied)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autocomp.serving.refusals import Refused
+from autocomp.timing import once
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
@@ -44,16 +44,14 @@ class Trying:
             _check_pair(model.predictor, text)
             inputs = model.predictor.batches([text])[0]
             model.predictor.run(inputs)  # warms up for this length
-            started = time.perf_counter()
-            model.predictor.run(inputs)
-            seconds = time.perf_counter() - started
+            _, taken_ms = once(model.predictor.run, inputs)
             found = model.predictor.predict([text])[0]
         return {
             "label": found.label,
             "scores": found.scores,
             "exit_depth": found.exit_depth,
             "depth": model.depth,
-            "ms": seconds * 1e3,
+            "ms": taken_ms,
             "tokens": int(inputs["input_ids"].shape[1]),
         }
 

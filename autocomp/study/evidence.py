@@ -21,10 +21,11 @@ from autocomp.pipeline.measuring import PREDICTED
 from autocomp.pipeline.plans import structural
 from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.record import read_events
+from autocomp.storage import write_atomically
 
 if TYPE_CHECKING:
     from autocomp.pipeline.context import StudyContext
-    from autocomp.result_cache import StageStore
+    from autocomp.result_cache import ResultCache
     from autocomp.study.front import Seen
     from autocomp.tasks import Example
 
@@ -49,9 +50,7 @@ def write_evidence(
         Name of the file in the run folder and its SHA-256, for the journal.
     """
     data = strict_json.dumps(gather(run, context, found, seen), separators=strict_json.COMPACT).encode()
-    scratch = run / f".{FILE}"
-    scratch.write_bytes(data)
-    scratch.replace(run / FILE)
+    write_atomically(run / FILE, data)
     return {"file": FILE, "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -139,7 +138,7 @@ def cut(text: str) -> str:
 
 
 def _lineage(
-    run: Path, store: StageStore, found: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]
+    run: Path, store: ResultCache, found: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]
 ) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """Every stage once by key, and for each member the keys of what it was made of, oldest first."""
     keys, jobs, spent = context_keys(run), *_jobs(run)
@@ -163,7 +162,7 @@ def _lineage(
     return stages, lineage
 
 
-def _students(store: StageStore, last: str) -> Iterable[str]:
+def _students(store: ResultCache, last: str) -> Iterable[str]:
     """Keys of a student after each of its rungs; a rung that was cut short is named only where it is the last."""
     inputs = {k: v for k, v in store.inputs(last).items() if k != "stopped_after"}
     rungs = inputs.get("rungs") or []
@@ -172,7 +171,7 @@ def _students(store: StageStore, last: str) -> Iterable[str]:
 
 
 def _stage(
-    store: StageStore, key: str, parents: Sequence[str], jobs: Mapping[tuple[str, int], str] | None = None
+    store: ResultCache, key: str, parents: Sequence[str], jobs: Mapping[tuple[str, int], str] | None = None
 ) -> dict[str, Any]:
     """What is told of a stage; of one that lies elsewhere (a worker's cache) only that it was."""
     stage: dict[str, Any] = {"kind": key.partition("-")[0], "seconds": None, "parents": list(parents), "job": None}

@@ -26,6 +26,7 @@ from autocomp.pipeline.landmarks import held_out_logits
 from autocomp.pipeline.measuring import HERE, TIMING, folders_of, latency_of, place, times_of
 from autocomp.pipeline.plans import describe
 from autocomp.pipeline.scoring import run_over
+from autocomp.storage import atomic_folder
 from autocomp.study.losses import Judge, member
 from autocomp.tasks import paired_difference, score_with_error
 
@@ -233,11 +234,10 @@ def write_out(
 
 def copy_artifact(source: Path, target: Path) -> None:
     """Copy an artifact's folder; `target` appears only when it is complete."""
-    scratch = target.parent / f".{target.name}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, scratch)
-    scratch.rename(target)
+    for left in target.parent.glob(f".{target.name}.*"):  # by a study that was killed
+        shutil.rmtree(left)
+    with atomic_folder(target, replace=True) as new:
+        shutil.copytree(source, new)
 
 
 def runs_as_stored(folder: Path) -> bool:

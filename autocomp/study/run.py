@@ -22,7 +22,7 @@ from autocomp.pipeline.measuring import place
 from autocomp.pipeline.teacher import forward_s, knowledge_stage, teacher_stage
 from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.summary import summary
-from autocomp.result_cache import StageStore, default_store
+from autocomp.result_cache import ResultCache, default_store
 from autocomp.searchers import Searcher
 from autocomp.spec import StudySpec
 from autocomp.study import front
@@ -169,7 +169,7 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
     from autocomp.models.student import load_student
     from autocomp.training.accelerator import computing_on
 
-    spec, data, store = checked.spec, checked.data, StageStore(default_store())
+    spec, data, store = checked.spec, checked.data, ResultCache(default_store())
     rows = data_stage(store, data)
     tell = _teller(run, listen, "fine-tuning the teacher" if not checked.loaded.fine_tuned else "reading the teacher")
     tell(0.0)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from autocomp import result_cache as stages
-from autocomp.result_cache import CODE, StageStore, default_store
+from autocomp.result_cache import CODE, ResultCache, default_store
 from autocomp.sources import PACKAGE
 
 
 @pytest.fixture
 def store(tmp_path):
-    return StageStore(tmp_path / "stages")
+    return ResultCache(tmp_path / "stages")
 
 
 def write(text, **facts):
@@ -31,7 +31,7 @@ def never(folder):
 def test_a_stage_is_built_once_and_found_ever_after(store):
     made = store.make("data", {"a": 1}, write("x", rows=3))
     assert (made.was_cached, made.facts, (made.folder / "file").read_text()) == (False, {"rows": 3}, "x")
-    again = StageStore(store.root).make("data", {"a": 1}, never)
+    again = ResultCache(store.root).make("data", {"a": 1}, never)
     assert (again.was_cached, again.key, again.facts) == (True, made.key, made.facts)
     assert store.find(made.key) == again
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from autocomp.executors import Then, Work
-from autocomp.result_cache import StageStore
+from autocomp.result_cache import ResultCache
 
 
 def work(job):
@@ -19,7 +19,7 @@ def work(job):
     if "die" in job:
         _die(Path(job["marks"]), job)
     made = _make(job) if "make" in job else None
-    read = [(StageStore(Path(job["store"])).folder(k) / "text").read_text() for k in job.get("reads", ())]
+    read = [(ResultCache(Path(job["store"])).folder(k) / "text").read_text() for k in job.get("reads", ())]
     seen = {"cache": os.environ.get("AUTOCOMP_CACHE"), "gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
     seen["tells"] = os.environ.get("ORT_DISABLE_TELEMETRY")
     return {"id": job["id"], "pid": os.getpid(), "made": made, "read": read, **seen}
@@ -37,7 +37,7 @@ def _make(job):
     def build(folder):
         (folder / "text").write_text(job["make"])
 
-    return StageStore(Path(job["store"])).make("data", {"text": job["make"]}, build).key
+    return ResultCache(Path(job["store"])).make("data", {"text": job["make"]}, build).key
 
 
 def reads(job):

@@ -18,7 +18,7 @@ from autocomp.executors.ray.cluster import _room, check_nodes
 from autocomp.executors.ray.crew import RayCrew
 from autocomp.executors.ray.parcels import packed, unpack
 from autocomp.executors.ray.tasks import ATTEMPTS
-from autocomp.result_cache import StageStore
+from autocomp.result_cache import ResultCache
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE))  # Ray's workers take over this process's path, and find `ray_works` by its name
@@ -138,7 +138,7 @@ def test_a_trial_runs_on_a_worker_and_is_measured_at_the_device(cluster, trials,
     assert caches <= {str(cluster.folder / "driver"), str(cluster.folder / "far")}
     assert {r["measured"]["cache"] for r, _ in found.values()} == {str(cluster.folder / "device")}
     assert {tuple(r["measured"]["read"]) for r, _ in found.values()} == {(f"text {n}",) for n in range(4)}
-    store = StageStore(cluster.folder / "driver" / "stages")
+    store = ResultCache(cluster.folder / "driver" / "stages")
     assert all(store.find(result["made"]) for result, _ in found.values()), "what is made comes to the driver"
 
 
@@ -184,7 +184,7 @@ def test_short_jobs_are_tasks_that_are_tried_again(crew, job):
 
 
 def test_stages_travel_to_a_node_once(cluster, crew, job):
-    store = StageStore(cluster.folder / "driver" / "stages")
+    store = ResultCache(cluster.folder / "driver" / "stages")
     key = store.make("data", {"text": "sent"}, lambda f: (f / "text").write_text("sent") and None).key
     import ray
 

@@ -8,13 +8,13 @@ from ray.air.execution._internal import actor_manager
 
 from autocomp.executors.ray import home
 from autocomp.executors.ray._tune import all_deaths_are_of_trials, last_failure
-from autocomp.result_cache import StageStore
+from autocomp.result_cache import ResultCache
 
 
 @pytest.fixture
 def sender(tmp_path, monkeypatch):
     """A home with four stages of about 20 kB, and the parcels that its object store holds."""
-    store, held = StageStore(tmp_path / "stages"), []
+    store, held = ResultCache(tmp_path / "stages"), []
 
     def build(folder):
         (folder / "weights").write_bytes(bytes(20_000))

@@ -5,6 +5,7 @@ A test that fails here after an upgrade says that the file it names must be read
 
 import ast
 import multiprocessing.spawn
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ from autocomp.serving import _uvicorn
 from autocomp.training import _bf16
 
 ROOT = Path(__file__).parents[2]
+DASHBOARDS = ROOT / "dashboards"
 #: Each file that may name the private parts of a library, and those that it names.
 INSIDES = {
     "autocomp/executors/ray/_tune.py": {"ray.air.execution._internal"},
@@ -160,6 +162,17 @@ def test_plotlys_script_lies_and_begins_where_it_was_read():
     assert script.count(_plotly.START) == script.count(_plotly.END) == 1
     assert len(_plotly.compiled_at_once(script)) == len(script) + 2
     assert _plotly.compiled_at_once("another script") == "another script"
+
+
+def test_pages_know_plotlys_inside_in_one_file_and_it_is_so():
+    """Names with `_` that scripts read of others' objects; `.target._x` and the like would be found too."""
+    read = {file.name: set(re.findall(r"\.(_\w+)", file.read_text("utf-8"))) for file in DASHBOARDS.glob("*.js")}
+    assert {name: found for name, found in read.items() if found} == {
+        "plotly_axes.js": {"_fullLayout", "_length", "_offset"}
+    }
+    script = _plotly.script_file().read_text(encoding="utf-8")
+    assert script.startswith("/**\n* plotly.js v4.1.")
+    assert all(f".{name}" in script for name in ("_fullLayout", "_length", "_offset", "d2p"))
 
 
 def test_uvicorn_is_the_one_that_was_read():

@@ -14,7 +14,7 @@ from autocomp.pipeline import baseline, context, teacher
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline import students as recovered
 from autocomp.plan import CompressionPlan, Step, canonical
-from autocomp.result_cache import StageResult
+from autocomp.result_cache import CachedResult
 from autocomp.tasks import Example, TaskData
 from autocomp.testing.models import random_student
 
@@ -30,7 +30,7 @@ class Store:
 
     def make(self, kind, inputs, build):
         self.asked.append((kind, dict(inputs)))
-        return StageResult(kind, None, {}, False)
+        return CachedResult(kind, None, {}, False)
 
 
 class Full(Store):
@@ -41,7 +41,7 @@ class Full(Store):
         return kind
 
     def find(self, key):
-        return StageResult(key, None, {}, True)
+        return CachedResult(key, None, {}, True)
 
 
 def asked(make, store=Store):
@@ -179,7 +179,7 @@ def test_a_student_is_of_every_stage_that_it_is_made_of(study, change):
 
 def test_a_student_is_of_its_data_its_rungs_and_the_student_before(study):
     other = replace(study, data=replace(study.data, train=study.data.train[1:]))
-    parent = [StageResult(key, None, {}, True) for key in ("whole", "cut short")]
+    parent = [CachedResult(key, None, {}, True) for key in ("whole", "cut short")]
     found = [inputs_of(study), inputs_of(other), inputs_of(study, RUNGS), *(inputs_of(study, RUNGS, p) for p in parent)]
     assert len(set(found)) == 5
 

@@ -1,5 +1,6 @@
 """Running files over texts, and how slow the machine is just now."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from autocomp.pipeline import baseline, scoring
 from autocomp.pipeline.context import context_keys
 from autocomp.pipeline.scoring import TeacherClock, measure_artifact, opened, run_over, texts_of, time_teacher
 from autocomp.tasks import Example
+from autocomp.timing import once
 
 
 class Predictor:
@@ -29,7 +31,7 @@ class Predictor:
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(scoring, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(scoring, "once", partial(once, clock=lambda: clock.now))
     return clock
 
 

@@ -8,7 +8,7 @@ import pytest
 from autocomp.models.loading import load_teacher
 from autocomp.pipeline import teacher as room
 from autocomp.pipeline.teacher import teacher_stage
-from autocomp.result_cache import StageStore
+from autocomp.result_cache import ResultCache
 from autocomp.tasks import resolve_task
 from autocomp.training.loop import Trained
 
@@ -17,7 +17,7 @@ from autocomp.training.loop import Trained
 def parts(tiny_parts, tmp_path):
     """`(store, loaded, data)` of the tiny study, whose model has no head yet."""
     data = resolve_task(tiny_parts["texts"], max_length=24)
-    return StageStore(tmp_path / "stages"), load_teacher(tiny_parts["model"], data.labels, max_length=24), data
+    return ResultCache(tmp_path / "stages"), load_teacher(tiny_parts["model"], data.labels, max_length=24), data
 
 
 SPEC = SimpleNamespace(teacher_epochs=1.0, teacher_learning_rate=1e-3, seed=0, budget="10s")

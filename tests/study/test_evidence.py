@@ -9,7 +9,7 @@ import pytest
 
 from autocomp.pipeline.context import ContextKeys
 from autocomp.report.cards import read_evidence
-from autocomp.result_cache import StageStore
+from autocomp.result_cache import ResultCache
 from autocomp.study import evidence
 from autocomp.study.front import Seen
 from autocomp.tasks import Example
@@ -30,7 +30,7 @@ def seen(folder, rows=ROWS, seed=0, where="here"):
 @pytest.fixture
 def study(tmp_path):
     """`run, context, store` of a study whose stages are there and whose student passed two rungs."""
-    run, store = tmp_path / "run", StageStore(tmp_path / "store")
+    run, store = tmp_path / "run", ResultCache(tmp_path / "store")
     run.mkdir()
     names = ("data", "teacher", "knowledge", "baseline")
     made = {name: store.make(name, {"of": name}, lambda folder: {}).key for name in names}

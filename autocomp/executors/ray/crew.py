@@ -18,7 +18,7 @@ from autocomp.executors import Data, Ended, Executor, Failure, Lost, NodeFunctio
 from autocomp.executors.chain import Chain
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray import cluster
-from autocomp.executors.ray.home import Home, write_atomically
+from autocomp.executors.ray.home import Home, write_progress
 from autocomp.executors.ray.tasks import Tasks
 from autocomp.executors.ray.tuner import TuneExecutor
 from autocomp.executors.ray.worker import NAMESPACE
@@ -199,7 +199,7 @@ class RayCrew:
     def _keep_list(self) -> None:
         while not self._over.wait(SEEN_EVERY_S):
             try:
-                write_atomically(self._run / "work" / "nodes.json", self._list())
+                write_progress(self._run / "work" / "nodes.json", self._list())
             # The cluster is going (Ray then raises SystemExit here), or the folder was removed: the study will say so.
             except BaseException:
                 return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import ray
 
 from autocomp import strict_json
 from autocomp.executors.ray.parcels import packed, unpack
+from autocomp.storage import write_atomically
 
 STORE_ID = ".store-id"
 KEPT_BYTES = 256 * 2**20
@@ -110,7 +110,7 @@ class Home:
 
     def tell(self, job: str, told: dict[str, Any]) -> None:
         """Progress of a job, as a file that is replaced atomically."""
-        write_atomically(self._run / "work" / f"{job}.json", told)
+        write_progress(self._run / "work" / f"{job}.json", told)
 
     def counts(self) -> dict[str, int]:
         """Stages packed to be sent, and stages taken in."""
@@ -133,9 +133,7 @@ def store_id(store: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def write_atomically(file: Path, data: Any) -> None:
-    """JSON that a reader sees whole or not at all."""
+def write_progress(file: Path, data: Any) -> None:
+    """Write JSON that a reader sees whole or not at all; its folder is made."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}-{time.monotonic_ns()}")
-    scratch.write_text(strict_json.dumps(data), encoding="utf-8")
-    scratch.replace(file)
+    write_atomically(file, strict_json.dumps(data))

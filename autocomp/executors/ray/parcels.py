@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from autocomp.storage import first_folder
 
 try:
     import fcntl
@@ -30,21 +30,12 @@ def unpack(parcel: bytes, folder: Path) -> None:
     if folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+
+    def extract(into: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(parcel)) as tar:
-            tar.extractall(scratch, filter="data")
-        _rename(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            tar.extractall(into, filter="data")
 
-
-def _rename(scratch: Path, folder: Path) -> None:
-    try:
-        scratch.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
+    first_folder(folder, extract)
 
 
 @contextmanager
