@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from autocomp.errors import listed
+from autocomp.journal import read_events
 from autocomp.pareto import dominates
-from autocomp.record import read_events
 from autocomp.report.lock import is_held
 from autocomp.report.state import Member, RunState
 
@@ -63,8 +63,8 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
             "jobs": len(state.started),
             "retried": len(state.retried),
         },
-        "hypervolume": state.front.get("hypervolume"),
-        "agreement": state.front.get("agreement"),
+        "hypervolume": state.front and state.front.hypervolume,
+        "agreement": state.front and state.front.agreement,
         "warnings": list(state.warnings),
     }
 
