@@ -12,6 +12,7 @@ from autocomp.errors import EnvironmentFailure, NothingMeasured
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
+    from autocomp.journal.events import Event
     from autocomp.spec import StudySpec
 
 Listener = Callable[[dict[str, Any]], None]
@@ -116,7 +117,7 @@ def search(
         spec = read_study(None, {**_task_apart(study.model_dump(exclude_unset=True)), **keys})
     else:
         spec = read_study(None if study is None else os.fspath(study), keys)
-    return watched(Path(out), listen, lambda heard: run_study(spec, Path(out), heard, ray))
+    return watched(Path(out), _as_json(listen), lambda heard: run_study(spec, Path(out), heard, ray))
 
 
 def resume(
@@ -147,17 +148,22 @@ def resume(
     from autocomp.study.run import resume_study, run_study
 
     try:
-        return watched(Path(out), listen, lambda heard: resume_study(Path(out), heard, ray))
+        return watched(Path(out), _as_json(listen), lambda heard: resume_study(Path(out), heard, ray))
     except ChangedStudy as changed:
         if not accept_changes:
             raise
         from autocomp.study.pins import spec_of
 
         spec, new = spec_of(Path(out)), Path(new_out or changed.new)
-        return watched(new, listen, lambda heard: run_study(spec, new, heard, ray))
+        return watched(new, _as_json(listen), lambda heard: run_study(spec, new, heard, ray))
 
 
-def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any]) -> Run:
+def _as_json(listen: Listener | None) -> Callable[[Event], None] | None:
+    """Tell a user's listener each event as the JSON object that the journal has."""
+    return listen and (lambda event: listen(event.to_json()))
+
+
+def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[Callable[[Event], None]], Any]) -> Run:
     """Do `work` while holding the run's lock, then write its page: shared by search and resume.
 
     Raises:
@@ -169,7 +175,7 @@ def watched(out: Path, listen: Listener | None, work: Callable[[Listener], Any])
 
     with Lock(out) as lock:
 
-        def heard(event: dict[str, Any]) -> None:
+        def heard(event: Event) -> None:
             lock.take()
             if listen:
                 listen(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -97,41 +98,62 @@ POST_TRAINING = Fidelity(rung=-1, steps=0)
 
 
 @dataclass(frozen=True)
-class Charge:
-    """One line of the ledger: resources held for a time.
+class Cost:
+    """What something took; costs add, those of jobs that ran side by side too.
 
     Attributes:
-        what: `teacher`, `trial`, `measuring`, `front`, `lost` (held when the study was interrupted) …
         wall_s: clock time that passed for the study as a whole, no matter how many jobs ran in it.
-        cpu_s, gpu_s: resources held x seconds.
+        cpu_s: cores held times seconds.
+        gpu_s: GPUs, or shares of one, held times seconds.
         trials: finished trials.
     """
 
-    what: str
     wall_s: float = 0.0
     cpu_s: float = 0.0
     gpu_s: float = 0.0
     trials: int = 0
 
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.wall_s + other.wall_s,
+            self.cpu_s + other.cpu_s,
+            self.gpu_s + other.gpu_s,
+            self.trials + other.trials,
+        )
 
-@dataclass
-class Ledger:
-    """What has been spent; rebuilt from the journal's charges."""
-
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    gpu_s: float = 0.0
-    trials: int = 0
-
-    def add(self, charge: Charge) -> None:
-        """Book one charge."""
-        self.wall_s += charge.wall_s
-        self.cpu_s += charge.cpu_s
-        self.gpu_s += charge.gpu_s
-        self.trials += charge.trials
+    def rounded(self) -> Cost:
+        """The same to the millisecond, as the journal has it."""
+        return Cost(round(self.wall_s, 3), round(self.cpu_s, 3), round(self.gpu_s, 3), self.trials)
 
     def left(self, budget: Budget) -> dict[str, float]:
-        """What is left of each limited kind, never below zero."""
+        """What a budget has left of each limited kind after this was spent, never below zero."""
         spent = asdict(self)
         limits = {k: v for k, v in budget.to_json().items() if v is not None}
         return {kind: max(0.0, limit - spent[kind]) for kind, limit in limits.items()}
+
+
+def held(seconds: float, cores: float, gpus: float = 0.0) -> Cost:
+    """What it costs to hold cores and GPUs (or shares of one) for some seconds, beside the clock."""
+    return Cost(cpu_s=seconds * cores, gpu_s=seconds * gpus)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One line of the ledger.
+
+    Attributes:
+        what: it was spent for: `teacher`, `trial`, `measuring`, `front`, `lost` (held when the study was interrupted) …
+        cost: what it took.
+    """
+
+    what: str
+    cost: Cost
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, the cost's parts beside the purpose; inverse of `from_json`."""
+        return {"what": self.what, **asdict(self.cost)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Charge:
+        """Inverse of `to_json`; parts that a journal of another version has or lacks do not matter."""
+        return cls(data["what"], Cost(**{part: data[part] for part in asdict(Cost()) if part in data}))

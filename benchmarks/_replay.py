@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from autocomp.journal import read_lines
 from autocomp.measurement import Measurement
 from autocomp.pipeline.jobs import Job
 from autocomp.pipeline.plans import is_cheap
 from autocomp.plan import CompressionPlan
-from autocomp.record import TrialRecord, read_events
+from autocomp.record import TrialRecord
 from autocomp.space import SearchSpace
 from autocomp.study.loop import identity
 
@@ -37,8 +38,8 @@ def record_from(runs: Sequence[Path]) -> None:
     jobs: dict[str, list[dict[str, Any]]] = {}
     seen: set[str] = set()
     for run in runs:
-        teacher = next(read_events(run / "journal.jsonl", "teacher"))["members"]["teacher"]
-        for event in read_events(run / "journal.jsonl", "record"):
+        teacher = next(read_lines(run / "journal.jsonl", "teacher"))["members"]["teacher"]
+        for event in read_lines(run / "journal.jsonl", "record"):
             record = event["record"]
             measured = {k: {**m, "value": float(f"{m['value']:.7g}")} for k, m in record["measurements"].items()}
             if record["status"] == "complete" and json.dumps(measured) not in seen:

@@ -31,7 +31,7 @@ from _browser import opened_browser, served
 from playwright.sync_api import Browser, Page
 
 from autocomp.environment import machine_facts, versions
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.testing.large_runs import write_large_run
 
 RESULTS = Path(__file__).parent / "results" / "dashboard.json"
@@ -140,7 +140,7 @@ def of_server(browser: Browser, run: Path, loads: int) -> dict[str, Any]:
 def appended(page: Page, run: Path, number: int) -> float:
     """Seconds from a record's line in the journal to its point on the page."""
     known = page.evaluate(FOLLOW)
-    record = copy.deepcopy(next(read_events(run / "journal.jsonl", "record"))["record"])
+    record = copy.deepcopy(next(read_lines(run / "journal.jsonl", "record"))["record"])
     event = {"event": "record", "at": time.time(), "record": {**record, "id": f"t9999-{number}"}}
     with (run / "journal.jsonl").open("a", encoding="utf-8") as out:
         out.write(json.dumps(event) + "\n")

@@ -21,7 +21,7 @@ from typing import Any
 
 from _gpus import watched
 
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.report.summary import summary
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,8 +36,8 @@ KEPT = (
 def collect(run: Path, asked: list[str]) -> dict[str, Any]:
     """What is kept of a run; `asked` are the arguments it was started with, if known."""
     shown = summary(run)
-    study = next(read_events(run / "journal.jsonl", "study"))
-    gpus = [_without(event, "event", "at") for event in read_events(run / "journal.jsonl", "gpus")]
+    study = next(read_lines(run / "journal.jsonl", "study"))
+    gpus = [_without(event, "event", "at") for event in read_lines(run / "journal.jsonl", "gpus")]
     short = {name: _short(shown[name]) for name in ("teacher", "plain_int8")}
     return {
         "command": " ".join(["autocomp search", *(asked or _asked(study["spec"]))]),

@@ -30,7 +30,7 @@ import _ray_works
 import numpy as np
 from _ray_nodes import Nodes, crew_of, drive
 
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.testing.studies import write_study
 
 RESULTS = Path(__file__).parent / "results" / "ray.json"
@@ -69,7 +69,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 def records(run: Path) -> dict[str, Any]:
     """What is known of each plan but for times: status, artifact, measurements."""
     found = {}
-    for event in read_events(run / "journal.jsonl", "record"):
+    for event in read_lines(run / "journal.jsonl", "record"):
         record = event["record"]
         values = {k: m["value"] for k, m in record["measurements"].items() if k not in BY_CLOCK}
         plan = json.dumps([record["plan"], record["fidelity"]], sort_keys=True)
@@ -82,7 +82,7 @@ def front_of(run: Path, plans: set[str]) -> set[str]:
     from autocomp import pareto
 
     rows = []
-    for event in read_events(run / "journal.jsonl", "record"):
+    for event in read_lines(run / "journal.jsonl", "record"):
         record = event["record"]
         plan = json.dumps([record["plan"], record["fidelity"]], sort_keys=True)
         if plan in plans and record["status"] == "complete":
@@ -94,7 +94,7 @@ def front_of(run: Path, plans: set[str]) -> set[str]:
 
 def books(run: Path) -> dict[str, Any]:
     """Every record once, every job charged once; the ledger beside the sum of what ran."""
-    events = list(read_events(run / "journal.jsonl"))
+    events = list(read_lines(run / "journal.jsonl"))
     names = Counter(e["record"]["id"] for e in events if e["event"] == "record")
     started = {e["job"] for e in events if e["event"] == "started"}
     charged = Counter(e["job"] for e in events if e["event"] == "charge" and "job" in e)
@@ -138,7 +138,7 @@ def same(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         nodes.close()
     ours, theirs = records(folder / "local"), records(folder / "ray")
     plans = set(ours) | set(theirs)
-    proposed = [[e["plan"] for e in read_events(folder / n / "journal.jsonl", "started")] for n in ("local", "ray")]
+    proposed = [[e["plan"] for e in read_lines(folder / n / "journal.jsonl", "started")] for n in ("local", "ray")]
     return {
         "plans": len(plans),
         "plans_equal": set(ours) == set(theirs),
@@ -251,7 +251,7 @@ def chaos(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 def any_event(run: Path, kind: str) -> bool:
     """Whether the journal has one."""
-    return (run / "journal.jsonl").is_file() and any(read_events(run / "journal.jsonl", kind))
+    return (run / "journal.jsonl").is_file() and any(read_lines(run / "journal.jsonl", kind))
 
 
 def sleeping(folder: Path, trials: int, seconds: float) -> list[dict[str, Any]]:

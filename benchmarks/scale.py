@@ -27,11 +27,12 @@ from _replay import OBJECTIVES, Replay, SimulatedExecutor, record_from
 
 from autocomp.budget import parse_budget
 from autocomp.environment import machine_facts, versions
+from autocomp.journal import Journal
+from autocomp.journal.events import StudyBegun, TrialRecorded
 from autocomp.measures import OF_RECORDS
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.pipeline.context import ContextKeys, StudyContext, open_context, write_data
 from autocomp.pipeline.plans import build_space
-from autocomp.record import Journal
 from autocomp.report.summary import summary
 from autocomp.searchers import Searcher, _study
 from autocomp.spec import SpaceSpec, read_objective, read_space
@@ -88,7 +89,7 @@ def make_loop(run: Path, context: StudyContext, searcher: str, seed: int, trials
     space = build_space(spec, shape, SPACE)
     journal = Journal(run / "journal.jsonl")
     if not journal.file.exists():
-        journal.append("study", spec={"budget": f"{trials}trials"}, data={}, machine={}, versions={})
+        journal.append(StudyBegun(spec={"budget": f"{trials}trials"}))
     objectives = tuple(read_objective(name) for name in OBJECTIVES)
     judge = Judge(objectives, tuple(executor.replay.teacher[name] for name in OBJECTIVES))
     executor.space = space
@@ -194,7 +195,7 @@ def simulate(searcher: str, trials: int, workers: int, shape: str, profile: Path
             "reason": reason,
             "trials": executor.ended,
             "simulated_hours": executor.clock_s / 3600,
-            "records": sum(r["event"] == "record" for r in loop.journal.events()),
+            "records": sum(1 for _ in loop.journal.events(TrialRecorded)),
             **totals(meter, rows),
             "hypervolume": hypervolume(loop),
             "tenths": rows,

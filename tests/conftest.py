@@ -16,9 +16,11 @@ import yaml
 
 from autocomp.budget import Fidelity, parse_budget
 from autocomp.cli import main
+from autocomp.journal import Journal
+from autocomp.journal.events import StudyBegun
 from autocomp.measurement import Measurement
 from autocomp.plan import CompressionPlan, Step
-from autocomp.record import Journal, TrialRecord
+from autocomp.record import TrialRecord
 from autocomp.spec import read_study
 from autocomp.study.budget_tracker import Purse
 from autocomp.testing.studies import write_bert, write_study, write_texts
@@ -123,7 +125,7 @@ def prepared(tmp_path_factory):
         checked = check(read_study(str(write_study(folder / "study")), {}))
         run = folder / "run"
         journal = Journal(run / "journal.jsonl")
-        journal.append("study")
+        journal.append(StudyBegun())
         purse = Purse(parse_budget("1h"), journal, cores=1)
         context = _prepare_teacher(checked, run, purse, None, LocalCrew(1, 1))
     return SimpleNamespace(context=context, checked=checked, run=run)

@@ -11,14 +11,12 @@ from autocomp.cli._front import budget_text, front_text, next_steps, warnings_of
 from autocomp.cli._progress import progress
 from autocomp.cli._say import command, note, print_json, short_path
 from autocomp.errors import NothingMeasured
+from autocomp.journal.events import Event
+from autocomp.journal.file import Listener
 from autocomp.report.summary import summary
 
-Listener = Callable[[dict[str, Any]], None]
 
-
-def follow(
-    args: argparse.Namespace, out: Path, work: Callable[[Listener], Any], before: Iterable[dict[str, Any]] = ()
-) -> int:
+def follow(args: argparse.Namespace, out: Path, work: Callable[[Listener], Any], before: Iterable[Event] = ()) -> int:
     """Do `work` under the view that the arguments ask for; `before` is what a resumed run's journal holds already.
 
     Raises:

@@ -6,14 +6,31 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
+from functools import singledispatch
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from autocomp import strict_json
 from autocomp.cli._front import LEFT, counts_text, head, rows
 from autocomp.cli._say import amounts, duration, note, text_table
+from autocomp.journal.events import (
+    CandidatesChanged,
+    Event,
+    FrontWritten,
+    GpusShared,
+    JobProgressed,
+    JobRetried,
+    JobStarted,
+    NodeChanged,
+    StudyBegun,
+    StudyFinished,
+    StudyResumed,
+    TeacherMeasured,
+    TrialRecorded,
+    WarningGiven,
+)
+from autocomp.journal.file import as_line
 from autocomp.report.state import Job, RunState
 from autocomp.report.summary import metric_words, score_of, summarise
 
@@ -22,7 +39,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-Event = dict[str, Any]
 PROGRESS_EVERY_S = 10.0
 FRONT_ROWS = 12
 
@@ -57,7 +73,7 @@ class Progress:
             self.state.add(event)
             self.show(event)
 
-    def replay(self, events: Any) -> None:
+    def replay(self, events: Iterable[Event]) -> None:
         """Take in what happened before a resume, without showing it."""
         for event in events:
             self.state.add(event)
@@ -71,7 +87,7 @@ class JsonEvents(Progress):
 
     def show(self, event: Event) -> None:
         """Print the event."""
-        print(strict_json.dumps(event, default=list), flush=True)
+        print(as_line(event), end="", flush=True)
 
 
 class PlainLines(Progress):
@@ -84,13 +100,13 @@ class PlainLines(Progress):
 
     def show(self, event: Event) -> None:
         """Print the event's line, if it has one."""
-        if event["event"] == "progress" and not self._is_news(event):
+        if isinstance(event, JobProgressed) and not self._is_news(event):
             return
         for text in lines(event, self.state):
             note(f"[{_clock(event, self.state)}] {text}")
 
-    def _is_news(self, event: Event) -> bool:
-        job, what = event.get("job"), (event.get("text"), event.get("fraction"))
+    def _is_news(self, event: JobProgressed) -> bool:
+        job, what = event.job, (event.text, event.fraction)
         recent = time.monotonic() - self._said_at.get(job, -PROGRESS_EVERY_S) < PROGRESS_EVERY_S
         if recent or what == self._said.get(job):
             return False
@@ -99,17 +115,24 @@ class PlainLines(Progress):
 
 
 def _clock(event: Event, state: RunState) -> str:
-    elapsed = int(max(0.0, event.get("at", time.time()) - (state.began_at or event.get("at", time.time()))))
+    at = time.time() if event.at is None else event.at
+    elapsed = int(max(0.0, at - (state.began_at or at)))
     return f"{elapsed // 3600:d}:{elapsed // 60 % 60:02d}:{elapsed % 60:02d}"
 
 
 def lines(event: Event, state: RunState) -> list[str]:
     """An event in words; a sweep's complete records are told by the `candidates` that follow them."""
-    say = _LINES.get(event["event"])
-    return say(event, state) if say else []
+    return list(_lines(event, state))
 
 
-def _study(event: Event, state: RunState) -> list[str]:
+@singledispatch
+def _lines(event: Event, state: RunState) -> Iterable[str]:
+    """The words for one kind of event; most kinds have none."""
+    return ()
+
+
+@_lines.register
+def _study(event: StudyBegun, state: RunState) -> list[str]:
     data = state.data
     splits = ", ".join(
         f"{name.replace('_', ' ')} {data[name]:,}" for name in ("train", "search", "held_out") if data.get(name)
@@ -118,7 +141,8 @@ def _study(event: Event, state: RunState) -> list[str]:
     return [text, *(f"data: {line}" for line in data.get("notes") or ())]
 
 
-def _teacher(event: Event, state: RunState) -> list[str]:
+@_lines.register
+def _teacher(event: TeacherMeasured, state: RunState) -> list[str]:
     summary = summarise(state, Path())
     return [
         f"{row[0]}: size {row[1]}, latency {row[3]}, {summary['metric']} {row[5]}"
@@ -126,72 +150,74 @@ def _teacher(event: Event, state: RunState) -> list[str]:
     ]
 
 
-def _warning(event: Event, state: RunState) -> list[str]:
-    return [f"warning: {event['text']}"]
+@_lines.register
+def _warning(event: WarningGiven, state: RunState) -> list[str]:
+    return [f"warning: {event.text}"]
 
 
-def _gpus(event: Event, state: RunState) -> list[str]:
-    tried = ", ".join(f"{one['jobs']}: {one['steps_per_s']:.0f}" for one in event["tried"])
-    trainings = f"{event['jobs']} trainings share one" if event["jobs"] > 1 else "each training has one"
-    return [f"{event['found']} × {event['gpu']}: {trainings} (steps a second with so many: {tried})"]
+@_lines.register
+def _gpus(event: GpusShared, state: RunState) -> list[str]:
+    tried = ", ".join(f"{one['jobs']}: {one['steps_per_s']:.0f}" for one in event.tried)
+    trainings = f"{event.jobs} trainings share one" if event.jobs > 1 else "each training has one"
+    return [f"{event.found} × {event.gpu}: {trainings} (steps a second with so many: {tried})"]
 
 
-def _started(event: Event, state: RunState) -> list[str]:
-    expected = f", about {duration(event['expected_s'])}" if event.get("expected_s") else ""
-    return [f"start {event['job']}: {_kind(event['kind'])}, {event.get('describe') or 'no plan'}{expected}"]
+@_lines.register
+def _started(event: JobStarted, state: RunState) -> list[str]:
+    expected = f", about {duration(event.expected_s)}" if event.expected_s else ""
+    return [f"start {event.job}: {_kind(event.kind)}, {event.describe or 'no plan'}{expected}"]
 
 
-def _progress(event: Event, state: RunState) -> list[str]:
-    left = f", {duration(event['left_s'])} left" if event.get("left_s") is not None else ""
-    done = f" {100 * event['fraction']:.0f} %" if event.get("fraction") else ""
-    return [f"{event.get('job') or 'study'}: {event.get('text') or 'at work'}{done}{left}"]
+@_lines.register
+def _progress(event: JobProgressed, state: RunState) -> list[str]:
+    left = f", {duration(event.left_s)} left" if event.left_s is not None else ""
+    done = f" {100 * event.fraction:.0f} %" if event.fraction else ""
+    return [f"{event.job or 'study'}: {event.text or 'at work'}{done}{left}"]
 
 
-def _record(event: Event, state: RunState) -> list[str]:
-    record = event["record"]
+@_lines.register
+def _record(event: TrialRecorded, state: RunState) -> list[str]:
+    record = event.record
     return [f"failed {record['id']}: {record['error']}"] if record["status"] == "failed" else []
 
 
-def _candidates(event: Event, state: RunState) -> list[str]:
-    best = max(event["members"], key=lambda m: score_of(m) or 0.0, default=None)
+@_lines.register
+def _candidates(event: CandidatesChanged, state: RunState) -> list[str]:
+    best = max(event.members, key=lambda m: score_of(m) or 0.0, default=None)
     known = f", best score {score_of(best):.4f} on the search split" if best and score_of(best) is not None else ""
-    return [f"front: {len(event['members'])} of {state.count('complete')} candidates{known}; left: {_left(state)}"]
+    return [f"front: {len(event.members)} of {state.count('complete')} candidates{known}; left: {_left(state)}"]
 
 
-def _front(event: Event, state: RunState) -> list[str]:
-    return [
-        f"final front: {len(event['members'])} members, measured beside the teacher and scored on the held-out split"
-    ]
+@_lines.register
+def _front(event: FrontWritten, state: RunState) -> list[str]:
+    return [f"final front: {len(event.members)} members, measured beside the teacher and scored on the held-out split"]
 
 
-def _retried(event: Event, state: RunState) -> list[str]:
-    where = f" on node {event['node'][:12]}" if event.get("node") else ""
-    lost = f", {duration(event['lost_s'])} lost" if event.get("lost_s") is not None else ""
-    return [f"again {event['job']}: attempt {event['attempt']} died{where}{lost}: {event['error']}"]
+@_lines.register
+def _retried(event: JobRetried, state: RunState) -> list[str]:
+    where = f" on node {event.node[:12]}" if event.node else ""
+    lost = f", {duration(event.lost_s)} lost" if event.lost_s is not None else ""
+    return [f"again {event.job}: attempt {event.attempt} died{where}{lost}: {event.error}"]
+
+
+@_lines.register
+def _node(event: NodeChanged, state: RunState) -> list[str]:
+    return [f"node {event.node[:12]} ({event.host or 'host unknown'}) {event.state}"]
+
+
+@_lines.register
+def _resumed(event: StudyResumed, state: RunState) -> list[str]:
+    return [f"resumed: {state.count('complete')} candidates are there; left: {_left(state)}"]
+
+
+@_lines.register
+def _finished(event: StudyFinished, state: RunState) -> list[str]:
+    return [f"finished: {state.reason}"]
 
 
 def _left(state: RunState, now: float | None = None) -> str:
     left = state.left(now)
     return amounts(left) if left else "no limit"
-
-
-_LINES: dict[str, Callable[[Event, RunState], list[str]]] = {
-    "study": _study,
-    "warning": _warning,
-    "teacher": _teacher,
-    "gpus": _gpus,
-    "started": _started,
-    "progress": _progress,
-    "record": _record,
-    "candidates": _candidates,
-    "retried": _retried,
-    "node": lambda event, state: [
-        f"node {event['node'][:12]} ({event.get('host') or 'host unknown'}) {event['state']}"
-    ],
-    "front": _front,
-    "resumed": lambda event, state: [f"resumed: {state.count('complete')} candidates are there; left: {_left(state)}"],
-    "finished": lambda event, state: [f"finished: {state.reason}"],
-}
 
 
 class Live(Progress):

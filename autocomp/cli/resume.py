@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run what is left of a study and print its front."""
     from autocomp.cli._follow import follow
-    from autocomp.record import read_events
+    from autocomp.journal import read_events
     from autocomp.study.run import resume_study
 
     out = args.run_folder

@@ -18,7 +18,7 @@ from autocomp.pipeline.context import StudyContext, open_context
 from autocomp.pipeline.job_io import scoring_needs, trial_made, trial_needs
 from autocomp.pipeline.measuring import HERE, PREDICTED, THEN_MEASURE, measured_by, predict_artifact, teacher_clock
 from autocomp.plan import CompressionPlan
-from autocomp.record import TrialRecord
+from autocomp.record import RecordJson, TrialRecord
 from autocomp.space import Knob, SearchSpace
 from autocomp.storage import write_atomically
 
@@ -104,7 +104,7 @@ class JobResult:
     """
 
     job: str
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[RecordJson] = field(default_factory=list)
     seconds: float = 0.0
     charged_s: float = 0.0
     at_gpu_s: float = 0.0

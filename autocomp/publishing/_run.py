@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autocomp.journal import JournalReader
+from autocomp.journal.events import StudyBegun, TrialRecorded
 from autocomp.objective import Objective
-from autocomp.record import JournalReader
+from autocomp.record import RecordJson
 from autocomp.report.columns import is_predicted, job_of
 from autocomp.report.objectives import figures_of, key_of, objectives_of
 from autocomp.report.state import Member, RunState
@@ -117,17 +119,17 @@ def read_run(folder: Path) -> PublishedRun:
     objectives: tuple[Objective, ...] = ()
     for event in JournalReader(folder / JOURNAL).new():
         state.add(event)
-        if event["event"] == "study":
-            objectives, knobs = objectives_of(state), event.get("knobs")
-        elif event["event"] == "record":
-            rows.append(_row(event["record"], float(event["at"]), state, objectives))
+        if isinstance(event, StudyBegun):
+            objectives, knobs = objectives_of(state), event.knobs
+        elif isinstance(event, TrialRecorded):
+            rows.append(_row(event.record, event.at or 0.0, state, objectives))
     grids = None if knobs is None else {name: tuple(values) for name, values in knobs.items()}
     return PublishedRun(folder.resolve(), state, objectives, grids, tuple(rows))
 
 
-def _row(record: Mapping[str, Any], at: float, state: RunState, objectives: tuple[Objective, ...]) -> Row:
+def _row(record: RecordJson, at: float, state: RunState, objectives: tuple[Objective, ...]) -> Row:
     measured = record["measurements"]
-    job = state.started.get(job_of(record["id"]), {})
+    job = state.started.get(job_of(record["id"]))
     figures = figures_of(measured, objectives) if record["status"] == "complete" else {}
     values = [figures.get(key_of(objective)) for objective in objectives]
     known = tuple(value for value in values if value is not None)
@@ -136,8 +138,8 @@ def _row(record: Mapping[str, Any], at: float, state: RunState, objectives: tupl
         began_at=at - float(record.get("seconds") or 0.0),
         ended_at=at,
         rung=record["fidelity"]["rung"],
-        kind=job.get("kind") or "",
-        describe=job.get("describe") or "",
+        kind=job.kind if job else "",
+        describe=job.describe if job else "",
         source=record.get("source") or "",
         error=record.get("error"),
         point=record["point"],

@@ -17,8 +17,8 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autocomp.errors import InputError
+from autocomp.journal.file import drop_torn_line
 from autocomp.publishing import Published, PublishedRun, Row, Target
-from autocomp.record import drop_torn_line
 
 try:
     import fcntl

@@ -6,6 +6,7 @@ import json
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from autocomp.journal.events import JobStarted
 from autocomp.objective import Objective
 from autocomp.report.objectives import figures_of
 
@@ -80,7 +81,7 @@ class Columns:
         """Names of all knobs, in the order in which they came."""
         return list(self._knobs)
 
-    def to_json(self, started: Mapping[str, Mapping[str, Any]], member: Mapping[str, str]) -> dict[str, Any]:
+    def to_json(self, started: Mapping[str, JobStarted], member: Mapping[str, str]) -> dict[str, Any]:
         """The columns of docs/command-line.md.
 
         Args:
@@ -101,7 +102,7 @@ class Columns:
             "member": dict(member),
         }
 
-    def row(self, row: int, started: Mapping[str, Mapping[str, Any]], member: Mapping[str, str]) -> dict[str, Any]:
+    def row(self, row: int, started: Mapping[str, JobStarted], member: Mapping[str, str]) -> dict[str, Any]:
         """One row with everything of it by name, as the live page gets it."""
         name = self.ids[row]
         return {
@@ -153,9 +154,9 @@ def _rank(value: Any) -> tuple[bool, float, str]:
     return (not is_number, value if is_number else 0.0, "" if is_number else str(value))
 
 
-def _job(name: str, started: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    told = started.get(name, {})
-    return {"id": name, "kind": told.get("kind") or "", "describe": told.get("describe") or ""}
+def _job(name: str, started: Mapping[str, JobStarted]) -> dict[str, Any]:
+    told = started.get(name)
+    return {"id": name, "kind": told.kind if told else "", "describe": told.describe if told else ""}
 
 
 def job_of(record: str) -> str:

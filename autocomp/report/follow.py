@@ -6,13 +6,23 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import singledispatchmethod
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from autocomp.errors import UnknownName
+from autocomp.journal import JournalReader
+from autocomp.journal.events import (
+    Event,
+    JobStarted,
+    ResourcesCharged,
+    StudyBegun,
+    TeacherMeasured,
+    TrialRecorded,
+)
 from autocomp.objective import Objective
-from autocomp.record import JournalReader
+from autocomp.record import RecordJson
 from autocomp.report.cards import Evidence, card, evidence_of
 from autocomp.report.columns import Columns, job_of
 from autocomp.report.importance import importance
@@ -98,7 +108,7 @@ class Followed:
             "member": member,
         }
 
-    def trial(self, name: str) -> dict[str, Any]:
+    def trial(self, name: str) -> RecordJson:
         """A record as the journal has it.
 
         Raises:
@@ -106,8 +116,9 @@ class Followed:
         """
         if name not in self._places:
             raise UnknownName("trial", name, self._places)
-        record: dict[str, Any] = self._journal.event_at(self._places[name])["record"]
-        return record
+        event = self._journal.event_at(self._places[name])
+        assert isinstance(event, TrialRecorded)
+        return event.record
 
     def members(self) -> dict[str, Member]:
         """Members and landmarks by id, as the summary has them."""
@@ -143,11 +154,12 @@ class Followed:
     def _facts(self, member: Member) -> dict[str, Any] | None:
         """The sizes of its student, which stand where its job was started; None in older journals, and of landmarks."""
         place = self._starts.get(job_of(member.get("record") or ""))
-        return None if place is None else self._journal.event_at(place).get("student")
+        event = None if place is None else self._journal.event_at(place)
+        return dict(event.student) if isinstance(event, JobStarted) and event.student else None
 
     def _evidence(self) -> Evidence | None:
         """What is behind the front's figures, read once for each front."""
-        told = self.state.front.get("evidence")
+        told = self.state.front and self.state.front.evidence
         if self._kept is None or self._kept[0] != told:
             self._kept = (told, evidence_of(self.run, self.state))
         return self._kept[1]
@@ -156,28 +168,35 @@ class Followed:
         for event in self._journal.new():
             self.state.add(event)
             self._lines = {}
-            handler = getattr(self, f"_on_{event['event']}", None)
-            if handler:
-                handler(event, float(event.get("at", 0.0)) - (self.state.began_at or 0.0))
+            self._take(event, (event.at or 0.0) - (self.state.began_at or 0.0))
             if heard:
                 heard(len(self.columns))
 
-    def _on_study(self, event: Mapping[str, Any], at_s: float) -> None:
+    @singledispatchmethod
+    def _take(self, event: Event, at_s: float) -> None:
+        """An event that came so many seconds after the run began; from most kinds nothing follows but the state."""
+
+    @_take.register
+    def _(self, event: StudyBegun, at_s: float) -> None:
         self._objectives = objectives_of(self.state)
 
-    def _on_teacher(self, event: Mapping[str, Any], at_s: float) -> None:
+    @_take.register
+    def _(self, event: TeacherMeasured, at_s: float) -> None:
         known = len(self.state.objectives or self.state.spec.get("objectives") or ())
         self._progress.judged_by(self._objectives, of_teacher(self.state, self._objectives), known)
 
-    def _on_started(self, event: Mapping[str, Any], at_s: float) -> None:
+    @_take.register
+    def _(self, event: JobStarted, at_s: float) -> None:
         self._students.started(event)
-        self._starts[event["job"]] = self._journal.place
+        self._starts[event.job] = self._journal.place
 
-    def _on_charge(self, event: Mapping[str, Any], at_s: float) -> None:
+    @_take.register
+    def _(self, event: ResourcesCharged, at_s: float) -> None:
         self._progress.charge(at_s, asdict(self.state.ledger))
 
-    def _on_record(self, event: Mapping[str, Any], at_s: float) -> None:
-        record = event["record"]
+    @_take.register
+    def _(self, event: TrialRecorded, at_s: float) -> None:
+        record = event.record
         self._places[record["id"]] = self._journal.place
         if record["status"] == "complete":
             self._progress.record(at_s, self.columns.add(record, at_s, self._objectives))
@@ -202,8 +221,8 @@ class Followed:
             "now": now["jobs"],
             "nodes": now["nodes"],
             "failures": self.state.failures,
-            "retried": [{k: r[k] for k in ("job", "attempt", "error", "lost_s")} for r in self.state.retried],
-            "rungs": self.state.rungs,
+            "retried": [{k: getattr(r, k) for k in ("job", "attempt", "error", "lost_s")} for r in self.state.retried],
+            "rungs": [rung.to_json() for rung in self.state.rungs],
             "seconds": now["seconds"],
             **self._drawn(),
         }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autocomp.journal.events import JobStarted
 from autocomp.measurement import rank_correlation
 from autocomp.measures import headline
 from autocomp.report.columns import Columns, rounded
@@ -40,16 +41,15 @@ class Students:
         self._numbers: dict[str, int] = {}
         self._jobs: list[dict[int, str]] = []
 
-    def started(self, event: Mapping[str, Any]) -> None:
-        """A `started` event."""
-        plan = json.dumps(event.get("plan"), sort_keys=True) if event.get("plan") else event["job"]
+    def started(self, event: JobStarted) -> None:
+        """Take in that a job was started."""
+        plan = json.dumps(event.plan, sort_keys=True) if event.plan else event.job
         number = self._numbers.setdefault(plan, len(self._jobs))
         if number == len(self._jobs):
             self._jobs.append({})
-        self._of_job[event["job"]] = number
-        rung = (event.get("fidelity") or {}).get("rung", -1)
-        if rung >= 0:
-            self._jobs[number][rung] = event["job"]
+        self._of_job[event.job] = number
+        if event.fidelity and event.fidelity.rung >= 0:
+            self._jobs[number][event.fidelity.rung] = event.job
 
     def number(self, job: str) -> int:
         """The student that a job trained; a job that was never started has one of its own."""

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import singledispatchmethod
 from typing import Any
 
-from autocomp.budget import LOST, Budget, Charge, Ledger, parse_budget
-
-Member = dict[str, Any]
+from autocomp.budget import LOST, Budget, Cost, Fidelity, parse_budget
+from autocomp.journal.events import (
+    CandidatesChanged,
+    Event,
+    FidelitiesChosen,
+    FrontWritten,
+    JobProgressed,
+    JobRetried,
+    JobStarted,
+    NodeChanged,
+    ResourcesCharged,
+    StudyBegun,
+    StudyFinished,
+    StudyResumed,
+    TeacherMeasured,
+    TrialRecorded,
+    WarningGiven,
+)
+from autocomp.journal.events import Member as Member
 
 
 @dataclass
@@ -44,15 +61,17 @@ class RunState:
         measured: names of the measures that records have.
         counts: records by status; the records themselves stay in the journal.
         failures: every failed record: `{"id", "error"}`.
-        started: every job ever started: `{"job", "kind", "describe", "expected_s"}` by id.
-        charges: the ledger by purpose, `{"teacher": Ledger, …}`.
+        front: the final front's event, once there is one.
+        started: every job ever started, by id; the plans stay in the journal.
+        ledger: what was spent so far.
+        charges: the same by purpose, `{"teacher": Cost, …}`.
         charged_at: when the clock was last charged, seconds since 1970.
         held_at: when the process that is at work on it began, seconds since 1970.
-        retried: every attempt that died and was started again: `{"job", "attempt", "error", "lost_s", "node", "at"}`.
+        retried: every attempt that died and was started again.
         objectives: in full, `{"name", "measure", "direction", …}`; empty in runs that are older than this.
         judged_by: the teacher's values by objective, beside which records are judged; empty in older runs.
         warnings: what is wrong with the study as a whole, such as a teacher that is no good, each once.
-        nodes: of a cluster, what was last heard of each: `{"node", "host", "state", "at"}` by id.
+        nodes: of a cluster, what was last heard of each, by id.
     """
 
     spec: dict[str, Any] = field(default_factory=dict)
@@ -65,23 +84,23 @@ class RunState:
     plain_int8: Member | None = None
     members: list[Member] = field(default_factory=list)
     final: bool = False
-    front: dict[str, Any] = field(default_factory=dict)
+    front: FrontWritten | None = None
     measured: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
-    started: dict[str, dict[str, Any]] = field(default_factory=dict)
-    rungs: list[dict[str, Any]] = field(default_factory=list)
-    ledger: Ledger = field(default_factory=Ledger)
-    charges: dict[str, Ledger] = field(default_factory=dict)
+    started: dict[str, JobStarted] = field(default_factory=dict)
+    rungs: Sequence[Fidelity] = ()
+    ledger: Cost = field(default_factory=Cost)
+    charges: dict[str, Cost] = field(default_factory=dict)
     reason: str | None = None
     began_at: float | None = None
     charged_at: float = 0.0
     ended_at: float | None = None
     held_at: float = 0.0
-    retried: list[dict[str, Any]] = field(default_factory=list)
+    retried: list[JobRetried] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nodes: dict[str, NodeChanged] = field(default_factory=dict)
 
     @property
     def budget(self) -> Budget:
@@ -99,88 +118,98 @@ class RunState:
             left["wall_s"] = max(0.0, left["wall_s"] - (now - self.charged_at))
         return left
 
-    def add(self, event: Mapping[str, Any]) -> None:
+    def add(self, event: Event) -> None:
         """Take in one event; kinds it does not know change nothing."""
-        at = float(event.get("at", 0.0))
-        self.ended_at = at or self.ended_at
-        handler = getattr(self, f"_on_{event['event']}", None)
-        if handler:
-            handler(event, at)
+        self.ended_at = event.at or self.ended_at
+        self._fold(event)
 
-    def _on_study(self, event: Mapping[str, Any], at: float) -> None:
-        self.spec, self.data = event["spec"], event.get("data") or {}
-        self.machine, self.versions = event.get("machine") or {}, event.get("versions") or {}
-        self.objectives = event.get("objectives") or []
-        self.began_at = self.charged_at = self.held_at = at
+    @singledispatchmethod
+    def _fold(self, event: Event) -> None:
+        """An event of a kind from which nothing follows here."""
 
-    def _on_teacher(self, event: Mapping[str, Any], at: float) -> None:
-        self._landmarks(event.get("members") or {})
-        self.judged_by = event.get("values") or {}
+    @_fold.register
+    def _(self, event: StudyBegun) -> None:
+        self.spec, self.data = dict(event.spec), dict(event.data)
+        self.machine, self.versions = dict(event.machine), dict(event.versions)
+        self.objectives = [dict(told) for told in event.objectives]
+        self.began_at = self.charged_at = self.held_at = event.at or 0.0
+
+    @_fold.register
+    def _(self, event: TeacherMeasured) -> None:
+        self._landmarks(event.members.get("teacher"), event.members.get("plain_int8"))
+        self.judged_by = dict(event.values)
         self.jobs.clear()
 
-    def _on_warning(self, event: Mapping[str, Any], at: float) -> None:
-        if event["text"] not in self.warnings:  # a resumed study looks at its teacher again
-            self.warnings.append(event["text"])
+    @_fold.register
+    def _(self, event: WarningGiven) -> None:
+        if event.text not in self.warnings:  # a resumed study looks at its teacher again
+            self.warnings.append(event.text)
 
-    def _on_fidelities(self, event: Mapping[str, Any], at: float) -> None:
-        self.rungs = event["rungs"]
+    @_fold.register
+    def _(self, event: FidelitiesChosen) -> None:
+        self.rungs = event.rungs
 
-    def _on_started(self, event: Mapping[str, Any], at: float) -> None:
-        job = event["job"]
-        self.started[job] = {k: event.get(k) for k in ("job", "kind", "describe", "expected_s")}
-        self.jobs[job] = Job(job, event["kind"], event.get("describe") or "", at, event.get("expected_s"))
+    @_fold.register
+    def _(self, event: JobStarted) -> None:
+        self.started[event.job] = replace(event, plan=None, student=None)
+        self.jobs[event.job] = Job(event.job, event.kind, event.describe, event.at or 0.0, event.expected_s)
 
-    def _on_progress(self, event: Mapping[str, Any], at: float) -> None:
-        job = event.get("job") or ""
-        running = self.jobs.setdefault(job, Job(job, "", "", at))
-        running.text, running.fraction = event.get("text") or "", event.get("fraction")
-        running.left_s = event.get("left_s")
+    @_fold.register
+    def _(self, event: JobProgressed) -> None:
+        running = self.jobs.setdefault(event.job, Job(event.job, "", "", event.at or 0.0))
+        running.text, running.fraction, running.left_s = event.text, event.fraction, event.left_s
 
-    def _on_record(self, event: Mapping[str, Any], at: float) -> None:
-        record = event["record"]
+    @_fold.register
+    def _(self, event: TrialRecorded) -> None:
+        record = event.record
         self.counts[record["status"]] = self.count(record["status"]) + 1
         self.measured.update(record["measurements"])
         if record["status"] == "failed":
             self.failures.append({"id": record["id"], "error": record["error"]})
 
-    def _on_charge(self, event: Mapping[str, Any], at: float) -> None:
-        charge = Charge(**event["charge"])
-        self.ledger.add(charge)
-        self.charges.setdefault(charge.what, Ledger()).add(charge)
-        self.charged_at = at if charge.wall_s else self.charged_at
-        if charge.what != LOST:  # a lost attempt is paid for while the job itself runs again
-            self.jobs.pop(event.get("job") or "", None)
+    @_fold.register
+    def _(self, event: ResourcesCharged) -> None:
+        what, cost = event.charge.what, event.charge.cost
+        self.ledger += cost
+        self.charges[what] = self.charges.get(what, Cost()) + cost
+        self.charged_at = (event.at or 0.0) if cost.wall_s else self.charged_at
+        if what != LOST:  # a lost attempt is paid for while the job itself runs again
+            self.jobs.pop(event.job or "", None)
 
-    def _on_retried(self, event: Mapping[str, Any], at: float) -> None:
-        job = event["job"]
-        self.retried.append({k: event.get(k) for k in ("job", "attempt", "error", "lost_s", "node", "at")})
-        told = self.started.get(job, {})
-        again = Job(job, told.get("kind") or "", told.get("describe") or "", at, told.get("expected_s"))
-        again.attempt = int(event["attempt"]) + 1
-        self.jobs[job] = again
+    @_fold.register
+    def _(self, event: JobRetried) -> None:
+        self.retried.append(event)
+        told = self.started.get(event.job, JobStarted(job=event.job))
+        again = Job(event.job, told.kind, told.describe, event.at or 0.0, told.expected_s)
+        again.attempt = int(event.attempt) + 1
+        self.jobs[event.job] = again
 
-    def _on_node(self, event: Mapping[str, Any], at: float) -> None:
-        self.nodes[event["node"]] = {k: event.get(k) for k in ("node", "host", "state", "at")}
+    @_fold.register
+    def _(self, event: NodeChanged) -> None:
+        self.nodes[event.node] = event
 
-    def _on_candidates(self, event: Mapping[str, Any], at: float) -> None:
+    @_fold.register
+    def _(self, event: CandidatesChanged) -> None:
         if not self.final:
-            self.members = event["members"]
+            self.members = list(event.members)
 
-    def _on_front(self, event: Mapping[str, Any], at: float) -> None:
-        self.members, self.final = event["members"], True
-        self.front = {k: event.get(k) for k in ("hypervolume", "agreement", "evidence")}
-        self._landmarks(event)
+    @_fold.register
+    def _(self, event: FrontWritten) -> None:
+        self.members, self.final = list(event.members), True
+        self.front = event
+        self._landmarks(event.teacher, event.plain_int8)
         self.jobs.clear()
 
-    def _on_resumed(self, event: Mapping[str, Any], at: float) -> None:
+    @_fold.register
+    def _(self, event: StudyResumed) -> None:
         self.jobs.clear()
         self.nodes.clear()
-        self.reason, self.charged_at, self.held_at = None, at, at
+        self.reason, self.charged_at, self.held_at = None, event.at or 0.0, event.at or 0.0
 
-    def _on_finished(self, event: Mapping[str, Any], at: float) -> None:
-        self.reason = event.get("reason") or "finished"
+    @_fold.register
+    def _(self, event: StudyFinished) -> None:
+        self.reason = event.reason or "finished"
         self.jobs.clear()
 
-    def _landmarks(self, named: Mapping[str, Any]) -> None:
-        self.teacher = named.get("teacher") or self.teacher
-        self.plain_int8 = named.get("plain_int8") or self.plain_int8
+    def _landmarks(self, teacher: Member | None, plain_int8: Member | None) -> None:
+        self.teacher, self.plain_int8 = teacher or self.teacher, plain_int8 or self.plain_int8

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autocomp.record import JournalReader
+from autocomp.journal import JournalReader
+from autocomp.journal.events import Event
 from autocomp.report.state import Job, RunState
 from autocomp.report.summary import summarise
 
@@ -66,13 +67,17 @@ def status_of(state: RunState, run: Path, now: float) -> dict[str, Any]:
         "address": cluster.get("address") if cluster else None,
         "nodes_age_s": round(max(0.0, now - cluster["at"]), 1) if cluster else None,
         "nodes": nodes,
-        "lost_nodes": [node for node in state.nodes.values() if node["state"] == "lost"],
+        "lost_nodes": [_told(n, "node", "host", "state", "at") for n in state.nodes.values() if n.state == "lost"],
         "held": {kind: sum(n["used"].get(kind, 0.0) for n in nodes if n["alive"]) for kind in ("CPU", "GPU")},
         "jobs": [{**job, "node": _node_of(job["job"], nodes)} for job in jobs],
-        "retried": state.retried,
-        "lost_s": round(sum(r["lost_s"] or 0.0 for r in state.retried), 3),
+        "retried": [_told(r, "job", "attempt", "error", "lost_s", "node", "at") for r in state.retried],
+        "lost_s": round(sum(r.lost_s or 0.0 for r in state.retried), 3),
         "failures": state.failures[-FAILURES:],
     }
+
+
+def _told(event: Event, *keys: str) -> dict[str, Any]:
+    return {key: getattr(event, key) for key in keys}
 
 
 def _seconds(state: RunState, until: float | None) -> float | None:

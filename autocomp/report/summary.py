@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from autocomp.errors import listed
+from autocomp.journal import read_events
 from autocomp.measures import headline
 from autocomp.pareto import dominates
-from autocomp.record import read_events
 from autocomp.report.lock import is_held
 from autocomp.report.objectives import known_figures
 from autocomp.report.state import Member, RunState
@@ -66,8 +66,8 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
             "jobs": len(state.started),
             "retried": len(state.retried),
         },
-        "hypervolume": state.front.get("hypervolume"),
-        "agreement": state.front.get("agreement"),
+        "hypervolume": state.front and state.front.hypervolume,
+        "agreement": state.front and state.front.agreement,
         "warnings": list(state.warnings),
     }
     return {**told, "figures": known_figures(state, metric_words(told))}

@@ -16,11 +16,12 @@ import numpy as np
 
 from autocomp import strict_json
 from autocomp.exit_rules._softmax import softmax
+from autocomp.journal import read_events
+from autocomp.journal.events import ResourcesCharged, TrialRecorded
 from autocomp.pipeline.context import context_keys
 from autocomp.pipeline.measuring import PREDICTED
 from autocomp.pipeline.plans import structural
 from autocomp.plan import CompressionPlan, fingerprint
-from autocomp.record import read_events
 from autocomp.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -193,14 +194,13 @@ def _jobs(run: Path) -> tuple[dict[tuple[str, int], str], dict[str, float]]:
     """The job that first made a student, by its structural plan and rung; and what each job held of the cores."""
     made: dict[tuple[str, int], str] = {}
     seen: set[str] = set()
-    for event in read_events(run / "journal.jsonl", "record"):
-        record = event["record"]
-        job = record["id"].rpartition("-")[0]
+    for event in read_events(run / "journal.jsonl", TrialRecorded):
+        record, job = event.record, event.job
         if job in seen:  # one student a job
             continue
         seen.add(job)
         plan = structural(CompressionPlan.from_json(record["plan"]))
         name = (fingerprint(plan.to_json()), int(record["fidelity"]["rung"]))
         made.setdefault(name, job)
-    charged = (e for e in read_events(run / "journal.jsonl", "charge") if e.get("job"))
-    return made, {e["job"]: e["charge"]["cpu_s"] for e in charged}
+    charged = read_events(run / "journal.jsonl", ResourcesCharged)
+    return made, {e.job: e.charge.cost.cpu_s for e in charged if e.job}

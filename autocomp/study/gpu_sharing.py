@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 from autocomp.errors import GpuError
 from autocomp.executors import Crew, Ended, Work
 from autocomp.executors.local import LocalExecutor, per_gpu
+from autocomp.journal.events import GpusShared
 from autocomp.pipeline.context import StudyContext, open_context
 from autocomp.pipeline.job_io import context_needs
 from autocomp.pipeline.teacher import as_student
 from autocomp.study.time_model import BATCH
 
 if TYPE_CHECKING:
+    from autocomp.journal import Journal
     from autocomp.models.student import Student
-    from autocomp.record import Journal
 
 TRIED = (1, 2, 4, 8, 16)
 GAIN = 1.1
@@ -70,19 +71,16 @@ def settle_sharing(journal: Journal, crew: Crew, run: Path, wanted: float | None
     Raises:
         GpuError: not even one training runs on the GPU.
     """
-    known = list(journal.events("gpus"))
-    if not known:
-        job = {"id": "sharing", "run": str(run), "share": wanted, "tried": [per_gpu(wanted)] if wanted else list(TRIED)}
-        known = [crew.at_gpu(SHARING, job)]
-        found = sharing_of(known[0])
-        held = found.share * crew.room(found.share)
-        journal.append("gpus", **known[0], found=crew.gpus, held=held)
-    return sharing_of(known[-1])
-
-
-def sharing_of(event: Mapping[str, Any]) -> Sharing:
-    """From what was measured, or journaled."""
-    return Sharing(**{name: event[name] for name in Sharing.__dataclass_fields__})
+    known = list(journal.events(GpusShared))
+    if known:
+        told = known[-1]
+        return Sharing(told.gpu, told.jobs, told.share, told.third_s, told.whole_s, tuple(told.tried))
+    job = {"id": "sharing", "run": str(run), "share": wanted, "tried": [per_gpu(wanted)] if wanted else list(TRIED)}
+    measured = crew.at_gpu(SHARING, job)
+    found = Sharing(**{**measured, "tried": tuple(measured["tried"])})
+    held = found.share * crew.room(found.share)
+    journal.append(GpusShared(**vars(found), found=crew.gpus, held=held))
+    return found
 
 
 def measure_sharing(job: Mapping[str, Any]) -> dict[str, Any]:

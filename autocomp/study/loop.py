@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autocomp.budget import Fidelity
+from autocomp.budget import Fidelity, held
 from autocomp.errors import EnvironmentFailure
+from autocomp.journal import Journal
+from autocomp.journal.events import CandidatesChanged, JobProgressed, JobRetried, JobStarted, NodeChanged, TrialRecorded
+from autocomp.journal.file import Listener
 from autocomp.pipeline.context import StudyContext
 from autocomp.pipeline.jobs import Job, progress_file
 from autocomp.pipeline.measuring import HERE
 from autocomp.pipeline.plans import describe, plan_of, structural
 from autocomp.plan import CompressionPlan
-from autocomp.record import Journal, TrialRecord
+from autocomp.record import TrialRecord
 from autocomp.searchers import Searcher
 from autocomp.space import SearchSpace
 from autocomp.study.archive import Found
@@ -39,8 +42,6 @@ SQUEEZE = 0.4
 
 SHOWN_AGAIN = 0.02
 """The present front is journaled again when this part more records have come."""
-
-Listener = Callable[[dict[str, Any]], None]
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Loop:
             for attempt in self.executor.lost():
                 self._book_lost(attempt)
             for node in self.executor.news():
-                self.journal.append("node", **node)
+                self.journal.append(NodeChanged(**node))
             if stops:
                 raise EnvironmentFailure(stops[0])
             self._show_progress()
@@ -206,14 +207,13 @@ class Loop:
         self.queue = [*unfinished, *never]
         self.jobs = max(int(name[1:]) for name in {*started, *(j.id for j in never)})
 
-    def begun(self, started: Mapping[str, Any]) -> Job:
-        """The job of a `started` event, which nobody has to propose again."""
-        rungs = tuple(Fidelity(**r) for r in started["rungs"])
-        job = self._job(CompressionPlan.from_json(started["plan"]), rungs, started["source"])
+    def begun(self, started: JobStarted) -> Job:
+        """The job that a journal says was started, which nobody has to propose again."""
+        job = self._job(CompressionPlan.from_json(started.plan or {}), started.rungs, started.source)
         self.searcher.seen(identity(job.plan))
         if job.source == "promotion":
             self.promotions.taken(identity(job.plan), job.rungs[-1].rung)
-        return replace(job, id=started["job"])
+        return replace(job, id=started.job)
 
     def _enqueue(self, point: Mapping[str, Any], rungs: tuple[Fidelity, ...], source: str) -> None:
         """Put a plan before all proposals."""
@@ -230,16 +230,17 @@ class Loop:
         self.expected[job.id] = expected_s
         words = describe(prepared(self.run, job.plan)[1], self.context.teacher.encoder.shape)
         self.journal.append(
-            "started",
-            job=job.id,
-            kind=job.kind,
-            plan=job.plan.to_json(),
-            describe=words,
-            fidelity=job.fidelity.to_json(),
-            rungs=[r.to_json() for r in job.rungs],
-            source=job.source,
-            expected_s=round(expected_s, 1),
-            student=student_facts(self.run, job.plan),
+            JobStarted(
+                job=job.id,
+                kind=job.kind,
+                plan=job.plan.to_json(),
+                describe=words,
+                fidelity=job.fidelity,
+                rungs=job.rungs,
+                source=job.source,
+                expected_s=round(expected_s, 1),
+                student=student_facts(self.run, job.plan),
+            )
         )
         self.purse.began(job.id, job.threads, job.gpu_share)
         self.executor.submit(ready.to_json(), expected_s)
@@ -247,26 +248,35 @@ class Loop:
     def _book_lost(self, attempt: Lost) -> None:
         """Charge an attempt that brought nothing; the journal says so when its job was started again."""
         job, held_s = attempt.job["id"], attempt.held_s
-        self.purse.charge_attempt(job, held_s * self.executor.threads, held_s * attempt.gpu_share)
+        self.purse.charge_attempt(job, held(held_s, self.executor.threads, attempt.gpu_share))
         if attempt.again:
-            told = {"job": job, "attempt": attempt.attempt, "node": attempt.node}
-            self.journal.append("retried", **told, error=attempt.error, lost_s=round(held_s, 3))
+            self.journal.append(
+                JobRetried(
+                    job=job,
+                    attempt=attempt.attempt,
+                    node=attempt.node,
+                    error=attempt.error,
+                    lost_s=round(held_s, 3),
+                )
+            )
 
     def _book_part(self, job: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Charge a part of a job that goes on elsewhere."""
-        at_gpu_s = result.get("at_gpu_s", 0.0) * job.get("gpu_share", 0.0)
-        self.purse.charge_part(job["id"], Job.from_json(job).kind, result["seconds"] * self.executor.threads, at_gpu_s)
+        cores = held(result["seconds"], self.executor.threads)
+        cost = cores + held(result.get("at_gpu_s", 0.0), 0, job.get("gpu_share", 0.0))
+        self.purse.charge_part(job["id"], Job.from_json(job).kind, cost)
 
     def absorb(self, job: Job, result: dict[str, Any] | None, failure: Failure | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
         result = result or _died(job, str(failure or "unknown"))
         known = {r.id for r in self.unfinished.get(job.id, ())}
         new = [r for r in result["records"] if r["id"] not in known]
-        self.journal.extend("record", [{"record": record} for record in new])
+        self.journal.extend([TrialRecorded(record=record) for record in new])
         for record in new:
             self.keep(TrialRecord.from_json(record))
-        held_s, at_gpu_s = result["seconds"] - result.get("charged_s", 0.0), result.get("at_gpu_s", 0.0)
-        self.purse.charge_job(job.id, job.kind, held_s * job.threads, at_gpu_s * job.gpu_share)
+        cores = held(result["seconds"] - result.get("charged_s", 0.0), job.threads)
+        cost = cores + held(result.get("at_gpu_s", 0.0), 0, job.gpu_share)
+        self.purse.charge_job(job.id, job.kind, cost)
         if not result["facts"].get("was_cached") and result["error"] is None:
             self._learn_time(job, result)
         progress_file(self.run, job.id).unlink(missing_ok=True)
@@ -305,7 +315,7 @@ class Loop:
         changes, seen = self._shown
         if self.found.changes > changes and self.found.seen >= (1 + SHOWN_AGAIN) * seen:
             self._shown = self.found.changes, self.found.seen
-            self.journal.append("candidates", members=self.candidates())
+            self.journal.append(CandidatesChanged(members=self.candidates()))
 
     def candidates(self) -> list[dict[str, Any]]:
         """The present front on the search split, as members."""
@@ -321,14 +331,14 @@ class Loop:
         for event in self._progress():
             self.listen(event)
 
-    def _progress(self) -> Iterator[dict[str, Any]]:
+    def _progress(self) -> Iterator[JobProgressed]:
         for job in self.executor.running:
             try:
                 told = json.loads(progress_file(self.run, job["id"]).read_text())
             except (OSError, ValueError):
                 continue
             left = self.expected.get(job["id"], 0.0) * (1 - told["fraction"])
-            yield {"event": "progress", "at": time.time(), **told, "left_s": round(left, 1)}
+            yield JobProgressed(**{"at": time.time(), **told, "left_s": round(left, 1)})
 
 
 def _least(seconds: float) -> float:

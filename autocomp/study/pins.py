@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from autocomp.environment import COMPUTING, machine_facts, same_version, versions
 from autocomp.errors import ChangedStudy, RunFolderError
+from autocomp.journal import read_events
+from autocomp.journal.events import StudyBegun
 from autocomp.pipeline.context import content_of
 from autocomp.plan import canonical, fingerprint
-from autocomp.record import read_events
 from autocomp.result_cache import code_versions
 from autocomp.spec import StudySpec
 
@@ -82,27 +83,27 @@ def check_unchanged(run: Path, checked: Checked, is_local: bool) -> None:
     Raises:
         ChangedStudy: names all that changed.
     """
-    begun = next(read_events(run / "journal.jsonl", "study"), None)
+    begun = next(read_events(run / "journal.jsonl", StudyBegun), None)
     if begun is None:
         return
     then, now = pinned(begun), pins(checked)
-    if not (is_local and begun.get("crew", {}).get("kind") == "local" and checked.device.recorded is None):
+    if not (is_local and begun.crew.get("kind") == "local" and checked.device.recorded is None):
         now.pop("machine")  # latencies are those of the device, wherever the others work
     found = list(changes(then, now))
     if found:
         raise ChangedStudy(run, next_run(run), found)
 
 
-def pinned(begun: Mapping[str, Any]) -> dict[str, Any]:
+def pinned(begun: StudyBegun) -> dict[str, Any]:
     """What the journal's `study` event says that a study is made of; older ones say less."""
-    if "made_of" in begun:
-        return dict(begun["made_of"])
-    data, spec = begun.get("data", {}), begun.get("spec", {})
-    known: dict[str, Any] = {key: begun[key] for key in ("objectives", "versions", "machine") if key in begun}
+    if begun.made_of is not None:
+        return dict(begun.made_of)
+    data, spec = begun.data, begun.spec
+    known = {key: getattr(begun, key) for key in ("objectives", "versions", "machine") if getattr(begun, key)}
     splits = {s: {"rows": data[s]} for s in SPLITS if s in data}
     known["data"] = {**{k: data[k] for k in ("fingerprint", "labels", "metric") if k in data}, **splits}
     known["settings"] = {name: spec[name] for name in SETTINGS if name in spec}
-    return known | ({"space": {"knobs": begun["knobs"]}} if "knobs" in begun else {})
+    return known | ({} if begun.knobs is None else {"space": {"knobs": begun.knobs}})
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,22 @@ import numpy as np
 from autocomp.budget import LOST, Fidelity
 from autocomp.environment import machine_facts, versions
 from autocomp.executors import Crew, Executor
+from autocomp.journal import Journal, read_events
+from autocomp.journal.events import (
+    FidelitiesChosen,
+    FrontWritten,
+    GpusShared,
+    JobProgressed,
+    JobStarted,
+    ResourcesCharged,
+    StudyBegun,
+    StudyFinished,
+    StudyResumed,
+    TeacherMeasured,
+    TrialRecorded,
+    WarningGiven,
+)
+from autocomp.journal.file import Listener
 from autocomp.pipeline.baseline import BASELINE
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import ContextKeys, StudyContext, data_stage, open_context, teacher_before
@@ -20,7 +36,6 @@ from autocomp.pipeline.jobs import GPU_TRIALS, TRIALS, Job, teller
 from autocomp.pipeline.landmarks import landmark_measurements, landmark_member
 from autocomp.pipeline.measuring import place
 from autocomp.pipeline.teacher import forward_s, knowledge_stage, teacher_stage
-from autocomp.record import Journal, TrialRecord, read_events
 from autocomp.report.summary import summary
 from autocomp.result_cache import ResultCache, default_store
 from autocomp.searchers import Searcher
@@ -30,7 +45,7 @@ from autocomp.study.budget_tracker import Purse
 from autocomp.study.concerns import concerns_of
 from autocomp.study.evidence import write_evidence
 from autocomp.study.gpu_sharing import Sharing, settle_sharing, third_of
-from autocomp.study.loop import Listener, Loop, identity
+from autocomp.study.loop import Loop, identity
 from autocomp.study.losses import Judge
 from autocomp.study.pins import check_unchanged, pins, spec_of
 from autocomp.study.time_model import Clock, auto_ladder, block_weights, clock_of_steps, given_ladder
@@ -68,19 +83,23 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
         run, spec = new_run(out), with_absolute_paths(spec)
         (run / "study.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
         journal = Journal(run / "journal.jsonl", listen)
-        journal.append(
-            "study",
-            spec=spec.model_dump(mode="json"),
-            data=data_facts(checked.data),
-            objectives=[o.model_dump(mode="json") for o in checked.objectives],
-            knobs={name: list(knob.values) for name, knob in checked.space.knobs.items()},
-            machine=machine_facts(),
-            versions=versions(),
-            out=str(run),
-            crew=crew.facts(),
-            made_of=pins(checked),
-        )
+        journal.append(_begun(checked, spec, run, crew))
         return _go_on(checked, run, journal, listen, crew)
+
+
+def _begun(checked: Checked, spec: StudySpec, run: Path, crew: Crew) -> StudyBegun:
+    """What a journal says at its beginning."""
+    return StudyBegun(
+        spec=spec.model_dump(mode="json"),
+        data=data_facts(checked.data),
+        objectives=[o.model_dump(mode="json") for o in checked.objectives],
+        knobs={name: list(knob.values) for name, knob in checked.space.knobs.items()},
+        machine=machine_facts(),
+        versions=versions(),
+        out=str(run),
+        crew=crew.facts(),
+        made_of=pins(checked),
+    )
 
 
 def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> dict[str, Any]:
@@ -93,14 +112,15 @@ def resume_study(out: Path, listen: Listener | None = None, ray: str | None = No
     """
     run = Path(out).resolve()
     spec = spec_of(run)
-    if any(read_events(run / "journal.jsonl", "finished")):
+    if any(read_events(run / "journal.jsonl", StudyFinished)):
         return summary(run)
     checked = check(spec)
     check_unchanged(run, checked, is_local=ray is None)
-    last = max((e["at"] for e in read_events(run / "journal.jsonl") if e["event"] != "resumed"), default=0.0)
+    lived = (e.at or 0.0 for e in read_events(run / "journal.jsonl") if not isinstance(e, StudyResumed))
+    last = max(lived, default=0.0)
     with open_crew(checked, ray) as crew:
         journal = Journal(run / "journal.jsonl", listen)
-        journal.append("resumed", crew=crew.facts())
+        journal.append(StudyResumed(crew=crew.facts()))
         return _go_on(checked, run, journal, listen, crew, interrupted_after=last)
 
 
@@ -115,8 +135,8 @@ def _go_on(
     crew.serve(run, default_store())
     purse = Purse(checked.budget, journal, crew.cores, _held_gpus(journal, checked.spec))
     if interrupted_after is not None:
-        charged = [e["at"] for e in journal.events("charge")]
-        began = next(journal.events("study"))["at"]
+        charged = [e.at or 0.0 for e in journal.events(ResourcesCharged)]
+        began = next(journal.events(StudyBegun)).at or 0.0
         purse.charge_lost(run, since=max([began, *charged]), last=interrupted_after)
     context = _prepare_teacher(checked, run, purse, listen, crew)
     landmarks = _measure_landmarks(context, checked, run, journal, purse, crew)
@@ -129,14 +149,14 @@ def _go_on(
         _replay(loop, journal)
         reason = loop.go()
     _finish(loop, checked, context, run, journal, landmarks, crew)
-    journal.append("finished", reason=reason)
+    journal.append(StudyFinished(reason=reason))
     shutil.rmtree(run / "work", ignore_errors=True)
     return summary(run)
 
 
 def _held_gpus(journal: Journal, spec: StudySpec) -> float:
     """By a study that was interrupted: all its trials', or one while the teacher is made."""
-    held = [e["held"] for e in journal.events("gpus")]
+    held = [e.held for e in journal.events(GpusShared)]
     return float(held[-1]) if held else float(spec.wants_gpus)
 
 
@@ -159,7 +179,7 @@ def _teller(run: Path, listen: Listener | None, what: str) -> Callable[[float], 
     def tell(fraction: float) -> None:
         write(what, fraction)
         if listen:
-            listen({"event": "progress", "job": "teacher", "text": what, "fraction": round(fraction, 3)})
+            listen(JobProgressed(job="teacher", text=what, fraction=round(fraction, 3)))
 
     return tell
 
@@ -200,9 +220,9 @@ def _measure_landmarks(
     for name in measured:
         front.copy_artifact(context.teacher_artifact.parent / name, run / name)
     values = {o.name: o.value(measured["teacher"]) for o in checked.objectives}
-    journal.append("teacher", name=checked.spec.model, members=_shown(context, run, measured), values=values)
+    journal.append(TeacherMeasured(name=checked.spec.model, members=_shown(context, run, measured), values=values))
     for text in concerns_of(context, checked.spec):
-        journal.append("warning", text=text)
+        journal.append(WarningGiven(text=text))
     purse.charge("measuring")
     return measured
 
@@ -274,16 +294,16 @@ def _fidelities(
     checked: Checked, journal: Journal, clock: Clock, seconds: float, executor: Executor
 ) -> tuple[Fidelity, ...]:
     """Those of the journal if the study has begun, else given ones, else what fits the budget."""
-    begun = list(journal.events("fidelities"))
+    begun = list(journal.events(FidelitiesChosen))
     if begun:
-        return tuple(Fidelity(**r) for r in begun[-1]["rungs"])
+        return begun[-1].rungs
     if checked.spec.recovery_steps:
         rungs = given_ladder(checked.spec.recovery_steps)
     else:
         trials = checked.budget.trials or 18
         seconds = trials * 120.0 if math.isinf(seconds) else seconds
         rungs = auto_ladder(clock, seconds, max(1, executor.workers))
-    journal.append("fidelities", rungs=[r.to_json() for r in rungs])
+    journal.append(FidelitiesChosen(rungs=rungs))
     return rungs
 
 
@@ -295,15 +315,15 @@ def _replay(loop: Loop, journal: Journal) -> None:
     started: set[str] = set()
     unfinished: dict[str, Job] = {}
     for event in journal.events():
-        if event["event"] == "started":
+        if isinstance(event, JobStarted):
             if not started:
                 loop.forget_queue()
-            started.add(event["job"])
-            unfinished[event["job"]] = loop.begun(event)
-        elif event["event"] == "record":
-            loop.keep(TrialRecord.from_json(event["record"]))
-        elif event.get("job") in unfinished and event["event"] == "charge" and event["charge"]["what"] != LOST:
-            loop.remember(unfinished.pop(event["job"]))
+            started.add(event.job)
+            unfinished[event.job] = loop.begun(event)
+        elif isinstance(event, TrialRecorded):
+            loop.keep(event.trial)
+        elif isinstance(event, ResourcesCharged) and event.job in unfinished and event.charge.what != LOST:
+            loop.remember(unfinished.pop(event.job))
     if started:
         loop.continue_with(list(unfinished.values()), started)
 
@@ -325,7 +345,7 @@ def _finish(
     most, seconds = checked.spec.members, left - timing_s
     chosen = front.candidates(loop.judge, loop.found.front(), most, seconds, rows, workers)
     seen = front.see(
-        context, run, chosen, crew, timing_s, loop.purse.clock_left, lambda t: journal.append("warning", text=t)
+        context, run, chosen, crew, timing_s, loop.purse.clock_left, lambda t: journal.append(WarningGiven(text=t))
     )
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
@@ -337,4 +357,13 @@ def _finish(
     kept = [r for r in chosen if r.id in {m["record"] for m in found}]
     volume, agreement = loop.judge.hypervolume(kept), front.rank_agreement(found)
     members = found or list(shown.values())
-    journal.append("front", members=members, **shown, hypervolume=volume, agreement=agreement, evidence=proof)
+    journal.append(
+        FrontWritten(
+            members=members,
+            teacher=shown["teacher"],
+            plain_int8=shown["plain_int8"],
+            hypervolume=volume,
+            agreement=agreement,
+            evidence=proof,
+        )
+    )

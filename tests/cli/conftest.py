@@ -4,7 +4,8 @@ from types import ModuleType
 import pytest
 
 from autocomp.cli import main
-from autocomp.record import Journal
+from autocomp.journal import Journal
+from autocomp.journal.events import JobProgressed, event_of
 from autocomp.testing.runs import journal, write_run
 
 
@@ -40,7 +41,7 @@ class Study(ModuleType):
         self.rays.append(ray)
         self.specs.append(spec)
         write_run(out, self.events[:1])
-        listen(self.events[0])
+        listen(event_of(self.events[0]))
         return self._play(out, self.events[1:], listen)
 
     def resume_study(self, out, listen=None, ray=None):
@@ -51,8 +52,8 @@ class Study(ModuleType):
         (out / "front").mkdir(exist_ok=True)
         kept = Journal(out / "journal.jsonl", listen)
         for event in events:
-            kept.append(event["event"], **{k: v for k, v in event.items() if k not in ("event", "at")})
-            listen({"event": "progress", "job": "t0001", "text": "recovery step 1/4", "fraction": 0.25, "left_s": 4.0})
+            kept.append(event_of(event))
+            listen(JobProgressed(job="t0001", text="recovery step 1/4", fraction=0.25, left_s=4.0))
             if self.error and event["event"] == "candidates":
                 raise self.error
 

@@ -10,6 +10,7 @@ from autocomp.cli import _flags
 from autocomp.cli._progress import view
 from autocomp.cli.validate import lines
 from autocomp.errors import ChangedStudy
+from autocomp.journal.events import JobProgressed, event_of
 from autocomp.report.state import RunState
 from autocomp.spec import StudySpec, TaskSpec
 from autocomp.testing.runs import journal
@@ -166,7 +167,7 @@ def test_json_events(autocomp, study, tmp_path):
 def test_the_live_view_draws_every_state(upto, tmp_path):
     state, console = RunState(), Console(width=120, record=True, quiet=True)
     for event in journal()[:upto]:
-        state.add(event)
+        state.add(event_of(event))
     console.quiet = False
     with console.capture() as shown:
         console.print(view(state, tmp_path, 1_760_000_100.0))
@@ -178,8 +179,8 @@ def test_the_live_view_shows_jobs_and_a_short_front(tmp_path):
     events = journal()
     last = max(i for i, e in enumerate(events) if e["event"] == "started")
     for event in events[: last + 1]:
-        state.add(event)
-    state.add({"event": "progress", "job": "t0008", "text": "recovery step 120/400", "fraction": 0.3, "left_s": 41.0})
+        state.add(event_of(event))
+    state.add(JobProgressed(job="t0008", text="recovery step 120/400", fraction=0.3, left_s=41.0))
     with console.capture() as shown:
         console.print(view(state, tmp_path, events[last]["at"]))
     text = shown.get()

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from autocomp.cli.status import describe
-from autocomp.record import Journal
+from autocomp.journal import Journal
+from autocomp.journal.events import JobRetried, StudyFinished
 from autocomp.report.lock import Lock
 from autocomp.report.status import run_status
 from autocomp.testing.runs import journal, write_run
@@ -32,7 +33,7 @@ def run(tmp_path):
     last = max(i for i, e in enumerate(events) if e["event"] == "started")
     folder = write_run(tmp_path / "run", events[: last + 1])
     with Lock(folder):
-        Journal(folder / "journal.jsonl").append("retried", **RETRIED)
+        Journal(folder / "journal.jsonl").append(JobRetried(**RETRIED))
         node = {"alive": True, "resources": {"CPU": 4.0}, "device": None, "used": {"CPU": 0.0}, "jobs": []}
         nodes = [
             {**node, "node": "a" * 56, "host": "head"},
@@ -121,7 +122,7 @@ def test_a_folder_that_is_no_run(autocomp, tmp_path):
 
 
 def test_watching_without_a_terminal_prints_blocks_until_the_run_ends(autocomp, run):
-    end = threading.Timer(0.5, lambda: Journal(run / "journal.jsonl").append("finished", reason="enough"))
+    end = threading.Timer(0.5, lambda: Journal(run / "journal.jsonl").append(StudyFinished(reason="enough")))
     end.start()
     status, out, _ = autocomp("status", run, "--watch", "0.1")
     assert status == 0

@@ -1,6 +1,6 @@
 import pytest
 
-from autocomp.budget import POST_TRAINING, Budget, Charge, Fidelity, Ledger, parse_budget
+from autocomp.budget import POST_TRAINING, Budget, Charge, Cost, Fidelity, held, parse_budget
 from autocomp.errors import BudgetError
 
 
@@ -58,14 +58,19 @@ def test_a_budget_reads_back_what_it_shows(text):
     assert parse_budget(str(parse_budget(text))) == parse_budget(text)
 
 
-def test_ledger_adds_charges_and_says_what_is_left():
-    ledger = Ledger()
-    ledger.add(Charge("teacher", wall_s=10, cpu_s=20))
-    ledger.add(Charge("trial", wall_s=5, cpu_s=5, gpu_s=7, trials=1))
-    assert (ledger.wall_s, ledger.cpu_s, ledger.gpu_s, ledger.trials) == (15, 25, 7, 1)
-    assert ledger.left(Budget(wall_s=60, trials=3)) == {"wall_s": 45, "trials": 2}
-    assert ledger.left(Budget(gpu_s=5, cpu_s=25)) == {"gpu_s": 0, "cpu_s": 0}
-    assert ledger.left(Budget()) == {}
+def test_costs_add_and_say_what_is_left():
+    spent = Cost(wall_s=10, cpu_s=20) + Cost(wall_s=5, trials=1) + held(5, cores=1, gpus=1.4)
+    assert spent == Cost(15, 25, 7, 1)
+    assert spent.left(Budget(wall_s=60, trials=3)) == {"wall_s": 45, "trials": 2}
+    assert spent.left(Budget(gpu_s=5, cpu_s=25)) == {"gpu_s": 0, "cpu_s": 0}
+    assert spent.left(Budget()) == {}
+
+
+def test_a_charge_is_a_purpose_and_a_cost_in_one_flat_object():
+    charge = Charge("trial", Cost(wall_s=1.23456, cpu_s=2.0, trials=1).rounded())
+    assert charge.to_json() == {"what": "trial", "wall_s": 1.235, "cpu_s": 2.0, "gpu_s": 0.0, "trials": 1}
+    assert Charge.from_json(charge.to_json()) == charge
+    assert Charge.from_json({"what": "trial", "cpu_s": 2.0, "energy_j": 9}) == Charge("trial", Cost(cpu_s=2.0))
 
 
 def test_fidelity_is_plain_and_post_training_trains_nothing():

@@ -6,8 +6,9 @@ import pytest
 
 from autocomp import strict_json
 from autocomp.artifact.files import read_manifest, save_artifact, update_manifest
+from autocomp.journal import Journal, read_lines
+from autocomp.journal.events import FrontWritten
 from autocomp.measurement import Measurement
-from autocomp.record import Journal, read_events
 
 NO_NUMBERS = [math.nan, math.inf, -math.inf, np.float64("nan")]
 
@@ -46,17 +47,21 @@ def test_what_an_older_file_says_is_read_as_null(word):
 
 @pytest.mark.parametrize("number", NO_NUMBERS)
 def test_a_journal_holds_null_and_so_does_what_is_read_of_an_older_one(tmp_path, number):
-    Journal(tmp_path / "new.jsonl").append("front", hypervolume=number, spread={"a": [number]})
+    Journal(tmp_path / "new.jsonl").append(
+        FrontWritten(members=(), hypervolume=number, more={"spread": {"a": [number]}})
+    )
     [event] = map(strictly, (tmp_path / "new.jsonl").read_text().splitlines())
-    (tmp_path / "old.jsonl").write_text(json.dumps({"event": "front", "hypervolume": number}) + "\n")
+    (tmp_path / "old.jsonl").write_text(json.dumps({"event": "front", "members": [], "hypervolume": number}) + "\n")
     assert event["hypervolume"] is None and event["spread"] == {"a": [None]}
-    assert next(read_events(tmp_path / "old.jsonl"))["hypervolume"] is None
+    assert next(read_lines(tmp_path / "old.jsonl"))["hypervolume"] is None
 
 
 def test_a_listener_hears_what_was_said_and_events_on_stdout_are_strict(tmp_path, capsys):
     from autocomp.cli._progress import JsonEvents
 
-    Journal(tmp_path / "journal.jsonl", JsonEvents(tmp_path).show).append("front", hypervolume=math.nan)
+    Journal(tmp_path / "journal.jsonl", JsonEvents(tmp_path).show).append(
+        FrontWritten(members=(), hypervolume=math.nan)
+    )
     assert strictly(capsys.readouterr().out)["hypervolume"] is None
 
 

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 import autocomp
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.report.page import write_report
 from autocomp.report.summary import summary
 
@@ -120,7 +120,7 @@ def running(tiny_run, tiny_cache, started, tmp_path):
     run = tmp_path / "running"
     process = started("search", tiny_run.study, "--budget", "60trials", "--out", run, "--quiet", cache=tiny_cache)
     deadline = time.time() + 90
-    while not (run / "journal.jsonl").exists() or not list(read_events(run / "journal.jsonl", "record")):
+    while not (run / "journal.jsonl").exists() or not list(read_lines(run / "journal.jsonl", "record")):
         assert process.poll() is None, process.stderr.read()
         assert time.time() < deadline
         time.sleep(0.1)
@@ -134,7 +134,7 @@ def test_a_running_study_is_followed_within_three_seconds(page, running, dashboa
     first = page.evaluate("runs[0].trials.count")
     news = "(first) => new Set(seen.map(([n]) => n).filter((n) => n > first)).size >= 2"
     page.wait_for_function(news, arg=first, timeout=60_000)
-    records = [e for e in read_events(running / "journal.jsonl", "record") if e["record"]["status"] == "complete"]
+    records = [e for e in read_lines(running / "journal.jsonl", "record") if e["record"]["status"] == "complete"]
     late = {n: at - records[n - 1]["at"] for n, at in reversed(page.evaluate("seen")) if n > first}
     assert max(late.values()) < 3.0, json.dumps(late)
     count = page.evaluate("runs[0].trials.count")

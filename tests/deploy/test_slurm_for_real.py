@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.report.status import run_status
 from autocomp.testing.studies import write_study
 
@@ -67,7 +67,7 @@ def test_a_study_on_three_nodes_is_requeued_and_goes_on(submit, tmp_path):
     study = write_study(tmp_path / "study", budget="6trials", workers=0)
     first, nodes = submit(study), []
     until = time.monotonic() + 300
-    while not (journal.exists() and any(read_events(journal, "record"))):
+    while not (journal.exists() and any(read_lines(journal, "record"))):
         assert time.monotonic() < until and first.poll() is None, (tmp_path / "job.log").read_text()
         nodes = max(nodes, run_status(run)["nodes"] if journal.exists() else [], key=len)
         time.sleep(0.5)
@@ -84,6 +84,6 @@ def test_a_study_on_three_nodes_is_requeued_and_goes_on(submit, tmp_path):
     assert submit(study).wait(400) == 0, (tmp_path / "job.log").read_text()
     found = run_status(run)
     assert (found["status"], found["final"], found["trials"]["jobs"]) == ("finished", True, 6)
-    assert journal.read_bytes().startswith(before) and any(read_events(journal, "resumed"))
-    names = [json.dumps(e["record"]["id"]) for e in read_events(journal, "record")]
+    assert journal.read_bytes().startswith(before) and any(read_lines(journal, "resumed"))
+    names = [json.dumps(e["record"]["id"]) for e in read_lines(journal, "record")]
     assert len(names) == len(set(names))

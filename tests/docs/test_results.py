@@ -44,3 +44,19 @@ def test_the_simulated_crowd_has_what_the_loop_asks_of_an_executor():
     [crowd] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "SimulatedExecutor"]
     has = {node.name for node in crowd.body if isinstance(node, ast.FunctionDef)}
     assert {name for name in vars(Executor) if not name.startswith("_")} - has == {"workers", "close"}
+
+
+def test_the_figures_of_the_house_are_counted(tmp_path):
+    house = load("house")
+    found = house.house(ROOT)
+    assert (found["circles_of_files"], found["circles_of_rooms"]) == ([], [])
+    assert found["files"] > 300 and found["median_function_lines"] < 10 and found["longest_function_lines"] <= 60
+    assert re.search(rf"^untyped lines +{found['untyped_lines']}$", house.as_text(found), re.M)
+    package = tmp_path / "autocomp"
+    texts = {"a": "from autocomp.b import x", "b": "import autocomp.a", "c": "def f(y: dict[str, Any]): ..."}
+    for name, text in texts.items():
+        (package / name).mkdir(parents=True)
+        (package / name / "__init__.py").write_text(text + "\n", encoding="utf-8")
+    found = house.house(tmp_path)
+    assert found["circles_of_files"] == [["autocomp.a", "autocomp.b"]] and found["circles_of_rooms"] == [["a", "b"]]
+    assert (found["room_crossings"], found["untyped_lines"], found["functions"]) == (2, 1, 1)

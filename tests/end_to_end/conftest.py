@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.study import workers as crews
 from autocomp.testing.studies import write_study
 
@@ -75,7 +75,7 @@ def started():
 
 def check_books(run: Path, trials: int) -> None:
     """Every job charged once, every record once, the ledger adds up and covers the whole time at work."""
-    events = list(read_events(run / "journal.jsonl"))
+    events = list(read_lines(run / "journal.jsonl"))
     names = [e["record"]["id"] for e in events if e["event"] == "record"]
     assert [n for n, count in Counter(names).items() if count > 1] == []
     began = {e["job"] for e in events if e["event"] == "started"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autocomp.artifact.files import MODEL
-from autocomp.record import read_events, read_records
+from autocomp.journal import read_lines, read_records
 from autocomp.testing.studies import SPACE
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def run_of(tiny, tmp_path):
         command = [sys.executable, "-c", INLINE, *map(str, words)]
         done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        jobs = [{k: e[k] for k in ASKED} for e in read_events(run / "journal.jsonl", "started")]
+        jobs = [{k: e[k] for k in ASKED} for e in read_lines(run / "journal.jsonl", "started")]
         records = {r.id: r.artifact for r in read_records(run / "journal.jsonl")}
         models = {name: (store / "stages" / key / "artifact" / MODEL).read_bytes() for name, key in records.items()}
         return jobs, records, models

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from autocomp.executors import local
+from autocomp.journal import read_lines, read_records
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline.jobs import TRIALS, run_job
-from autocomp.record import read_events, read_records
 from autocomp.report.summary import summary
 from autocomp.study import front, loop
 from autocomp.study import run as study_module
@@ -109,8 +109,8 @@ def test_a_full_disk_stops_the_study_and_loses_nothing(tiny, autocomp, inline, m
     assert f"mend that, then `autocomp resume {run}`" in said.err
     assert summary(run)["status"] == "interrupted" and summary(run)["trials"]["failed"] == 0
     before = {r.id: r.measurements for r in read_records(run / "journal.jsonl")}
-    done = {e["job"] for e in read_events(run / "journal.jsonl", "charge") if "job" in e}
-    [stopped] = {e["job"] for e in read_events(run / "journal.jsonl", "started")} - done
+    done = {e["job"] for e in read_lines(run / "journal.jsonl", "charge") if "job" in e}
+    [stopped] = {e["job"] for e in read_lines(run / "journal.jsonl", "started")} - done
     said = autocomp("resume", run, "--quiet")
     assert said.status == 0, said.err
     books(run, trials=3)
@@ -186,7 +186,7 @@ def test_a_worker_that_dies_is_a_failed_trial(search, monkeypatch, books, tmp_pa
     assert of_the_front and of_the_front <= {r.id for r in by_job["t0002"]}
     books(tmp_path / "run", trials=2)
     [lost] = [
-        c for e in read_events(tmp_path / "run" / "journal.jsonl", "charge") if (c := e["charge"])["what"] == "lost"
+        c for e in read_lines(tmp_path / "run" / "journal.jsonl", "charge") if (c := e["charge"])["what"] == "lost"
     ]
     assert lost["cpu_s"] > 0, "what it held until it died is paid for"
 
@@ -208,5 +208,5 @@ def test_a_budget_that_ends_in_the_first_trial_still_gives_a_front(search, inlin
     assert 1 <= len(by_job) <= 3 and by_job["t0001"][0].status == "complete"
     assert found["reason"] == "budget spent" and not {m["id"] for m in found["members"]} & {"teacher", "plain_int8"}
     assert found["budget"]["spent"]["wall_s"] < 90  # all its steps would take minutes
-    started = next(read_events(tmp_path / "run" / "journal.jsonl", "started"))
+    started = next(read_lines(tmp_path / "run" / "journal.jsonl", "started"))
     assert started["rungs"][0]["steps"] == 100_000

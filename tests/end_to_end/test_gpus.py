@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join(map(str, (ROOT / "tests" / "training" / "pretend", ROOT)))
@@ -37,7 +37,7 @@ def search(*words, cache, gpus):
 
 
 def events(run, kind):
-    return [e for e in read_events(run / "journal.jsonl") if e["event"] == kind]
+    return [e for e in read_lines(run / "journal.jsonl") if e["event"] == kind]
 
 
 def gpu_seconds(run):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from autocomp import pareto
+from autocomp.journal import read_lines, read_records
 from autocomp.objective import Objective
 from autocomp.pipeline import jobs
-from autocomp.record import read_events, read_records
 from autocomp.report.summary import summary
 from autocomp.study import front
 from autocomp.study import run as study
@@ -26,7 +26,7 @@ PATIENCE_S = 180
 
 def events(run, kind=None):
     journal = run / "journal.jsonl"
-    return list(read_events(journal, kind)) if journal.exists() else []
+    return list(read_lines(journal, kind)) if journal.exists() else []
 
 
 def wait_for(condition, process=None):

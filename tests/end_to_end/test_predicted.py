@@ -7,8 +7,8 @@ import pytest
 
 from autocomp.artifact.loader import load
 from autocomp.errors import InputError
+from autocomp.journal import read_lines, read_records
 from autocomp.pipeline.measuring import AT_DEVICE, HERE, PREDICTED, check_place, place
-from autocomp.record import read_events, read_records
 from autocomp.report.cards import card, evidence_of
 from autocomp.report.summary import read_state
 from autocomp.spec import DeviceProfile, write_device
@@ -45,7 +45,7 @@ def test_all_latencies_are_predicted_and_marked(autocomp, inline, tiny, away, tm
     assert len(rows) == 2 + len(found["members"]) and all("ms predicted" in line for line in rows)
     kept = load(run / found["members"][0]["path"]).manifest["measurements"]
     assert kept["latency_predicted"] is True and kept["device"] == "pi4"
-    assert '"latency_predicted": true' in json.dumps(list(read_events(run / "journal.jsonl", "front")))
+    assert '"latency_predicted": true' in json.dumps(list(read_lines(run / "journal.jsonl", "front")))
     shown = card(run, found["members"][0], evidence_of(run, read_state(run)))["latency"]
     assert shown["predicted"] is True and shown["rounds"] == 1 and shown["mean"] == found["members"][0]["latency_ms"]
     assert len(shown["ms"]) == len(shown["tokens"]) == len(shown["teacher_ms"]) == 80, "every held-out text"

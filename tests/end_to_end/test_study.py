@@ -14,10 +14,10 @@ import pytest
 import autocomp as autocomp_package
 from autocomp.api import Run
 from autocomp.artifact.loader import load
+from autocomp.journal import read_lines, read_records
 from autocomp.models.loading import load_teacher
 from autocomp.pipeline.checkpoint_export import converted
 from autocomp.pipeline.export import write_artifact
-from autocomp.record import read_events, read_records
 from autocomp.report.cards import card, evidence_of, parts
 from autocomp.report.page import page_data
 from autocomp.report.summary import read_state
@@ -66,7 +66,7 @@ def test_show_has_the_documented_keys(finished):
 
 
 def test_the_study_did_what_it_was_told(finished):
-    jobs = list(read_events(finished.run / "journal.jsonl", "started"))
+    jobs = list(read_lines(finished.run / "journal.jsonl", "started"))
     assert [j["job"] for j in jobs] == ["t0001", "t0002", "t0003"]
     assert [(j["kind"], j["source"]) for j in jobs] == [
         ("post_training", "start"),
@@ -104,7 +104,7 @@ def test_every_member_is_there_and_nothing_else(finished):
 
 def test_the_ledger_covers_the_time_at_work(finished, books):
     books(finished.run, trials=3)
-    events = list(read_events(finished.run / "journal.jsonl"))
+    events = list(read_lines(finished.run / "journal.jsonl"))
     elapsed = next(e["at"] for e in events if e["event"] == "front") - events[0]["at"]
     spent = finished.summary["budget"]["spent"]
     assert spent["wall_s"] == pytest.approx(elapsed, abs=1.0)
@@ -172,7 +172,7 @@ def test_the_page_of_a_real_study(finished):
     objectives = tuple(
         read_objective(name) for name in json.loads(Path(spec).read_text(encoding="utf-8"))["objectives"]
     )
-    told = next(read_events(finished.run / "journal.jsonl", "teacher"))["values"]
+    told = next(read_lines(finished.run / "journal.jsonl", "teacher"))["values"]
     judge = Judge(objectives, tuple(told[o.name] for o in objectives))
     volume = judge.hypervolume([r for r in complete if judge.is_feasible(r)])
     assert run["progress"]["hypervolume"][-1] == pytest.approx(volume, rel=1e-4)
@@ -191,7 +191,7 @@ def test_evidence_agrees_with_the_summary_and_every_member_has_a_whole_card(fini
     state = read_state(finished.run)
     evidence = evidence_of(finished.run, state)
     stated = hashlib.sha256((finished.run / "evidence.json").read_bytes()).hexdigest()
-    assert state.front["evidence"] == {"file": "evidence.json", "sha256": stated} and evidence.notes == ()
+    assert state.front.evidence == {"file": "evidence.json", "sha256": stated} and evidence.notes == ()
     for member in [finished.summary["teacher"], finished.summary["plain_int8"], *finished.summary["members"]]:
         made = card(finished.run, member, evidence)
         assert made["notes"] == [] and [name for name in parts if made[name] is None] == []

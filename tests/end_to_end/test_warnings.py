@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.study import front
 from autocomp.testing.studies import write_texts
 
@@ -36,7 +36,7 @@ def test_a_teacher_that_is_no_good_is_told_everywhere(
     assert text.startswith("the teacher is no better than always answering")
     assert f"warning: {text}" in said.err.splitlines()
     assert f"warning: {text}" in autocomp("show", run).out.splitlines()
-    assert [e["text"] for e in read_events(run / "journal.jsonl", "warning")] == [text]
+    assert [e["text"] for e in read_lines(run / "journal.jsonl", "warning")] == [text]
     assert json.dumps(text, ensure_ascii=False)[1:-1] in (run / "report.html").read_text(encoding="utf-8")
 
 

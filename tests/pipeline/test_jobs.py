@@ -80,7 +80,7 @@ def test_later_jobs_are_expected_to_take_what_this_one_took(job):
 def test_a_student_of_the_cache_neither_teaches_the_clock_nor_costs_its_training(job, facts, teaches):
     """What it took when it was trained is no fact of this study: charged is what the job held now."""
     made, learnt, charged = job(), [], []
-    nothing = SimpleNamespace(extend=lambda *_: None, charge_job=lambda *paid: charged.append(paid[2]))
+    nothing = SimpleNamespace(extend=lambda *_: None, charge_job=lambda *paid: charged.append(paid[2].cpu_s))
     study = SimpleNamespace(unfinished={}, journal=nothing, purse=nothing, run=Path(made.run), keep=lambda _: None)
     study._learn_time = lambda _, result: learnt.append(result["facts"]["train_s"])
     study.remember, study._show_candidates = lambda _: None, lambda: None

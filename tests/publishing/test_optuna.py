@@ -8,7 +8,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from autocomp.cli import main
-from autocomp.record import read_records
+from autocomp.journal import read_records
 from autocomp.testing.runs import write_run
 
 

@@ -4,7 +4,7 @@ import warnings
 import pytest
 
 from autocomp.cli import main
-from autocomp.record import read_records
+from autocomp.journal import read_records
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # tensorboard's own, at import

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from autocomp.record import read_events
+from autocomp.journal import read_lines
 from autocomp.report.columns import Columns, rounded
 from autocomp.report.follow import Followed
 from autocomp.testing.large_runs import write_large_run
@@ -15,7 +15,7 @@ def large(tmp_path_factory):
 
 
 def complete(run):
-    records = (e["record"] for e in read_events(run / "journal.jsonl", "record"))
+    records = (e["record"] for e in read_lines(run / "journal.jsonl", "record"))
     return [r for r in records if r["status"] == "complete"]
 
 

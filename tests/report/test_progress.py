@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from autocomp.record import read_records
+from autocomp.journal import read_records
 from autocomp.report.follow import Followed
 from autocomp.spec import read_objective
 from autocomp.study.losses import Judge

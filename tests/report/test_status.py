@@ -3,16 +3,17 @@ import shutil
 
 import pytest
 
-from autocomp.budget import Charge
+from autocomp.budget import Charge, Cost
 from autocomp.errors import RunFolderError
-from autocomp.record import Journal
+from autocomp.journal import Journal
+from autocomp.journal.events import StudyResumed, event_of
 from autocomp.report.lock import Lock, is_held
 from autocomp.report.state import RunState
 from autocomp.report.status import Look, run_status, status_of
 from autocomp.testing.runs import journal, write_run
 
 RETRIED = {"event": "retried", "job": "t0008", "attempt": 1, "error": "its worker died", "lost_s": 12.5, "node": "bb"}
-LOST = {"event": "charge", "job": "t0008", "charge": {**Charge("lost", cpu_s=25.0).__dict__}}
+LOST = {"event": "charge", "job": "t0008", "charge": Charge("lost", Cost(cpu_s=25.0)).to_json()}
 
 
 def at_work():
@@ -91,7 +92,7 @@ def test_a_cluster(run):
 def test_nodes_of_an_earlier_process_are_not_taken_for_present_ones(run):
     write_nodes(run, at=at_work()[-1]["at"] + 0.5)
     assert len(run_status(run)["nodes"]) == 3
-    Journal(run / "journal.jsonl").append("resumed")
+    Journal(run / "journal.jsonl").append(StudyResumed())
     assert [n["node"] for n in run_status(run)["nodes"]] == ["local"]
 
 
@@ -141,7 +142,7 @@ def test_an_attempt_that_died_runs_again_and_is_paid_for_once(tmp_path):
     for events in ([RETRIED, LOST], [LOST, RETRIED]):
         state = RunState()
         for event in later(at_work(), *events):
-            state.add(event)
+            state.add(event_of(event))
         assert (list(state.jobs), state.jobs["t0008"].attempt) == (["t0008"], 2)
         assert (state.charges["lost"].cpu_s, state.ledger.cpu_s) == (25.0, 2 * (95 + 7 * 45) + 25.0)
     folder = write_run(tmp_path / "run", later(at_work(), RETRIED, LOST))
@@ -167,7 +168,7 @@ def test_a_look_reads_only_what_the_journal_gained(run, monkeypatch):
     before = look.now()
     seen = []
     original = RunState.add
-    monkeypatch.setattr(RunState, "add", lambda state, event: (seen.append(event["event"]), original(state, event)))
+    monkeypatch.setattr(RunState, "add", lambda state, event: (seen.append(event.event), original(state, event)))
     with (run / "journal.jsonl").open("a") as out:
         out.write(json.dumps(LOST) + "\n" + '{"event": "fin')
     found = look.now()

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from autocomp.budget import parse_budget
-from autocomp.record import Journal
+from autocomp.budget import Cost, parse_budget
+from autocomp.journal import Journal
+from autocomp.journal.events import ResourcesCharged, StudyBegun
 from autocomp.study import budget_tracker as spending
 from autocomp.study.budget_tracker import Purse
 
@@ -23,14 +24,14 @@ def clock(monkeypatch):
 def purse(clock, tmp_path):
     def new(budget, cores=2, gpus=0):
         journal = Journal(tmp_path / "journal.jsonl")
-        journal.append("study")
+        journal.append(StudyBegun())
         return Purse(parse_budget(budget), journal, cores, gpus)
 
     return new
 
 
 def charges(purse):
-    return [e["charge"] for e in purse._journal.events("charge")]
+    return [e.to_json()["charge"] for e in purse._journal.events(ResourcesCharged)]
 
 
 def test_the_clock_is_charged_once(purse, clock):
@@ -39,7 +40,7 @@ def test_the_clock_is_charged_once(purse, clock):
     one.charge("teacher")
     clock.now += 12.5
     one.began("t0001", 1, 0.0)
-    one.charge_job("t0001", "recovery", 20.0)
+    one.charge_job("t0001", "recovery", Cost(cpu_s=20.0))
     assert [(c["what"], c["wall_s"], c["cpu_s"], c["trials"]) for c in charges(one)] == [
         ("teacher", 30.0, 60.0, 0),
         ("recovery", 12.5, 20.0, 1),
@@ -53,10 +54,10 @@ def test_no_time_limit_is_an_infinite_time(purse, clock):
     one = purse("2trials")
     clock.now += 1e6
     assert (one.seconds_left(), one.trials_left()) == (math.inf, 2)
-    one.charge_job("t0001", "recovery", 1.0)
+    one.charge_job("t0001", "recovery", Cost(cpu_s=1.0))
     assert one.trials_left() == 1
-    one.charge_job("t0002", "recovery", 1.0)
-    one.charge_job("t0003", "recovery", 1.0)
+    one.charge_job("t0002", "recovery", Cost(cpu_s=1.0))
+    one.charge_job("t0003", "recovery", Cost(cpu_s=1.0))
     assert one.trials_left() == 0
 
 
@@ -87,7 +88,7 @@ def test_nothing_is_left_below_zero(purse, clock):
 def test_a_purse_takes_over_the_journal(purse, clock):
     one = purse("10m,9trials")
     clock.now += 100
-    one.charge_job("t0001", "recovery", 100.0)
+    one.charge_job("t0001", "recovery", Cost(cpu_s=100.0))
     clock.now += 500  # nobody was at work
     again = purse("10m,9trials")
     assert (again.seconds_left(), again.trials_left()) == (pytest.approx(500), 8)
@@ -112,10 +113,10 @@ def test_a_job_holds_cores_and_a_share_of_a_gpu(purse, clock):
         one.began(job, cores, share)
     clock.now += 100
     assert one.seconds_left() == pytest.approx(600 - 25 - 50), "what is held is spent, charged or not"
-    one.charge_job("a", "recovery", 100, 25)
+    one.charge_job("a", "recovery", Cost(cpu_s=100, gpu_s=25))
     assert one.seconds_left() == pytest.approx(600 - 25 - 50)
     clock.now += 10
-    one.charge_job("b", "recovery", 220, 55)
+    one.charge_job("b", "recovery", Cost(cpu_s=220, gpu_s=55))
     assert [(c["wall_s"], c["cpu_s"], c["gpu_s"]) for c in charges(one)] == [(100, 100, 25), (10, 220, 55)]
     assert one.seconds_left() == pytest.approx(600 - 25 - 55)
 
@@ -125,7 +126,7 @@ def test_jobs_side_by_side_never_spend_more_than_there_is(purse, clock):
     one = purse("400cpu-s", cores=2)
     one.began("a", 1, 0), one.began("b", 1, 0)
     clock.now += 100
-    one.charge_job("a", "recovery", 100)
+    one.charge_job("a", "recovery", Cost(cpu_s=100))
     assert one.seconds_left() == pytest.approx((400 - 200) / 2)
 
 
@@ -133,27 +134,27 @@ def test_a_lost_attempt_is_charged_and_the_job_holds_on(purse, clock):
     one = purse("100gpu-s", gpus=1)
     one.began("a", 1, 1.0)
     clock.now += 30
-    one.charge_attempt("a", 30, 30)
+    one.charge_attempt("a", Cost(cpu_s=30, gpu_s=30))
     clock.now += 10
     assert one.seconds_left() == pytest.approx(60)
-    one.charge_job("a", "recovery", 10, 10)
+    one.charge_job("a", "recovery", Cost(cpu_s=10, gpu_s=10))
     assert [(c["what"], c["gpu_s"]) for c in charges(one)] == [("lost", 30), ("recovery", 10)]
-    assert [e.get("job") for e in one._journal.events("charge")] == [None, "a"]
+    assert [e.job for e in one._journal.events(ResourcesCharged)] == [None, "a"]
 
 
 def test_what_trained_gives_its_gpu_back_and_holds_its_core(purse, clock):
     one = purse("100gpu-s,100cpu-s", cores=1, gpus=0.5)
     one.began("a", 1, 0.5)
     clock.now += 20
-    one.charge_part("a", "recovery", 20, 10)
+    one.charge_part("a", "recovery", Cost(cpu_s=20, gpu_s=10))
     clock.now += 30
     assert (one.gpu_left(), one.clock_left()) == (90 / 0.5, 100 - 20 - 30)
-    one.charge_job("a", "recovery", 30)
+    one.charge_job("a", "recovery", Cost(cpu_s=30))
     assert [(c["wall_s"], c["cpu_s"], c["gpu_s"], c["trials"]) for c in charges(one)] == [
         (20, 20, 10, 0),
         (30, 30, 0, 1),
     ]
-    assert [e.get("job") for e in one._journal.events("charge")] == [None, "a"]
+    assert [e.job for e in one._journal.events(ResourcesCharged)] == [None, "a"]
 
 
 def test_the_last_attempt_of_a_job_is_charged_when_the_job_is_over(purse, clock):
@@ -161,8 +162,8 @@ def test_the_last_attempt_of_a_job_is_charged_when_the_job_is_over(purse, clock)
     one = purse("100cpu-s", cores=1)
     one.began("a", 1, 0.0)
     clock.now += 30
-    one.charge_job("a", "recovery", 0.0)
-    one.charge_attempt("a", 30)
+    one.charge_job("a", "recovery", Cost(cpu_s=0.0))
+    one.charge_attempt("a", Cost(cpu_s=30))
     assert [(c["what"], c["wall_s"], c["cpu_s"], c["trials"]) for c in charges(one)] == [
         ("recovery", 30, 0, 1),
         ("lost", 0, 30, 0),

@@ -9,7 +9,8 @@ import pytest
 from autocomp.budget import Fidelity
 from autocomp.errors import GpuError
 from autocomp.executors.local import LocalCrew, per_gpu
-from autocomp.record import Journal
+from autocomp.journal import Journal
+from autocomp.journal.events import GpusShared, StudyBegun
 from autocomp.study import gpu_sharing as sharing
 from autocomp.study.gpu_sharing import enough, settle_sharing, share_of, third_of, time_steps
 from autocomp.study.time_model import BACKWARD, BATCH, auto_ladder, clock_of_steps
@@ -40,7 +41,7 @@ def crew(found, gpus=2, workers=16):
 
 def begun(folder):
     journal = Journal(folder / "journal.jsonl")
-    journal.append("study")
+    journal.append(StudyBegun())
     return journal
 
 
@@ -57,7 +58,7 @@ def test_it_is_measured_once_and_journaled(tmp_path):
     again = settle_sharing(Journal(tmp_path / "journal.jsonl"), one, tmp_path, None)
     assert first == again and len(one.asked) == 1
     assert (first.share, first.jobs, first.third_s) == (0.25, 4, 0.01)
-    [event] = journal.events("gpus")
+    [event] = (e.to_json() for e in journal.events(GpusShared))
     assert (event["share"], event["held"], event["found"]) == (0.25, 2.0, 2)
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from autocomp.errors import ChangedStudy
-from autocomp.record import Journal
+from autocomp.journal import Journal
+from autocomp.journal.events import StudyBegun, event_of
 from autocomp.study import pins as pins_module
 from autocomp.study.pins import changes, check_unchanged, data_pins, next_run, pinned, pins
 
@@ -90,19 +91,23 @@ def old(prepared):
     checked = prepared.checked
     data = {"fingerprint": checked.data.fingerprint, "labels": list(checked.data.labels), "metric": "accuracy"}
     counts = {split: len(getattr(checked.data, split)) for split in pins_module.SPLITS}
-    return {"data": {**data, **counts, "name": "x", "notes": []}, "spec": checked.spec.model_dump(mode="json")}
+    return {
+        "event": "study",
+        "data": {**data, **counts, "name": "x", "notes": []},
+        "spec": checked.spec.model_dump(mode="json"),
+    }
 
 
 def test_of_an_old_journal_is_compared_what_it_says(prepared, then, old):
-    assert list(changes(pinned(old), then)) == []
+    assert list(changes(pinned(event_of(old)), then)) == []
     edited = {**old, "data": {**old["data"], "fingerprint": "0" * 64}}
-    assert list(changes(pinned(edited), then)) == ["the data: as many rows, but other texts or labels"]
+    assert list(changes(pinned(event_of(edited)), then)) == ["the data: as many rows, but other texts or labels"]
     fewer = {**edited, "data": {**edited["data"], "train": 3}}
-    assert [words.partition(",")[0] for words in changes(pinned(fewer), then)] == [
+    assert [words.partition(",")[0] for words in changes(pinned(event_of(fewer)), then)] == [
         f"the data: train has {len(prepared.checked.data.train)} rows"
     ]
     other = {**old, "spec": {**old["spec"], "seed": 5}, "versions": {**then["versions"], "onnx": "1.0"}}
-    assert [words.partition(":")[0] for words in changes(pinned(other), then)] == ["the study", "onnx"]
+    assert [words.partition(":")[0] for words in changes(pinned(event_of(other)), then)] == ["the study", "onnx"]
 
 
 @pytest.fixture
@@ -112,7 +117,7 @@ def began(prepared, then, tmp_path):
     def make(kind="local", **changed):
         run = tmp_path / "run"
         journal = Journal(run / "journal.jsonl")
-        journal.append("study", made_of={**then, **changed}, crew={"kind": kind})
+        journal.append(StudyBegun(made_of={**then, **changed}, crew={"kind": kind}))
         return run
 
     return make

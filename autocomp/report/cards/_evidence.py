@@ -59,7 +59,7 @@ class Evidence:
 
 def evidence_of(run: Path, state: RunState) -> Evidence | None:
     """The evidence that the front of a run names; None while there is no final front, or in older runs."""
-    stated = state.front.get("evidence")
+    stated = state.front and state.front.evidence
     return read_evidence(run, stated) if state.final and isinstance(stated, Mapping) else None
 
 

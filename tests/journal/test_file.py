@@ -3,11 +3,20 @@ import os
 
 import pytest
 
-from autocomp.budget import Fidelity
+from autocomp.budget import Charge, Cost, Fidelity
 from autocomp.errors import RunFolderError
+from autocomp.journal import Journal, read_lines, read_records
+from autocomp.journal.events import (
+    JobStarted,
+    ResourcesCharged,
+    StudyBegun,
+    StudyResumed,
+    TeacherMeasured,
+    TrialRecorded,
+)
 from autocomp.measurement import Measurement
 from autocomp.plan import CompressionPlan, Step
-from autocomp.record import Journal, TrialRecord, read_events, read_records
+from autocomp.record import TrialRecord
 
 RECORD = TrialRecord(
     id="t0007-3",
@@ -34,13 +43,13 @@ def test_a_record_survives_json(record):
 
 
 def test_records_are_read_in_order_among_other_events(journal):
-    journal.append("study", name="x")
-    journal.append("record", record=RECORD.to_json())
-    journal.append("charge", charge={})
-    journal.append("record", record=FAILED.to_json())
+    journal.append(StudyBegun(out="x"))
+    journal.append(TrialRecorded(record=RECORD.to_json()))
+    journal.append(ResourcesCharged(charge=Charge("front", Cost())))
+    journal.append(TrialRecorded(record=FAILED.to_json()))
     assert read_records(journal.file) == [RECORD, FAILED]
-    assert [e["event"] for e in journal.events()] == ["study", "record", "charge", "record"]
-    assert [e["name"] for e in journal.events("study")] == ["x"]
+    assert [e.event for e in journal.events()] == ["study", "record", "charge", "record"]
+    assert [e.out for e in journal.events(StudyBegun)] == ["x"]
 
 
 def test_a_line_is_on_disk_before_the_listener_hears_of_it(tmp_path, monkeypatch):
@@ -51,22 +60,22 @@ def test_a_line_is_on_disk_before_the_listener_hears_of_it(tmp_path, monkeypatch
         assert synced == [file.stat().st_ino]
         heard.append((event, file.read_text(encoding="utf-8")))
 
-    Journal(file, listen).append("started", job="t1", describe="2 of 6 layers · 4,000 pieces")
+    Journal(file, listen).append(JobStarted(job="t1", describe="2 of 6 layers · 4,000 pieces"))
     [(event, text)] = heard
-    assert json.loads(text) == event
-    assert event["at"] > 1.7e9
+    assert json.loads(text) == event.to_json()
+    assert event.at > 1.7e9
     assert "·" in text
 
 
 @pytest.mark.parametrize("torn", [b'{"event": "cha', '{"event": "é'.encode()[:-1], b'{"event": "charge"}', b"\x00" * 9])
 def test_a_torn_last_line_is_passed_over_and_dropped_at_the_next_opening(journal, torn):
-    journal.append("study", name="x")
+    journal.append(StudyBegun(out="x"))
     with journal.file.open("ab") as out:
         out.write(torn)
-    assert [e["event"] for e in read_events(journal.file)] == ["study"]
+    assert [e["event"] for e in read_lines(journal.file)] == ["study"]
     again = Journal(journal.file)
-    again.append("resumed")
-    assert [e["event"] for e in again.events()] == ["study", "resumed"]
+    again.append(StudyResumed())
+    assert [e.event for e in again.events()] == ["study", "resumed"]
 
 
 def test_a_journal_of_one_torn_line_becomes_empty(tmp_path):
@@ -83,13 +92,13 @@ DAMAGED = [b"{not json", b"[1, 2]", b'{"no": "event"}', b"\xff\xfe", b"", b'{"ev
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_a_damaged_line_is_refused_with_its_number_after_those_before_it(journal, damage, place):
     """The last one too, for it is whole: only a line that does not end was cut off by a crash."""
-    for name in ("study", "teacher"):
-        journal.append(name)
+    for event in (StudyBegun(), TeacherMeasured()):
+        journal.append(event)
     lines = journal.file.read_bytes().splitlines(keepends=True)
     journal.file.write_bytes(b"".join([*lines[: place - 1], damage + b"\n", *lines[place - 1 :]]))
     seen = []
     with pytest.raises(RunFolderError, match=rf"journal\.jsonl: line {place} is damaged .*delete that line"):
-        for event in read_events(journal.file):
+        for event in read_lines(journal.file):
             seen.append(event["event"])
     assert seen == ["study", "teacher"][: place - 1]
     with pytest.raises(RunFolderError, match=f"line {place} is damaged"):
@@ -100,4 +109,4 @@ def test_a_folder_without_a_journal_is_no_run(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path, tmp_path / "absent", tmp_path / "file"):
         with pytest.raises(RunFolderError, match="is not a run directory"):
-            list(read_events(folder / "journal.jsonl"))
+            list(read_lines(folder / "journal.jsonl"))

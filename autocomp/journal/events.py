@@ -1,0 +1,385 @@
+"""What a journal tells: one frozen dataclass for each kind of event, written and read as one JSON object.
+
+The names of fields are the keys of the JSON, in the order in which they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, Self
+
+from autocomp.budget import Charge, Fidelity
+from autocomp.record import RecordJson, TrialRecord
+
+VERSION = 1
+"""Of the journal's format: the number rises when a reader of the last one would misread the next."""
+
+Facts = Mapping[str, Any]
+"""Plain data whose keys depend on the machine, the model or the data set; it is shown and compared as it is."""
+Member = dict[str, Any]
+"""One member of a front as a journal has it: its record's name, its plan, and its figures by the page's keys."""
+
+
+def _fidelities(told: Sequence[Mapping[str, int]]) -> tuple[Fidelity, ...]:
+    return tuple(Fidelity(**one) for one in told)
+
+
+def _told(rungs: Sequence[Fidelity]) -> list[dict[str, int]]:
+    return [rung.to_json() for rung in rungs]
+
+
+OPTIONAL = {"optional": True}
+"""Of a field that is not written while it is None."""
+FIDELITY = {"read": lambda told: Fidelity(**told), "write": lambda one: one and one.to_json()}
+FIDELITIES = {"read": _fidelities, "write": _told}
+CHARGE = {"read": Charge.from_json, "write": Charge.to_json}
+"""Of fields that are types of their own here, and plain data in the journal: how they are read and written."""
+OWN = {"own": True}
+"""Of a field that is not a key of the line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of a journal.
+
+    Attributes:
+        event: the name of its kind in the journal.
+        at: when it happened, seconds since 1970; the journal sets it.
+        more: keys of the line that this version does not know, as a newer one wrote them.
+        keys: all keys of the line in their order, where it was read; none in an event that was made here.
+    """
+
+    event: ClassVar[str]
+    at: float | None = None
+    more: Facts = field(default_factory=dict, metadata=OWN)
+    keys: tuple[str, ...] = field(default=(), compare=False, repr=False, metadata=OWN)
+
+    def to_json(self) -> dict[str, Any]:
+        """The line's JSON object: an event that was read has the keys that it was read with."""
+        written = _format(type(self))
+        told = {key: getattr(self, key) for key in written.keys}
+        told |= {key: write(told[key]) for key, write in written.writers.items()}
+        line: dict[str, Any] = {"event": self.event, **told, **self.more}
+        if self.keys:
+            return {key: line[key] for key in self.keys}
+        return {k: v for k, v in line.items() if v is not None or k not in written.optional}
+
+    @classmethod
+    def from_json(cls, line: Facts) -> Self:
+        """Inverse of `to_json`; keys that older versions did not write get their defaults.
+
+        Raises:
+            ValueError: a key is missing without which the event says nothing.
+        """
+        written = _format(cls)
+        given: dict[str, Any] = {"keys": tuple(line)}
+        more = {}
+        for key, value in line.items():
+            if key not in written.keys:
+                more[key] = value
+            elif value is not None:
+                read = written.readers.get(key)
+                given[key] = read(value) if read else value
+        if not written.required <= given.keys():
+            lacking = ", ".join(sorted(written.required - given.keys()))
+            raise ValueError(f"its event {cls.event!r} lacks {lacking}")
+        del more["event"]
+        return cls(**given, more=more) if more else cls(**given)
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a kind of event is written: its keys in order, how those that are types are read and written, and which keys
+    are left out where they are None, or must be there.
+    """
+
+    keys: tuple[str, ...]
+    readers: Mapping[str, Callable[[Any], Any]]
+    writers: Mapping[str, Callable[[Any], Any]]
+    optional: frozenset[str]
+    required: frozenset[str]
+
+
+_FORMATS: dict[type[Event], _Format] = {}
+
+
+def _format(kind: type[Event]) -> _Format:
+    """The format of a kind of event, found out once."""
+    if kind not in _FORMATS:
+        own = [f for f in fields(kind) if "own" not in f.metadata]
+        readers, writers = ({f.name: f.metadata[way] for f in own if way in f.metadata} for way in ("read", "write"))
+        optional = frozenset({"at", *(f.name for f in own if "optional" in f.metadata)})
+        required = frozenset(f.name for f in own if f.default is MISSING and f.default_factory is MISSING)
+        _FORMATS[kind] = _Format(tuple(f.name for f in own), readers, writers, optional, required)
+    return _FORMATS[kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyBegun(Event):
+    """A study begins: always a journal's first event.
+
+    Attributes:
+        version: of the journal's format; journals that do not say are of version 1.
+        spec: the study's settings, as `study.json` has them.
+        data: name, labels, metric, and the number of rows of each split.
+        objectives: in full, empty in older journals.
+        knobs: the grid of each knob of the search space.
+        machine, versions: where it began, and with which libraries.
+        out: the run's folder then.
+        crew: who works: processes of this machine or a cluster, their number and what each holds.
+        made_of: all that decides the results, which must be the same when the study is resumed (`study/pins.py`).
+    """
+
+    event: ClassVar[str] = "study"
+    version: int = VERSION
+    spec: Facts = field(default_factory=dict)
+    data: Facts = field(default_factory=dict)
+    objectives: Sequence[Facts] = ()
+    knobs: Mapping[str, Sequence[Any]] | None = field(default=None, metadata=OPTIONAL)
+    machine: Facts = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    out: str = ""
+    crew: Facts = field(default_factory=dict)
+    made_of: Facts | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResumed(Event):
+    """An interrupted study goes on, perhaps with other workers."""
+
+    event: ClassVar[str] = "resumed"
+    crew: Facts | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpusShared(Event):
+    """How many trainings share a GPU, as it was measured.
+
+    Attributes:
+        gpu: its name.
+        jobs: trainings that share one.
+        share: of a GPU, for each of them.
+        third_s, whole_s: seconds of a recovery step of a third of the teacher's layers, and of all, among so many.
+        tried: `jobs` and `steps_per_s` of all together, for each number that was tried.
+        found: GPUs that there are.
+        held: GPUs that all trainings hold together.
+    """
+
+    event: ClassVar[str] = "gpus"
+    gpu: str
+    jobs: int
+    share: float
+    third_s: float
+    whole_s: float
+    tried: Sequence[Mapping[str, float]] = ()
+    found: float = 0
+    held: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidelitiesChosen(Event):
+    """How long students are recovered: the rungs, the shortest first."""
+
+    event: ClassVar[str] = "fidelities"
+    rungs: tuple[Fidelity, ...] = field(metadata=FIDELITIES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherMeasured(Event):
+    """The teacher and its plain int8 export were measured.
+
+    Attributes:
+        name: the model, as the study names it.
+        members: the two by name, `teacher` and `plain_int8`.
+        values: the teacher's value of each objective, beside which records are judged; empty in older journals.
+    """
+
+    event: ClassVar[str] = "teacher"
+    name: str = ""
+    members: Mapping[str, Member] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningGiven(Event):
+    """Something is wrong with the study as a whole; a resumed study may say it again."""
+
+    event: ClassVar[str] = "warning"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStarted(Event):
+    """A job was given to a worker.
+
+    Attributes:
+        job: `t0007`.
+        kind: `recovery`, `post_training` …
+        plan: the candidate, as `CompressionPlan.to_json` writes it.
+        describe: the plan in words.
+        fidelity: how seriously it is taken; `rungs` are all that it passes, the last one included.
+        source: who proposed it: a searcher's name, `start` or `promotion`.
+        expected_s: seconds that it should take.
+        student: sizes of its student, `shape` and `origin`, as `study.plan_preview.student_facts` gives them; None in
+            older journals.
+    """
+
+    event: ClassVar[str] = "started"
+    job: str
+    kind: str = ""
+    plan: Facts | None = None
+    describe: str = ""
+    fidelity: Fidelity | None = field(default=None, metadata=FIDELITY)
+    rungs: tuple[Fidelity, ...] = field(default=(), metadata=FIDELITIES)
+    source: str = ""
+    expected_s: float | None = None
+    student: Facts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecorded(Event):
+    """A candidate was evaluated, or failed; `record` is plain data, for a page reads tens of thousands of them."""
+
+    event: ClassVar[str] = "record"
+    record: RecordJson
+
+    @property
+    def trial(self) -> TrialRecord:
+        """The record as its type."""
+        return TrialRecord.from_json(self.record)
+
+    @property
+    def job(self) -> str:
+        """The name of the job that it is a record of."""
+        return self.record["id"].rpartition("-")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRetried(Event):
+    """An attempt at a job died with its worker, and the job was started again.
+
+    Attributes:
+        attempt: the one that died, 1, 2 …
+        node: where it ran, as far as known.
+        error: why it died.
+        lost_s: seconds for which it held a worker.
+    """
+
+    event: ClassVar[str] = "retried"
+    job: str
+    attempt: int
+    node: str | None = None
+    error: str | None = None
+    lost_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeChanged(Event):
+    """A node of the cluster `joined` or was `lost`."""
+
+    event: ClassVar[str] = "node"
+    node: str
+    host: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourcesCharged(Event):
+    """Time and resources were spent; with a `job`, that job is over."""
+
+    event: ClassVar[str] = "charge"
+    charge: Charge = field(metadata=CHARGE)
+    job: str | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidatesChanged(Event):
+    """The present front on the search split is another one."""
+
+    event: ClassVar[str] = "candidates"
+    members: Sequence[Member]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontWritten(Event):
+    """The final front stands on disk, scored on the held-out split.
+
+    Attributes:
+        teacher, plain_int8: the two landmarks, measured beside the members.
+        hypervolume: that the members dominate, on the search split.
+        agreement: rank correlations between the figures of the search and the final ones.
+        evidence: the name and SHA-256 of the file with what is behind the figures.
+    """
+
+    event: ClassVar[str] = "front"
+    members: Sequence[Member]
+    teacher: Member | None = field(default=None, metadata=OPTIONAL)
+    plain_int8: Member | None = field(default=None, metadata=OPTIONAL)
+    hypervolume: float | None = None
+    agreement: Facts | None = None
+    evidence: Facts | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFinished(Event):
+    """Nothing more will come; `reason` says why the search ended."""
+
+    event: ClassVar[str] = "finished"
+    reason: str = "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobProgressed(Event):
+    """How far a job is; listeners hear of it, and no journal keeps it.
+
+    Attributes:
+        text: what it does.
+        fraction: of its work that is done, 0 to 1.
+        left_s: seconds that the rest should take.
+    """
+
+    event: ClassVar[str] = "progress"
+    job: str = ""
+    text: str = ""
+    fraction: float | None = None
+    left_s: float | None = field(default=None, metadata=OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownEvent(Event):
+    """An event of a kind that this version does not know; nothing follows from it."""
+
+    event: ClassVar[str] = ""
+    name: str = field(metadata=OWN)
+
+    def to_json(self) -> dict[str, Any]:
+        """The line as it was read."""
+        return {**super().to_json(), "event": self.name}
+
+    @classmethod
+    def from_json(cls, line: Facts) -> Self:
+        """Keep everything of a line aside."""
+        more = {k: v for k, v in line.items() if k not in ("event", "at")}
+        return cls(name=line["event"], at=line.get("at"), more=more, keys=tuple(line))
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.event: kind
+    for kind in (
+        *(StudyBegun, StudyResumed, GpusShared, FidelitiesChosen, TeacherMeasured, WarningGiven, JobStarted),
+        *(TrialRecorded, JobRetried, NodeChanged, ResourcesCharged, CandidatesChanged, FrontWritten, StudyFinished),
+        JobProgressed,
+    )
+}
+"""Every kind of event by its name in the journal."""
+
+
+def event_of(line: Facts) -> Event:
+    """The event that a line's JSON object is.
+
+    Raises:
+        KeyError: the line does not say of which kind it is.
+        ValueError: a key is missing without which the event says nothing.
+    """
+    return KINDS.get(line["event"], UnknownEvent).from_json(line)
