@@ -234,7 +234,7 @@ class JobStarted(Event):
     rungs: tuple[Fidelity, ...] = field(default=(), metadata=FIDELITIES)
     source: str = ""
     expected_s: float | None = None
-    student: Facts | None = None
+    student: Facts | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
