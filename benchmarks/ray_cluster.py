@@ -313,7 +313,9 @@ def greedy(crew: Any, folder: Path) -> dict[str, Any]:
         executor.submit({"id": "modest", "run": run, "eat_mb": 50, "sleep": 1.0})
         ended: dict[str, Any] = {}
         while executor.running:
-            ended |= {job["id"]: (result is not None, error and str(error)) for job, result, error in executor.collect(1.0)}
+            ended |= {
+                job["id"]: (result is not None, error and str(error)) for job, result, error in executor.collect(1.0)
+            }
         attempts = [(one.attempt, one.error, one.again) for one in executor.lost() if one.job["id"] == "greedy"]
     return {"ended": ended, "attempts_lost": attempts}
 
