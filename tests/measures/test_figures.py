@@ -23,8 +23,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def install(site, monkeypatch, source=SOURCE):
-    """The plug-in, and measures as a new process finds them."""
+    """The plug-in, where a new process finds it."""
     monkeypatch.syspath_prepend(str(write_plug_in(site, source)))
+    forget(monkeypatch)
+
+
+def forget(monkeypatch):
+    """Measures as a new process finds them."""
     monkeypatch.delitem(sys.modules, "wattmeter", raising=False)
     for name, value in {"_entry_points": None, "_figures": {}, "_loaded": {}}.items():
         monkeypatch.setattr(measures, name, value)
@@ -114,7 +119,8 @@ def test_an_objective_names_what_a_measure_does_not(tmp_path, monkeypatch):
     assert told["energy"]["label"] == "joy" and told["energy"]["better"] == "more"
 
 
-def test_a_run_whose_plug_in_is_gone_opens(tmp_path):
+def test_a_run_whose_plug_in_is_gone_opens(tmp_path, monkeypatch):
+    forget(monkeypatch)
     made = events_with_energy()  # without the plug-in the figures have plain names
     found = summary(write_run(tmp_path / "run", made))
     assert found["members"][0]["energy"] > 0 and "energy" in {f["key"] for f in found["figures"]}
