@@ -59,13 +59,13 @@ def drive(executor: Any, jobs: list[dict[str, Any]], most: int) -> Iterator[floa
 def crew_of(folder: Path, cores: list[int], **more: Any) -> Iterator[Any]:
     """A crew on nodes of its own."""
     from autocomp.executors import NodeFunctions
-    from autocomp.executors.ray.crew import RayCrew
+    from autocomp.executors.ray.pool import RayPool
 
     nodes = Nodes(folder, cores, **more)
     os.environ["AUTOCOMP_CACHE"] = str(folder / "driver")
     try:
         here = NodeFunctions(f"{_ray_works.__name__}:mirror", f"{_ray_works.__name__}:card", "os:getpid")
-        with RayCrew(nodes.address, 0, "nothing", here) as crew:
+        with RayPool(nodes.address, 0, "nothing", here) as crew:
             (folder / "run").mkdir()
             crew.serve(folder / "run", folder / "driver" / "stages")
             yield crew

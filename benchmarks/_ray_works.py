@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autocomp.executors import Then, Work
+from autocomp.executors import FollowUp, Work
 
 
 def sleep(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def card(_: Path) -> dict[str, Any]:
 READING = Work(f"{__name__}:READING", read, needs=reads)
 EATING = Work(f"{__name__}:EATING", eat)
 EATING_TRIALS = Work(
-    f"{__name__}:EATING_TRIALS", eat, then=Then(EATING, alone, lambda result, _: dict(result), at_device=True)
+    f"{__name__}:EATING_TRIALS", eat, then=FollowUp(EATING, alone, lambda result, _: dict(result), at_device=True)
 )
 TASKS = Work(f"{__name__}:TASKS", sleep)
-TRIALS = Work(f"{__name__}:TRIALS", sleep, then=Then(TASKS, alone, lambda result, _: dict(result), at_device=True))
+TRIALS = Work(f"{__name__}:TRIALS", sleep, then=FollowUp(TASKS, alone, lambda result, _: dict(result), at_device=True))

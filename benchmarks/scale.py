@@ -37,11 +37,11 @@ from autocomp.report.summary import summary
 from autocomp.searchers import Searcher, _study
 from autocomp.spec import SpaceSpec, read_objective, read_space
 from autocomp.study import loop as loop_module
-from autocomp.study.budget_tracker import Purse
+from autocomp.study.budget_tracker import BudgetTracker
 from autocomp.study.loop import Loop, identity
-from autocomp.study.losses import Judge
+from autocomp.study.losses import LossScale
 from autocomp.study.run import _replay
-from autocomp.study.time_model import Clock, block_weights, given_ladder
+from autocomp.study.time_model import TimeModel, block_weights, given_ladder
 from autocomp.tasks import Example, TaskData
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
@@ -91,17 +91,17 @@ def make_loop(run: Path, context: StudyContext, searcher: str, seed: int, trials
     if not journal.file.exists():
         journal.append(StudyBegun(spec={"budget": f"{trials}trials"}))
     objectives = tuple(read_objective(name) for name in OBJECTIVES)
-    judge = Judge(objectives, tuple(executor.replay.teacher[name] for name in OBJECTIVES))
+    judge = LossScale(objectives, tuple(executor.replay.teacher[name] for name in OBJECTIVES))
     executor.space = space
     return Loop(
         run=run,
         context=context,
         space=space,
         journal=journal,
-        purse=Purse(parse_budget(f"{trials}trials"), journal, cores=executor.workers),
+        purse=BudgetTracker(parse_budget(f"{trials}trials"), journal, cores=executor.workers),
         searcher=Searcher(space, len(objectives), searcher, seed, identity),
         judge=judge,
-        clock=Clock(1e-10, block_weights(shape), 2e-3, 2000),
+        clock=TimeModel(1e-10, block_weights(shape), 2e-3, 2000),
         rungs=given_ladder(STEPS),
         measures=OF_RECORDS,
         executor=executor,

@@ -33,8 +33,8 @@ from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.training import accelerator
 from autocomp.training.accelerator import computing_on, gpu_name, gpus, place
-from autocomp.training.lesson import Lesson, Memory
 from autocomp.training.recovery import recover
+from autocomp.training.teacher_signal import TeacherCache, TeacherSignal
 
 HAS_BF16 = accelerator.has_bf16
 RESULTS = Path(__file__).parent / "results"
@@ -55,7 +55,7 @@ def ways(kind: str) -> dict[str, dict[str, Any]]:
     return {name: way for name, way in knows.items() if HAS_BF16(kind) or not way["bf16"]}
 
 
-def steps(student: Student, lesson: Lesson, way: dict[str, Any], count: int, seed: int) -> float:
+def steps(student: Student, lesson: TeacherSignal, way: dict[str, Any], count: int, seed: int) -> float:
     """Seconds of a step."""
     accelerator.has_bf16 = lambda kind="cpu": way["bf16"]  # type: ignore[assignment]
     options, rng = DistillationOptions(hidden=1.0), np.random.default_rng(seed)
@@ -63,11 +63,11 @@ def steps(student: Student, lesson: Lesson, way: dict[str, Any], count: int, see
     return done.seconds / done.steps
 
 
-def timed(teacher: Student, lesson: Lesson, layers: int, args: argparse.Namespace) -> dict[str, Any]:
+def timed(teacher: Student, lesson: TeacherSignal, layers: int, args: argparse.Namespace) -> dict[str, Any]:
     """Every way on a student of so many layers."""
     students, lessons, found = {}, {}, {}
     for name, way in ways(place().type).items():
-        lessons[name] = replace(lesson, memory=Memory()) if "remembers" in way else lesson
+        lessons[name] = replace(lesson, memory=TeacherCache()) if "remembers" in way else lesson
         students[name] = shrink_depth(teacher, range(layers))
         if "compile" in way:
             students[name].encoder.compile(**way["compile"])
@@ -103,7 +103,7 @@ def main() -> int:
     depth = teacher.encoder.shape.depth
     with computing_on(float(gpus() > 0)):
         kind, rows = place().type, data.train[:ROWS]
-        lesson = Lesson(teacher, rows)
+        lesson = TeacherSignal(teacher, rows)
         found = {f"{n} of {depth} layers": timed(teacher, lesson, n, args) for n in (third_of(depth), depth)}
     made = {"command": f"python benchmarks/training.py --model {args.model} --task {args.task}", "gpu": gpu_name()}
     made |= {

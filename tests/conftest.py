@@ -22,7 +22,7 @@ from autocomp.measurement import Measurement
 from autocomp.plan import CompressionPlan, Step
 from autocomp.record import TrialRecord
 from autocomp.spec import read_study
-from autocomp.study.budget_tracker import Purse
+from autocomp.study.budget_tracker import BudgetTracker
 from autocomp.testing.studies import write_bert, write_study, write_texts
 
 
@@ -114,7 +114,7 @@ def prepared(tmp_path_factory):
     """
     import torch
 
-    from autocomp.executors.local import LocalCrew
+    from autocomp.executors.local import LocalPool
     from autocomp.study.run import _prepare_teacher
     from autocomp.study.validate import check
 
@@ -126,8 +126,8 @@ def prepared(tmp_path_factory):
         run = folder / "run"
         journal = Journal(run / "journal.jsonl")
         journal.append(StudyBegun())
-        purse = Purse(parse_budget("1h"), journal, cores=1)
-        context = _prepare_teacher(checked, run, purse, None, LocalCrew(1, 1))
+        purse = BudgetTracker(parse_budget("1h"), journal, cores=1)
+        context = _prepare_teacher(checked, run, purse, None, LocalPool(1, 1))
     return SimpleNamespace(context=context, checked=checked, run=run)
 
 

@@ -84,11 +84,11 @@ def _serving(args: argparse.Namespace) -> Serving:
     """Everything that may be wrong is found here, before the port is bound and anything is printed."""
     from autocomp.cli._say import command, patient
     from autocomp.report.page import template_of
+    from autocomp.serving.addresses import bind, hosts
     from autocomp.serving.app import Dashboard
+    from autocomp.serving.live_runs import open_runs
     from autocomp.serving.page import new_nonce
-    from autocomp.serving.places import bind, hosts
     from autocomp.serving.server import Serving
-    from autocomp.serving.shown import open_runs
 
     hosts(args.host, args.port, args.allow_host)
     template = template_of(args.page, args.include)
@@ -99,7 +99,7 @@ def _serving(args: argparse.Namespace) -> Serving:
 
 def _announce(args: argparse.Namespace, serving: Serving) -> None:
     from autocomp.cli._say import note
-    from autocomp.serving.places import is_loopback, url_host
+    from autocomp.serving.addresses import is_loopback, url_host
 
     if args.json:
         found = {"url": serving.url, "port": serving.port, "token": serving.token, "pid": os.getpid()}

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from autocomp.cli._say import print_json
     from autocomp.cli.benchmark import prepare
     from autocomp.errors import InputError
-    from autocomp.report.contents import contents
+    from autocomp.report.inspect import contents
 
     for name in ("tokens", "rounds"):
         if getattr(args, name) < 1:

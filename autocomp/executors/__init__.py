@@ -59,11 +59,11 @@ class Work:
     run: Callable[[Data], dict[str, Any]]
     needs: Callable[[Data], Sequence[str]] = nothing
     made: Callable[[Data, Data], Sequence[str]] = nothing
-    then: Then | None = None
+    then: FollowUp | None = None
 
 
 @dataclass(frozen=True)
-class Then:
+class FollowUp:
     """A second part of a job, done at the device alone or on cores alone.
 
     Attributes:
@@ -164,7 +164,7 @@ class Executor(Protocol):
     ) -> None: ...
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """All who may work for a study.
 
     Attributes:
@@ -210,7 +210,7 @@ class Crew(Protocol):
     def close(self) -> None:
         """Send all home."""
 
-    def __enter__(self) -> Crew: ...
+    def __enter__(self) -> WorkerPool: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

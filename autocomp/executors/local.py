@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Work
-from autocomp.executors.chain import Chain
 from autocomp.executors.processes import WorkerDied, WorkerNeverStarted, WorkerProcess
+from autocomp.executors.two_step import TwoStepExecutor
 
 
-class LocalCrew:
+class LocalPool:
     """Worker processes of this machine.
 
     Args:
@@ -36,7 +36,7 @@ class LocalCrew:
     def __init__(self, workers: int, threads: int, gpus: int = 0) -> None:
         self.workers, self.threads, self.gpus = workers, threads, gpus
 
-    def __enter__(self) -> LocalCrew:
+    def __enter__(self) -> LocalPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,7 +67,7 @@ class LocalCrew:
         if not work.then or work.then.at_device:
             return first
         rest = LocalExecutor(work.then.work.run, max(1, self.workers - first.workers), self.threads)
-        return Chain(first, work.then, rest)
+        return TwoStepExecutor(first, work.then, rest)
 
     def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
         """In this process."""

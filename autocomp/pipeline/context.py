@@ -25,7 +25,7 @@ FILE = "context.json"
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class TeacherProfile:
     """What is learnt from the teacher once a study.
 
     Attributes:
@@ -68,7 +68,7 @@ class StudyContext:
     teacher: Student
     teacher_key: str
     teacher_artifact: Path
-    knowledge: Knowledge
+    knowledge: TeacherProfile
     knowledge_key: str
     speed: Speed
     device: DeviceProfile
@@ -157,11 +157,11 @@ def read_data(folder: Path) -> TaskData:
     return TaskData(**{**fields, **splits, "labels": tuple(fields["labels"]), "notes": tuple(fields["notes"])})
 
 
-def _read_knowledge(learnt: Path, baseline: Path) -> Knowledge:
+def _read_knowledge(learnt: Path, baseline: Path) -> TeacherProfile:
     from safetensors.numpy import load_file
 
     arrays, seen = load_file(learnt / "arrays.safetensors"), load_file(baseline / "arrays.safetensors")
-    return Knowledge(
+    return TeacherProfile(
         importance={k.removeprefix("importance."): v for k, v in arrays.items() if k.startswith("importance.")},
         pieces=json.loads((learnt / "pieces.json").read_text(encoding="utf-8")),
         search_logits=seen["search_logits"],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autocomp import strict_json
 from autocomp.budget import Fidelity
 from autocomp.errors import TrialError, environment_error
-from autocomp.executors import Data, Then, Work
+from autocomp.executors import Data, FollowUp, Work
 from autocomp.pipeline.context import StudyContext, open_context
 from autocomp.pipeline.job_io import scoring_needs, trial_made, trial_needs
 from autocomp.pipeline.measuring import HERE, PREDICTED, THEN_MEASURE, measured_by, predict_artifact, teacher_clock
@@ -276,5 +276,7 @@ def with_scores(trained: Data, scored: Data | str) -> dict[str, Any] | None:
 
 TRIALS = Work(f"{__name__}:TRIALS", run_job, trial_needs, trial_made, THEN_MEASURE)
 SCORED = Work(f"{__name__}:SCORED", run_job, scoring_needs, trial_made, THEN_MEASURE)
-GPU_TRIALS = Work(f"{__name__}:GPU_TRIALS", train_job, trial_needs, trial_made, Then(SCORED, scoring_job, with_scores))
+GPU_TRIALS = Work(
+    f"{__name__}:GPU_TRIALS", train_job, trial_needs, trial_made, FollowUp(SCORED, scoring_job, with_scores)
+)
 """Trials that give their share of a GPU back before their files are made and scored."""

@@ -14,7 +14,7 @@ from autocomp.pipeline.baseline import NAMES
 from autocomp.pipeline.figures import figures, final_measurements
 
 if TYPE_CHECKING:
-    from autocomp.executors import Crew
+    from autocomp.executors import WorkerPool
     from autocomp.measurement import Measurement
     from autocomp.pipeline.context import StudyContext
 
@@ -23,7 +23,7 @@ TIMING_S = 3.0
 
 
 def landmark_measurements(
-    context: StudyContext, names: tuple[str, ...], crew: Crew
+    context: StudyContext, names: tuple[str, ...], crew: WorkerPool
 ) -> dict[str, dict[str, Measurement]]:
     """Measures of both landmarks on the search split, timed together now, where the device is; else predicted."""
     from autocomp.pipeline.measuring import PREDICTED, TIMING, latency_of, measured_by, place, times_of

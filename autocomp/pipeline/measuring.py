@@ -14,7 +14,7 @@ import numpy as np
 from autocomp.artifact.files import MODEL
 from autocomp.devices.predicting import as_latency, is_here, predicted_ms, table_of
 from autocomp.errors import InputError, environment_error
-from autocomp.executors import Data, Then, Work
+from autocomp.executors import Data, FollowUp, Work
 from autocomp.measures import TIME, on_device
 from autocomp.measures.latency import latency
 from autocomp.pipeline.baseline import NAMES
@@ -22,7 +22,7 @@ from autocomp.pipeline.context import open_context
 from autocomp.pipeline.job_io import artifact_needs
 
 if TYPE_CHECKING:
-    from autocomp.executors import Crew
+    from autocomp.executors import WorkerPool
     from autocomp.measurement import Measurement
     from autocomp.pipeline.context import StudyContext
     from autocomp.pipeline.scoring import TeacherClock
@@ -33,14 +33,14 @@ HERE, AT_DEVICE, PREDICTED = "here", "at device", "predicted"
 """Where a job's figures that depend on the device come from."""
 
 
-def place(device: DeviceProfile, crew: Crew) -> str:
+def place(device: DeviceProfile, crew: WorkerPool) -> str:
     """Where that is in a study: predicted if neither a node of the crew nor this machine is the device."""
     if crew.has_device:
         return AT_DEVICE
     return HERE if is_here(device) else PREDICTED
 
 
-def check_place(device: DeviceProfile, wanted: Sequence[str], crew: Crew) -> None:
+def check_place(device: DeviceProfile, wanted: Sequence[str], crew: WorkerPool) -> None:
     """Refuse what nobody can measure, before anything starts.
 
     Args:
@@ -193,4 +193,4 @@ def times_of(found: Data) -> dict[str, np.ndarray]:
 
 MEASURING = Work(f"{__name__}:MEASURING", measure_artifacts, needs=artifact_needs)
 TIMING = Work(f"{__name__}:TIMING", time_artifacts, needs=artifact_needs)
-THEN_MEASURE = Then(MEASURING, measuring_job, with_measured, at_device=True)
+THEN_MEASURE = FollowUp(MEASURING, measuring_job, with_measured, at_device=True)

@@ -22,8 +22,8 @@ from autocomp.techniques import Context
 if TYPE_CHECKING:
     from autocomp.models.student import Student
     from autocomp.pipeline.context import StudyContext
-    from autocomp.training.lesson import Memory
     from autocomp.training.loop import Trained
+    from autocomp.training.teacher_signal import TeacherCache
 
 Progress = Callable[[float], None]
 T = TypeVar("T")
@@ -92,12 +92,12 @@ class _Recovery:
 
     def train(self, student: Student, steps: int, batch: int, inputs: Mapping[str, Any]) -> Trained:
         """Recover a student in place."""
-        from autocomp.training.lesson import Lesson
         from autocomp.training.recovery import recover
+        from autocomp.training.teacher_signal import TeacherSignal
 
         # Not of the plan: all students that come to this rung read the same batches.
         order = int(seeded(self.context.seed, "lesson", len(inputs["rungs"])).integers(2**31))
-        lesson = Lesson(self.context.teacher, self.context.data.train, order, _memory(self.context.run))
+        lesson = TeacherSignal(self.context.teacher, self.context.data.train, order, _memory(self.context.run))
         rng = seeded(self.context.seed, "recovery", inputs)
         return recover(
             student,
@@ -125,11 +125,11 @@ class _Recovery:
 
 
 @lru_cache(maxsize=1)
-def _memory(run: Path) -> Memory:
+def _memory(run: Path) -> TeacherCache:
     """Of what the teacher of a study said: one for all students that this process trains."""
-    from autocomp.training.lesson import Memory
+    from autocomp.training.teacher_signal import TeacherCache
 
-    return Memory()
+    return TeacherCache()
 
 
 def sample(examples: Sequence[T], rows: int, rng: np.random.Generator) -> list[T]:

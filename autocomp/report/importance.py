@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autocomp.report.columns import Columns, job_of, rounded
-from autocomp.report.proxies import Students
+from autocomp.report.proxy_agreement import Students
 
 MOST_ROWS, LEAST_ROWS = 2000, 20
 FOLDS, TREES, SHUFFLES = 5, 60, 3

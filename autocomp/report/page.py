@@ -12,7 +12,7 @@ from autocomp.catalogue import folders
 from autocomp.errors import InputError, SpecError, UnknownName
 from autocomp.report._plotly import embedded_script
 from autocomp.report.as_json import as_json
-from autocomp.report.follow import Followed
+from autocomp.report.run_view import RunView
 from autocomp.storage import write_atomically
 
 VERSION = 2
@@ -155,12 +155,12 @@ def page_data(
         RunFolderError: one of them is not a run directory.
     """
     told = tell or _nobody
-    followed = [Followed(Path(run), counting(run, told)) for run in runs]
+    followed = [RunView(Path(run), counting(run, told)) for run in runs]
     return page_of(followed, live=live, cards=cards, texts=texts, tell=told)
 
 
 def page_of(
-    followed: Sequence[Followed],
+    followed: Sequence[RunView],
     *,
     live: Mapping[str, Any] | None = None,
     cards: bool = True,
@@ -176,7 +176,7 @@ def page_of(
     return {"version": VERSION, "runs": runs, "live": live}
 
 
-def _heavy(one: Followed, texts: bool, tell: Tell) -> dict[str, Any]:
+def _heavy(one: RunView, texts: bool, tell: Tell) -> dict[str, Any]:
     """What takes seconds."""
     cards = {}
     for name in one.members():

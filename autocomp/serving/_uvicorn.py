@@ -20,7 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from autocomp.errors import InputError
-from autocomp.serving.gate import ALWAYS
+from autocomp.serving.security import ALWAYS
 
 READ_FOR = "0.54"
 HEADERS_S = 10.0

@@ -16,16 +16,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from autocomp.errors import AutocompError
-from autocomp.report.follow import Followed
 from autocomp.report.page import fill
-from autocomp.serving.asked import export_name, number, rows_known, text_to_try
-from autocomp.serving.gate import NO_CONTENT
-from autocomp.serving.handing import export_to, file_name, files_of, zipped
+from autocomp.report.run_view import RunView
+from autocomp.serving.downloads import export_to, file_name, files_of, zipped
+from autocomp.serving.inference import Trying
+from autocomp.serving.live_runs import Shown, data_of
 from autocomp.serving.page import content_policy, new_nonce
 from autocomp.serving.refusals import Refused, as_bytes, refusal
-from autocomp.serving.shown import Shown, data_of
+from autocomp.serving.requests import export_name, number, rows_known, text_to_try
+from autocomp.serving.security import NO_CONTENT
 from autocomp.serving.stream import Streams
-from autocomp.serving.trying import Trying
 
 Json = dict[str, Any]
 
@@ -71,7 +71,7 @@ class Dashboard:
             ArtifactError: its files are damaged.
         """
         folder = files_of(run.followed.run, run.member(name))[0].parent
-        teacher = run.ask(Followed.members).get("teacher", {})
+        teacher = run.ask(RunView.members).get("teacher", {})
         member = self._trying.answer(folder, text)
         if name == "teacher":
             return {"member": member, "teacher": member}

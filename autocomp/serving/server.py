@@ -11,9 +11,9 @@ from typing import Any
 import uvicorn
 
 from autocomp.serving._uvicorn import Patient, QuietServer, check_as_read
+from autocomp.serving.addresses import hosts, url_host
 from autocomp.serving.app import Dashboard, make_app
-from autocomp.serving.gate import MOST_HEADERS, Gate
-from autocomp.serving.places import hosts, url_host
+from autocomp.serving.security import MOST_HEADERS, Gate
 
 IDLE_S = 15
 END_S = 3

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from autocomp.serving.gate import Receive, Scope, Send
+from autocomp.serving.live_runs import Listener, Shown
 from autocomp.serving.refusals import Refused
-from autocomp.serving.shown import Listener, Shown
+from autocomp.serving.security import Receive, Scope, Send
 
 T = TypeVar("T")
 HEARTBEAT_S = 10.0

@@ -12,7 +12,7 @@ from autocomp import strict_json
 from autocomp.record import TrialRecord
 
 if TYPE_CHECKING:
-    from autocomp.study.losses import Judge
+    from autocomp.study.losses import LossScale
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class _Plan:
     record: TrialRecord | bytes
 
 
-class Found:
+class ParetoArchive:
     """The non-dominated records of a study that grows, without looking at all of them again for each new one.
 
     Records off the front are kept packed (a few hundred bytes each): one comes back only when the record that beats it
@@ -34,7 +34,7 @@ class Found:
         judge: says what is feasible, and how good.
     """
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: LossScale) -> None:
         self._judge = judge
         self._rows: dict[str, int] = {}
         self._plans: list[_Plan] = []

@@ -28,7 +28,7 @@ class Held:
         return held(now - self.since, self.cores, self.gpus)
 
 
-class Purse:
+class BudgetTracker:
     """Books charges in the journal and says how much is left.
 
     Args:

@@ -27,11 +27,11 @@ from autocomp.pipeline.measuring import HERE, TIMING, folders_of, latency_of, pl
 from autocomp.pipeline.plans import describe
 from autocomp.pipeline.scoring import run_over
 from autocomp.storage import atomic_folder
-from autocomp.study.losses import Judge, member
+from autocomp.study.losses import LossScale, member
 from autocomp.tasks import paired_difference, score_with_error
 
 if TYPE_CHECKING:
-    from autocomp.executors import Crew, Executor
+    from autocomp.executors import Executor, WorkerPool
     from autocomp.pipeline.context import StudyContext
     from autocomp.record import TrialRecord
 
@@ -77,7 +77,7 @@ SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
 
 
 def candidates(
-    judge: Judge, best: Sequence[TrialRecord], most: int, seconds: float, rows: int, workers: int
+    judge: LossScale, best: Sequence[TrialRecord], most: int, seconds: float, rows: int, workers: int
 ) -> list[TrialRecord]:
     """As many of the best records as can be scored and written in some seconds, at least one if there is any.
 
@@ -99,7 +99,7 @@ def see(
     context: StudyContext,
     run: Path,
     chosen: Sequence[TrialRecord],
-    crew: Crew,
+    crew: WorkerPool,
     timing_s: float = TIMING_S,
     left_s: Callable[[], float] = lambda: math.inf,
     warn: Callable[[str], object] = lambda text: None,
@@ -157,7 +157,7 @@ def _scored(
 
 
 def members(
-    context: StudyContext, judge: Judge, chosen: Sequence[TrialRecord], seen: Mapping[str, Seen]
+    context: StudyContext, judge: LossScale, chosen: Sequence[TrialRecord], seen: Mapping[str, Seen]
 ) -> list[dict[str, Any]]:
     """Those that stay non-dominated with their final latency, smallest first; held-out figures added.
 

@@ -16,7 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from autocomp.errors import GpuError
-from autocomp.executors import Crew, Ended, Work
+from autocomp.executors import Ended, Work, WorkerPool
 from autocomp.executors.local import LocalExecutor, per_gpu
 from autocomp.journal.events import GpusShared
 from autocomp.pipeline.context import StudyContext, open_context
@@ -62,7 +62,7 @@ def share_of(jobs: int) -> float:
     return math.floor(1e4 / jobs) / 1e4
 
 
-def settle_sharing(journal: Journal, crew: Crew, run: Path, wanted: float | None) -> Sharing:
+def settle_sharing(journal: Journal, crew: WorkerPool, run: Path, wanted: float | None) -> Sharing:
     """The share that each training of a study holds: what the journal says, else measured now and journaled.
 
     Args:
@@ -173,10 +173,10 @@ def _steps(context: StudyContext, student: Student, steps: int, deadline: float)
     import numpy as np
 
     from autocomp.techniques.distillation import DistillationOptions
-    from autocomp.training.lesson import Lesson
     from autocomp.training.recovery import recover
+    from autocomp.training.teacher_signal import TeacherSignal
 
-    lesson = Lesson(context.teacher, context.data.train)
+    lesson = TeacherSignal(context.teacher, context.data.train)
     options = DistillationOptions(hidden=1.0, relations=1.0)
     rng = np.random.default_rng(context.seed)
     done = recover(student, lesson, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)

@@ -23,12 +23,12 @@ from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.searchers import Searcher
 from autocomp.space import SearchSpace
-from autocomp.study.archive import Found
+from autocomp.study.archive import ParetoArchive
 from autocomp.study.asha import Finished, Promotions
-from autocomp.study.budget_tracker import Purse
-from autocomp.study.losses import Judge, member
+from autocomp.study.budget_tracker import BudgetTracker
+from autocomp.study.losses import LossScale, member
 from autocomp.study.plan_preview import prepared, student_facts
-from autocomp.study.time_model import Clock, block_weights
+from autocomp.study.time_model import TimeModel, block_weights
 from autocomp.techniques import Stage, techniques
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Loop:
     context: StudyContext
     space: SearchSpace
     journal: Journal
-    purse: Purse
+    purse: BudgetTracker
     searcher: Searcher
-    judge: Judge
-    clock: Clock
+    judge: LossScale
+    clock: TimeModel
     rungs: tuple[Fidelity, ...]
     measures: tuple[str, ...]
     executor: Executor
@@ -75,7 +75,7 @@ class Loop:
     _told_at: float = -math.inf
 
     def __post_init__(self) -> None:
-        self.found = Found(self.judge)
+        self.found = ParetoArchive(self.judge)
         self.promotions = Promotions(len(self.rungs) - 1, self.judge.reference)
 
     def go(self) -> str:

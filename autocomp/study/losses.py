@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judge:
+class LossScale:
     """Losses relative to the teacher, everything minimised: `Objective.relative_loss`.
 
     Attributes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from autocomp.budget import LOST, Fidelity
 from autocomp.environment import machine_facts, versions
-from autocomp.executors import Crew, Executor
+from autocomp.executors import Executor, WorkerPool
 from autocomp.journal import Journal, read_events
 from autocomp.journal.events import (
     FidelitiesChosen,
@@ -41,14 +41,14 @@ from autocomp.result_cache import ResultCache, default_store
 from autocomp.searchers import Searcher
 from autocomp.spec import StudySpec
 from autocomp.study import front
-from autocomp.study.budget_tracker import Purse
+from autocomp.study.budget_tracker import BudgetTracker
 from autocomp.study.concerns import concerns_of
 from autocomp.study.evidence import write_evidence
 from autocomp.study.gpu_sharing import Sharing, settle_sharing, third_of
 from autocomp.study.loop import Loop, identity
-from autocomp.study.losses import Judge
+from autocomp.study.losses import LossScale
 from autocomp.study.pins import check_unchanged, pins, spec_of
-from autocomp.study.time_model import Clock, auto_ladder, block_weights, clock_of_steps, given_ladder
+from autocomp.study.time_model import TimeModel, auto_ladder, block_weights, clock_of_steps, given_ladder
 from autocomp.study.validate import (
     Checked,
     check,
@@ -87,7 +87,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
         return _go_on(checked, run, journal, listen, crew)
 
 
-def _begun(checked: Checked, spec: StudySpec, run: Path, crew: Crew) -> StudyBegun:
+def _begun(checked: Checked, spec: StudySpec, run: Path, crew: WorkerPool) -> StudyBegun:
     """What a journal says at its beginning."""
     return StudyBegun(
         spec=spec.model_dump(mode="json"),
@@ -129,11 +129,11 @@ def _go_on(
     run: Path,
     journal: Journal,
     listen: Listener | None,
-    crew: Crew,
+    crew: WorkerPool,
     interrupted_after: float | None = None,
 ) -> dict[str, Any]:
     crew.serve(run, default_store())
-    purse = Purse(checked.budget, journal, crew.cores, _held_gpus(journal, checked.spec))
+    purse = BudgetTracker(checked.budget, journal, crew.cores, _held_gpus(journal, checked.spec))
     if interrupted_after is not None:
         charged = [e.at or 0.0 for e in journal.events(ResourcesCharged)]
         began = next(journal.events(StudyBegun)).at or 0.0
@@ -161,7 +161,7 @@ def _held_gpus(journal: Journal, spec: StudySpec) -> float:
 
 
 def _share_gpus(
-    spec: StudySpec, run: Path, journal: Journal, purse: Purse, listen: Listener | None, crew: Crew
+    spec: StudySpec, run: Path, journal: Journal, purse: BudgetTracker, listen: Listener | None, crew: WorkerPool
 ) -> Sharing | None:
     """How the study's trainings share GPUs; nothing for one that trains on CPUs."""
     if not spec.wants_gpus:
@@ -184,7 +184,9 @@ def _teller(run: Path, listen: Listener | None, what: str) -> Callable[[float], 
     return tell
 
 
-def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener | None, crew: Crew) -> StudyContext:
+def _prepare_teacher(
+    checked: Checked, run: Path, purse: BudgetTracker, listen: Listener | None, crew: WorkerPool
+) -> StudyContext:
     """Data, teacher, knowledge and baseline as stages; `context.json` names them."""
     from autocomp.models.student import load_student
     from autocomp.training.accelerator import computing_on
@@ -214,7 +216,7 @@ def _prepare_teacher(checked: Checked, run: Path, purse: Purse, listen: Listener
 
 
 def _measure_landmarks(
-    context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: Purse, crew: Crew
+    context: StudyContext, checked: Checked, run: Path, journal: Journal, purse: BudgetTracker, crew: WorkerPool
 ) -> Landmarks:
     measured = landmark_measurements(context, checked.measure_names, crew)
     for name in measured:
@@ -239,14 +241,14 @@ def _loop(
     context: StudyContext,
     run: Path,
     journal: Journal,
-    purse: Purse,
+    purse: BudgetTracker,
     executor: Executor,
     measured: str,
     landmarks: Landmarks,
     listen: Listener | None,
     sharing: Sharing | None,
 ) -> Loop:
-    judge = Judge(checked.objectives, tuple(o.value(landmarks["teacher"]) for o in checked.objectives))
+    judge = LossScale(checked.objectives, tuple(o.value(landmarks["teacher"]) for o in checked.objectives))
     clock = _clock(context, executor, sharing)
     reserve = _reserve(context, purse.clock_left())
     searcher = Searcher(checked.space, len(checked.objectives), checked.spec.searcher, checked.spec.seed, identity)
@@ -271,7 +273,7 @@ def _loop(
     ).starting_with(checked.space_spec.start)
 
 
-def _clock(context: StudyContext, executor: Executor, sharing: Sharing | None) -> Clock:
+def _clock(context: StudyContext, executor: Executor, sharing: Sharing | None) -> TimeModel:
     """Speeds from what the teacher took when this run began or was resumed, or from what was measured of the GPU."""
     shape, rows = context.teacher.encoder.shape, len(context.data.search)
     weights, latency = block_weights(shape), float(np.mean(context.speed.alone_ms)) / 1e3
@@ -279,7 +281,7 @@ def _clock(context: StudyContext, executor: Executor, sharing: Sharing | None) -
         part = third_of(shape.depth) / shape.depth
         return clock_of_steps(sharing.third_s, sharing.whole_s, part, weights, latency, rows)
     slower = max(1.0, 0.8 * executor.workers)  # a worker has a thread, and the teacher had all cores
-    return Clock(context.speed.forward_s / weights * slower, weights, latency, rows)
+    return TimeModel(context.speed.forward_s / weights * slower, weights, latency, rows)
 
 
 def _reserve(context: StudyContext, left: float) -> float:
@@ -291,7 +293,7 @@ def _reserve(context: StudyContext, left: float) -> float:
 
 
 def _fidelities(
-    checked: Checked, journal: Journal, clock: Clock, seconds: float, executor: Executor
+    checked: Checked, journal: Journal, clock: TimeModel, seconds: float, executor: Executor
 ) -> tuple[Fidelity, ...]:
     """Those of the journal if the study has begun, else given ones, else what fits the budget."""
     begun = list(journal.events(FidelitiesChosen))
@@ -335,7 +337,7 @@ def _finish(
     run: Path,
     journal: Journal,
     landmarks: Landmarks,
-    crew: Crew,
+    crew: WorkerPool,
 ) -> None:
     """Score, time and write the final front; without any record it is the teacher and its int8 export."""
     teller(run, "front")("scoring and timing the final front", 0.0)

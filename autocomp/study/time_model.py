@@ -54,7 +54,7 @@ class Experience:
 
 
 @dataclass
-class Clock:
+class TimeModel:
     """Seconds of jobs, each part corrected by what it took so far: a machine that trains slowly may measure fast.
 
     Attributes:
@@ -94,7 +94,7 @@ class Clock:
         return JOB_S + plans * (PLAN_S + score_s)
 
 
-def clock_of_steps(third_s: float, whole_s: float, part: float, weights: int, latency_s: float, rows: int) -> Clock:
+def clock_of_steps(third_s: float, whole_s: float, part: float, weights: int, latency_s: float, rows: int) -> TimeModel:
     """The clock by which recovery steps of two students take what they took.
 
     Args:
@@ -102,12 +102,12 @@ def clock_of_steps(third_s: float, whole_s: float, part: float, weights: int, la
         weights: the teacher's.
     """
     per_pass = max(whole_s - third_s, 0.0) / (BATCH * BACKWARD * weights * max(1 - part, 1e-9)) if part < 1 else 0.0
-    clock = Clock(per_pass, weights, latency_s, rows, overhead_s=0.0)
+    clock = TimeModel(per_pass, weights, latency_s, rows, overhead_s=0.0)
     clock.overhead_s = max(third_s - clock.step_s(part * weights, BATCH), 0.0)
     return clock
 
 
-def auto_ladder(clock: Clock, seconds: float, workers: int, batch: int = BATCH) -> tuple[Fidelity, ...]:
+def auto_ladder(clock: TimeModel, seconds: float, workers: int, batch: int = BATCH) -> tuple[Fidelity, ...]:
     """Fidelities for the time left, judged by students of a third of the teacher's weights.
 
     A time of no more than `SHORT` steps holds `FEW` first rungs, a longer one more and longer ones.

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from autocomp.errors import GpuError
 from autocomp.executors import NodeFunctions
-from autocomp.executors.local import LocalCrew, share_of_cores
+from autocomp.executors.local import LocalPool, share_of_cores
 from autocomp.pipeline.measuring import check_place
 
 if TYPE_CHECKING:
-    from autocomp.executors import Crew
+    from autocomp.executors import WorkerPool
     from autocomp.spec import StudySpec
     from autocomp.study.validate import Checked
 
@@ -21,7 +21,7 @@ ON_NODES = NodeFunctions(
 )
 
 
-def open_crew(checked: Checked, ray: str | None) -> Crew:
+def open_crew(checked: Checked, ray: str | None) -> WorkerPool:
     """Who works for a study.
 
     Raises:
@@ -38,16 +38,16 @@ def open_crew(checked: Checked, ray: str | None) -> Crew:
     return crew
 
 
-def _crew(checked: Checked, ray: str | None) -> Crew:
+def _crew(checked: Checked, ray: str | None) -> WorkerPool:
     spec = checked.spec
     if ray is None:
-        return LocalCrew(*share_of_cores(spec.workers), usable_gpus() if spec.wants_gpus else 0)
-    from autocomp.executors.ray.crew import RayCrew
+        return LocalPool(*share_of_cores(spec.workers), usable_gpus() if spec.wants_gpus else 0)
+    from autocomp.executors.ray.pool import RayPool
 
-    return RayCrew(ray, spec.workers, checked.device.name, ON_NODES, spec.wants_gpus)
+    return RayPool(ray, spec.workers, checked.device.name, ON_NODES, spec.wants_gpus)
 
 
-def _check_some_gpu(spec: StudySpec, crew: Crew, ray: str | None) -> None:
+def _check_some_gpu(spec: StudySpec, crew: WorkerPool, ray: str | None) -> None:
     """A study that wants GPUs must have one."""
     if spec.wants_gpus and not crew.gpus:
         asks = f"gpu_share {spec.gpu_share:g}" if spec.gpu_share else f"budget {spec.budget!r}"

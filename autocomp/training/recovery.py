@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from autocomp.training.accelerator import autocast, place, placed, ready_to_read
 from autocomp.training.augmentation import varied, words_of
 from autocomp.training.batches import Batch, Unread, collate, encode, shuffled
-from autocomp.training.lesson import RELATED, Answers, Lesson, ask, side_by_side
 from autocomp.training.loop import Progress, Trained, train
 from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
+from autocomp.training.teacher_signal import RELATED, Answers, TeacherSignal, ask, side_by_side
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Outputs
@@ -45,7 +45,7 @@ class RecoveryOptions(Protocol):
 
 def recover(
     student: Student,
-    lesson: Lesson,
+    lesson: TeacherSignal,
     options: RecoveryOptions,
     *,
     steps: int,
@@ -77,7 +77,7 @@ def _bridges(student: Student, teacher: Student) -> nn.Module:
 
 def _losses(
     student: Student,
-    lesson: Lesson,
+    lesson: TeacherSignal,
     options: RecoveryOptions,
     bridge: nn.Module,
     size: int,
@@ -118,7 +118,7 @@ class _Read:
 
 
 def _batches(
-    student: Student, lesson: Lesson, options: RecoveryOptions, size: int, rng: np.random.Generator
+    student: Student, lesson: TeacherSignal, options: RecoveryOptions, size: int, rng: np.random.Generator
 ) -> Iterator[_Read]:
     """Endless batches. A text that comes again comes as a variant, with a chance of `options.augment`."""
     ours, theirs = (Unread(reader, lesson.examples) for reader in (student, lesson.teacher))
@@ -144,7 +144,7 @@ def _names(student: Student, teacher: Student, options: RecoveryOptions) -> list
 
 
 def _variants(
-    lesson: Lesson, rows: Sequence[int], changed: np.ndarray, words: Sequence[str], rng: np.random.Generator
+    lesson: TeacherSignal, rows: Sequence[int], changed: np.ndarray, words: Sequence[str], rng: np.random.Generator
 ) -> list[Example]:
     """The texts of these rows, some of them changed."""
     texts = [lesson.examples[row] for row in rows]

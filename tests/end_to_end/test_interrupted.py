@@ -19,7 +19,7 @@ from autocomp.pipeline import jobs
 from autocomp.report.summary import summary
 from autocomp.study import front
 from autocomp.study import run as study
-from autocomp.study.losses import Judge
+from autocomp.study.losses import LossScale
 
 PATIENCE_S = 180
 
@@ -152,7 +152,7 @@ def best_of(run):
     only those within the hypervolume's reference, if any is: under load a file may be timed slower than that."""
     [began], *_, teacher = events(run, "study"), *events(run, "teacher")
     objectives = tuple(Objective(**o) for o in began["objectives"])
-    judge = Judge(objectives, tuple(teacher["values"][o.name] for o in objectives))
+    judge = LossScale(objectives, tuple(teacher["values"][o.name] for o in objectives))
     complete = [r for r in read_records(run / "journal.jsonl") if r.status == "complete"]
     losses = judge.of(complete)
     best = pareto.is_non_dominated(losses)

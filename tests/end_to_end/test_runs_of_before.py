@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import autocomp
-from autocomp.report.follow import Followed
+from autocomp.report.run_view import RunView
 
 MADE = Path(__file__).parents[1] / "runs_of_before" / "tiny"
 
@@ -50,7 +50,7 @@ def test_every_verb_that_looks_at_runs_opens_it(call, run, words):
 
 
 def test_its_page_has_every_member_and_card(run, found, tmp_path):
-    followed = Followed(run)
+    followed = RunView(run)
     data = followed.run_data()
     assert len(data["trials"]["id"]) == found["trials"]["complete"] > 0
     for member in found["members"]:

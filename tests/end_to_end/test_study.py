@@ -22,7 +22,7 @@ from autocomp.report.cards import card, evidence_of, parts
 from autocomp.report.page import page_data
 from autocomp.report.summary import read_state
 from autocomp.spec import read_objective
-from autocomp.study.losses import Judge
+from autocomp.study.losses import LossScale
 from autocomp.tasks import Example
 from autocomp.testing.studies import WORDS
 from autocomp.training.batches import encode
@@ -173,7 +173,7 @@ def test_the_page_of_a_real_study(finished):
         read_objective(name) for name in json.loads(Path(spec).read_text(encoding="utf-8"))["objectives"]
     )
     told = next(read_lines(finished.run / "journal.jsonl", "teacher"))["values"]
-    judge = Judge(objectives, tuple(told[o.name] for o in objectives))
+    judge = LossScale(objectives, tuple(told[o.name] for o in objectives))
     volume = judge.hypervolume([r for r in complete if judge.is_feasible(r)])
     assert run["progress"]["hypervolume"][-1] == pytest.approx(volume, rel=1e-4)
     spent = finished.summary["budget"]["spent"][run["progress"]["unit"]]

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from autocomp.executors import Then, Work
+from autocomp.executors import FollowUp, Work
 from autocomp.result_cache import ResultCache
 
 
@@ -67,8 +67,8 @@ def card(run):
 
 MEASURE = Work("ray_works:MEASURE", work, reads, made)
 TASKS = Work("ray_works:TASKS", work, reads, made)
-TRIALS = Work("ray_works:TRIALS", work, reads, made, Then(MEASURE, second, merged, at_device=True))
-SCORED = Work("ray_works:SCORED", work, reads, made, Then(MEASURE, second, merged, at_device=True))
+TRIALS = Work("ray_works:TRIALS", work, reads, made, FollowUp(MEASURE, second, merged, at_device=True))
+SCORED = Work("ray_works:SCORED", work, reads, made, FollowUp(MEASURE, second, merged, at_device=True))
 
 
 def scored(job, result):
@@ -79,4 +79,4 @@ def with_scored(result, found):
     return None if isinstance(found, str) else {**result, "scored": found}
 
 
-GPU_TRIALS = Work("ray_works:GPU_TRIALS", work, reads, made, Then(SCORED, scored, with_scored))
+GPU_TRIALS = Work("ray_works:GPU_TRIALS", work, reads, made, FollowUp(SCORED, scored, with_scored))

@@ -15,8 +15,8 @@ from autocomp.errors import ClusterError, GpuError
 from autocomp.executors import NodeFunctions
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray.cluster import _room, check_nodes
-from autocomp.executors.ray.crew import RayCrew
-from autocomp.executors.ray.parcels import packed, unpack
+from autocomp.executors.ray.pool import RayPool
+from autocomp.executors.ray.tar_folder import packed, unpack
 from autocomp.executors.ray.tasks import ATTEMPTS
 from autocomp.result_cache import ResultCache
 
@@ -55,7 +55,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture(scope="module")
 def crew(cluster):
     """Connected once: each connection costs seconds."""
-    with RayCrew(cluster.made.address, workers=0, device="there", functions=FUNCTIONS) as found:
+    with RayPool(cluster.made.address, workers=0, device="there", functions=FUNCTIONS) as found:
         run = cluster.folder / "run"
         run.mkdir()
         found.serve(run, cluster.folder / "driver" / "stages")
@@ -251,12 +251,12 @@ def test_the_list_of_nodes_is_kept(cluster, crew):
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "127.0.0.1:99999x", "a b:1"])
 def test_an_address_of_another_form_is_refused(address):
     with pytest.raises(ClusterError, match="HOST:PORT"):
-        RayCrew(address, 0, "there", FUNCTIONS)
+        RayPool(address, 0, "there", FUNCTIONS)
 
 
 def test_an_address_where_nobody_answers_is_refused():
     with pytest.raises(ClusterError, match=r"no Ray cluster answers at 127.0.0.1:9.*ray start --head"):
-        RayCrew("127.0.0.1:9", 0, "there", FUNCTIONS)
+        RayPool("127.0.0.1:9", 0, "there", FUNCTIONS)
 
 
 def test_a_parcel_brings_a_folder_whole_or_not_at_all(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from ray import exceptions
 from ray.air.execution._internal import actor_manager
 
-from autocomp.executors.ray import home
+from autocomp.executors.ray import cache_server as home
 from autocomp.executors.ray._tune import all_deaths_are_of_trials, last_failure
 from autocomp.result_cache import ResultCache
 
@@ -21,7 +21,7 @@ def sender(tmp_path, monkeypatch):
 
     keys = [store.make("data", {"n": n}, build).key for n in range(4)]
     monkeypatch.setattr(home.ray, "put", lambda parcel: held.append(len(parcel)) or f"reference {len(held)}")
-    return home.Home(str(tmp_path), str(store.root), "", ""), keys, held
+    return home.CacheServer(str(tmp_path), str(store.root), "", ""), keys, held
 
 
 def test_old_parcels_make_room_and_are_packed_again(sender, monkeypatch):

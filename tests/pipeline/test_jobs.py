@@ -20,7 +20,7 @@ from autocomp.pipeline.plans import plan_of
 from autocomp.record import TrialRecord
 from autocomp.study.loop import Loop
 from autocomp.study.plan_preview import prepared as prepared_plan
-from autocomp.study.time_model import Clock, block_weights
+from autocomp.study.time_model import TimeModel, block_weights
 from autocomp.techniques import techniques
 from autocomp.training import loop, recovery
 
@@ -65,7 +65,7 @@ def test_a_job_gives_records_of_distinct_plans(job):
 
 
 def test_later_jobs_are_expected_to_take_what_this_one_took(job):
-    clock = Clock(per_weight_s=1e-9, teacher_weights=10_000, latency_s=1e-3, search_rows=10)
+    clock = TimeModel(per_weight_s=1e-9, teacher_weights=10_000, latency_s=1e-3, search_rows=10)
     made, loop = job(point={"feed_forward.kept": 0.25}), SimpleNamespace(clock=clock)
     result, records = run(made)
     loop.run, (shape, _) = Path(made.run), prepared_plan(Path(made.run), made.plan)

@@ -16,7 +16,7 @@ from autocomp.pipeline.plans import convert
 from autocomp.plan import CompressionPlan, Step
 from autocomp.report.cards import _stored as stored_module
 from autocomp.report.cards import card, evidence_of, parts, read_evidence
-from autocomp.report.follow import Followed
+from autocomp.report.run_view import RunView
 from autocomp.report.summary import read_state, summarise
 from autocomp.techniques import Context
 from autocomp.testing.evidence import TEXTS, evidence, put_evidence
@@ -198,7 +198,7 @@ def test_a_card_has_its_sizes_from_where_its_job_was_started(filed, tmp_path):
     members = [{**one, "id": name, "record": name, "path": None} for one, name in zip(front(2), names, strict=True)]
     run = write_run(tmp_path / "going_on", [*events, {"event": "candidates", "at": 2e9, "members": members}])
     shutil.copytree(filed / "students" / "teacher-0", run / "students" / "teacher-0")
-    followed = Followed(run)
+    followed = RunView(run)
     hidden = [followed.card(name)["layers"]["hidden"] for name in names]
     assert hidden == [20, tiny_shape().hidden] and hidden[1] != 20
 

@@ -4,7 +4,7 @@ import pytest
 
 from autocomp.journal import read_lines
 from autocomp.report.columns import Columns, rounded
-from autocomp.report.follow import Followed
+from autocomp.report.run_view import RunView
 from autocomp.testing.large_runs import write_large_run
 from autocomp.testing.runs import journal, write_run
 
@@ -20,7 +20,7 @@ def complete(run):
 
 
 def test_every_complete_record_is_a_row(large):
-    data, records = Followed(large).run_data(), complete(large)
+    data, records = RunView(large).run_data(), complete(large)
     trials, failed = data["trials"], data["summary"]["trials"]["failed"]
     assert trials["count"] + failed == 400 and failed > 0
     assert trials["id"] == [r["id"] for r in records]
@@ -36,7 +36,7 @@ def test_every_complete_record_is_a_row(large):
 
 
 def test_knobs_are_codes_of_sorted_values(large):
-    knobs, records = Followed(large).run_data()["trials"]["knobs"], complete(large)
+    knobs, records = RunView(large).run_data()["trials"]["knobs"], complete(large)
     assert set(knobs) == set(records[0]["point"])
     for name, knob in knobs.items():
         assert knob["values"] == sorted(knob["values"])
@@ -44,7 +44,7 @@ def test_knobs_are_codes_of_sorted_values(large):
 
 
 def test_rows_and_columns_agree(large):
-    followed = Followed(large)
+    followed = RunView(large)
     trials, rows = followed.run_data()["trials"], followed.since(0)["rows"]
     assert len(rows) == trials["count"]
     for i in (0, 7, len(rows) - 1):
@@ -62,7 +62,7 @@ def test_what_only_some_records_have_is_none_for_the_others(tmp_path):
     some[3]["point"]["exits.threshold"] = 0.9
     some[4]["point"]["exits.threshold"] = "never"
     del some[1]["point"]["depth.layers"], some[1]["measurements"]["latency"]
-    trials = Followed(write_run(tmp_path / "run", events)).run_data()["trials"]
+    trials = RunView(write_run(tmp_path / "run", events)).run_data()["trials"]
     assert trials["values"]["load_ms"] == [None, None, 40, *[None] * 36]
     assert trials["values"]["latency_ms"][1] is None and len(trials["values"]["latency_ms"]) == 39
     assert trials["knobs"]["exits.threshold"] == {
@@ -78,7 +78,7 @@ def test_numbers_are_short():
 
 
 def test_a_row_takes_little_room(large):
-    text = json.dumps(Followed(large).run_data()["trials"], separators=(",", ":"))
+    text = json.dumps(RunView(large).run_data()["trials"], separators=(",", ":"))
     assert len(text) / 400 < 150, "20,000 candidates fit in 3 MB"
 
 

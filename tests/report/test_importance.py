@@ -1,14 +1,14 @@
 import pytest
 
-from autocomp.report.follow import Followed
 from autocomp.report.importance import TRAINED
+from autocomp.report.run_view import RunView
 from autocomp.testing.large_runs import write_large_run
 from autocomp.testing.runs import journal, write_run
 
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory):
-    return Followed(write_large_run(tmp_path_factory.mktemp("large") / "run", records=450))
+    return RunView(write_large_run(tmp_path_factory.mktemp("large") / "run", records=450))
 
 
 def test_knobs_that_made_the_numbers_are_found(followed):
@@ -45,7 +45,7 @@ def test_knobs_of_one_value_and_constant_objectives_are_left_out(tmp_path):
             if name in record["measurements"]:
                 record["measurements"][name]["value"] = value
     events[0]["spec"]["objectives"] = ["artifact_size", "latency", "compressed_size"]
-    found = Followed(write_run(tmp_path / "run", events)).importance()
+    found = RunView(write_run(tmp_path / "run", events)).importance()
     assert set(found["objectives"]) == {"bytes"}
     knobs = found["objectives"]["bytes"]["knobs"]
     assert set(knobs) == {"depth.layers", "linear_bits.bits", TRAINED} and knobs["depth.layers"] > 0.9
@@ -53,5 +53,5 @@ def test_knobs_of_one_value_and_constant_objectives_are_left_out(tmp_path):
 
 
 def test_too_few_rows_say_nothing(tmp_path):
-    assert Followed(write_run(tmp_path / "few", journal())).importance() is None, "8 distinct points"
-    assert Followed(write_run(tmp_path / "none", journal()[:1])).importance() is None
+    assert RunView(write_run(tmp_path / "few", journal())).importance() is None, "8 distinct points"
+    assert RunView(write_run(tmp_path / "none", journal()[:1])).importance() is None

@@ -174,7 +174,9 @@ def test_cards_of_all_members_and_landmarks_are_in_the_file(tmp_path):
 
 def test_no_card_may_show_texts_when_they_are_not_wanted(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("autocomp.report.follow.card", lambda run, member, evidence, texts, student: asked.append(texts))
+    monkeypatch.setattr(
+        "autocomp.report.run_view.card", lambda run, member, evidence, texts, student: asked.append(texts)
+    )
     run = write_run(tmp_path / "run")
     write_report([run], tmp_path / "page.html", texts=False)
     assert asked == [False] * 11

@@ -15,10 +15,10 @@ import pytest
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
 from autocomp.report.page import template_of
+from autocomp.serving.addresses import bind
 from autocomp.serving.app import Dashboard
-from autocomp.serving.places import bind
+from autocomp.serving.live_runs import open_runs
 from autocomp.serving.server import Serving
-from autocomp.serving.shown import open_runs
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.runs import journal, write_run
 

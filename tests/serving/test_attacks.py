@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from autocomp.serving import _uvicorn, gate
+from autocomp.serving import _uvicorn
+from autocomp.serving import security as gate
 from autocomp.testing.runs import journal, write_run
 
 MEMBER = "/api/runs/0/members"

@@ -14,7 +14,7 @@ import pytest
 from autocomp.cli import dashboard as verb
 from autocomp.cli import main
 from autocomp.errors import InputError
-from autocomp.serving import places
+from autocomp.serving import addresses as places
 from autocomp.testing.runs import journal, write_run
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import zipfile
 import pytest
 
 import autocomp
-from autocomp.report.follow import Followed
 from autocomp.report.page import template_of
+from autocomp.report.run_view import RunView
 from autocomp.testing.runs import records
 
 MEMBER = "/api/runs/0/members"
@@ -173,7 +173,7 @@ def test_what_takes_long_does_not_hold_up_what_is_new(live, running, append, mon
         go_on.wait(20)
         return {"rows": len(followed.columns)}
 
-    monkeypatch.setattr(Followed, "importance", slow)
+    monkeypatch.setattr(RunView, "importance", slow)
     asking = threading.Thread(target=lambda: found.append(live.get("/api/runs/0/importance")), daemon=True)
     with live.updates() as following:
         following()

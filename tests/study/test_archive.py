@@ -5,15 +5,15 @@ import pytest
 
 from autocomp import pareto
 from autocomp.spec import read_objective
-from autocomp.study.archive import Found
-from autocomp.study.losses import Judge
+from autocomp.study.archive import ParetoArchive
+from autocomp.study.losses import LossScale
 
 
 @pytest.fixture
 def judge():
     objectives = [read_objective(n) for n in ("artifact_size", "latency", "task_score")]
     objectives[1] = objectives[1].model_copy(update={"limit": 7.0})
-    return Judge(tuple(objectives), (10_000.0, 8.0, 0.9))
+    return LossScale(tuple(objectives), (10_000.0, 8.0, 0.9))
 
 
 def drawn(records, rng, count, plans):
@@ -36,7 +36,7 @@ def front(judge, records):
 @pytest.mark.parametrize("seed", range(6))
 def test_after_every_record_the_front_is_that_of_all_records(judge, records, seed):
     rng = np.random.default_rng(seed)
-    found, all_of_them = Found(judge), []
+    found, all_of_them = ParetoArchive(judge), []
     for record in drawn(records, rng, 120, plans=[4, 40][seed % 2]):
         found.add(record)
         all_of_them.append(record)
@@ -45,7 +45,7 @@ def test_after_every_record_the_front_is_that_of_all_records(judge, records, see
 
 
 def test_what_only_a_replaced_record_had_beaten_comes_back(judge, records):
-    found = Found(judge)
+    found = ParetoArchive(judge)
     found.add(records("beaten", nbytes=2000, score=0.85, layers=2))
     found.add(records("early", nbytes=1000, score=0.9, steps=20, layers=1))
     assert [r.id for r in found.front()] == ["early"]
@@ -55,7 +55,7 @@ def test_what_only_a_replaced_record_had_beaten_comes_back(judge, records):
 
 
 def test_a_record_off_the_front_changes_nothing(judge, records):
-    found = Found(judge)
+    found = ParetoArchive(judge)
     found.add(records("good", nbytes=1000, score=0.9, layers=1))
     changes = found.changes
     found.add(records("worse", nbytes=2000, score=0.85, layers=2))
@@ -65,11 +65,13 @@ def test_a_record_off_the_front_changes_nothing(judge, records):
 
 def test_a_new_record_is_compared_with_the_front_alone(judge, records, monkeypatch):
     """Looking through all records for each new one would make a study of thousands of jobs slower and slower."""
-    found = Found(judge)
+    found = ParetoArchive(judge)
     judged, compared = [], []
-    monkeypatch.setattr(Judge, "of", lambda self, rs, of=Judge.of: judged.append(len(rs)) or of(self, rs))
+    monkeypatch.setattr(LossScale, "of", lambda self, rs, of=LossScale.of: judged.append(len(rs)) or of(self, rs))
     monkeypatch.setattr(pareto, "is_non_dominated", lambda losses: pytest.fail("the whole front computed anew"))
-    monkeypatch.setattr(Found, "_enter", lambda self, row, of=Found._enter: compared.append(row) or of(self, row))
+    monkeypatch.setattr(
+        ParetoArchive, "_enter", lambda self, row, of=ParetoArchive._enter: compared.append(row) or of(self, row)
+    )
     rng = np.random.default_rng(0)
     for number in range(600):
         made = {"nbytes": float(rng.uniform(1e3, 1e4)), "ms": float(rng.uniform(1, 7)), "score": rng.uniform(0.8, 0.9)}

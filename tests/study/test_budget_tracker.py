@@ -10,7 +10,7 @@ from autocomp.budget import Cost, parse_budget
 from autocomp.journal import Journal
 from autocomp.journal.events import ResourcesCharged, StudyBegun
 from autocomp.study import budget_tracker as spending
-from autocomp.study.budget_tracker import Purse
+from autocomp.study.budget_tracker import BudgetTracker
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def purse(clock, tmp_path):
     def new(budget, cores=2, gpus=0):
         journal = Journal(tmp_path / "journal.jsonl")
         journal.append(StudyBegun())
-        return Purse(parse_budget(budget), journal, cores, gpus)
+        return BudgetTracker(parse_budget(budget), journal, cores, gpus)
 
     return new
 

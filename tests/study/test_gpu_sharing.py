@@ -8,7 +8,7 @@ import pytest
 
 from autocomp.budget import Fidelity
 from autocomp.errors import GpuError
-from autocomp.executors.local import LocalCrew, per_gpu
+from autocomp.executors.local import LocalPool, per_gpu
 from autocomp.journal import Journal
 from autocomp.journal.events import GpusShared, StudyBegun
 from autocomp.study import gpu_sharing as sharing
@@ -35,7 +35,7 @@ def crew(found, gpus=2, workers=16):
         asked.append(job)
         return found
 
-    room = LocalCrew(workers, 1, gpus).room
+    room = LocalPool(workers, 1, gpus).room
     return SimpleNamespace(at_gpu=at_gpu, gpus=gpus, room=room, asked=asked)
 
 

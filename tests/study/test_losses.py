@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 
 from autocomp.spec import read_objective
-from autocomp.study.archive import Found
+from autocomp.study.archive import ParetoArchive
 from autocomp.study.front import MEMBER_S, START_S, candidates, rank_agreement
-from autocomp.study.losses import Judge, member
+from autocomp.study.losses import LossScale, member
 
 NAMES = ("artifact_size", "latency", "task_score")
 
 
 @pytest.fixture
 def judge():
-    return Judge(tuple(read_objective(n) for n in NAMES), (10_000.0, 8.0, 0.9))
+    return LossScale(tuple(read_objective(n) for n in NAMES), (10_000.0, 8.0, 0.9))
 
 
 def limited(judge, name, limit):
     changed = tuple(o.model_copy(update={"limit": limit}) if o.name == name else o for o in judge.objectives)
-    return Judge(changed, judge.teacher)
+    return LossScale(changed, judge.teacher)
 
 
 def front(judge, records, most):
-    found = Found(judge)
+    found = ParetoArchive(judge)
     for record in records:
         found.add(record)
     return judge.spread(found.front(), most)

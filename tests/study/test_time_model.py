@@ -3,13 +3,13 @@
 import pytest
 
 from autocomp.models.shape import BlockShape
-from autocomp.study.time_model import FEW, SHORT, Clock, auto_ladder, block_weights, given_ladder
+from autocomp.study.time_model import FEW, SHORT, TimeModel, auto_ladder, block_weights, given_ladder
 from autocomp.testing.models import tiny_shape
 
 
 @pytest.fixture
 def clock():
-    return Clock(per_weight_s=1e-9, teacher_weights=10_000_000, latency_s=0.01, search_rows=1000)
+    return TimeModel(per_weight_s=1e-9, teacher_weights=10_000_000, latency_s=0.01, search_rows=1000)
 
 
 def test_weights_of_the_layers_that_run():

@@ -16,8 +16,8 @@ from autocomp.techniques.token_elimination import schedule
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.technique_contract import is_changed
 from autocomp.training.batches import encode
-from autocomp.training.lesson import Lesson
 from autocomp.training.recovery import recover
+from autocomp.training.teacher_signal import TeacherSignal
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_recovery_trains_a_student_of_all_forms_towards_its_teacher(student):
     logits = predict(teacher, data).logits
     before = divergence(logits, predict(small, data).logits)
     options = techniques["distillation"].parse({"relations": 0.5, "labels": 0.0, "learning_rate": 3e-3})
-    recover(small, Lesson(teacher, examples), options, steps=25, batch=8, rng=np.random.default_rng(0))
+    recover(small, TeacherSignal(teacher, examples), options, steps=25, batch=8, rng=np.random.default_rng(0))
     assert divergence(logits, predict(small, data).logits) < 0.5 * before
     for name, rank in shape.ranks:
         assert np.linalg.matrix_rank(plain_weights(small.encoder)[name].numpy(), rtol=1e-4) <= rank

@@ -28,8 +28,8 @@ from autocomp.training.batches import collate, encode, in_order
 from autocomp.training.exit_heads import fit_exits
 from autocomp.training.fine_tuning import fine_tune
 from autocomp.training.inference import predict
-from autocomp.training.lesson import Lesson
 from autocomp.training.recovery import recover
+from autocomp.training.teacher_signal import TeacherSignal
 
 EXAMPLES = write_examples(32, 0)
 INSIDE = DistillationOptions(hidden=1.0, relations=1.0, learning_rate=3e-3)
@@ -51,7 +51,7 @@ def recovered(name: str) -> str:
     teacher = contract_student()
     student = applied(techniques[name], next(iter(grid(techniques[name]))), teacher)
     if not is_cheap(Step(name, {})):
-        lesson = Lesson(teacher, EXAMPLES)
+        lesson = TeacherSignal(teacher, EXAMPLES)
         recover(student, lesson, INSIDE, steps=2, batch=16, rng=np.random.default_rng(0))
         student = fit_exits(replace(student, exit_threshold=None), EXAMPLES, np.random.default_rng(0))
     return f"{fingerprint(student)} {digest(simulate(student, encode(student, EXAMPLES)).logits)}"

@@ -12,8 +12,8 @@ from autocomp.techniques.distillation import DistillationOptions
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training import recovery
 from autocomp.training.augmentation import FEWEST, MOST, varied, words_of
-from autocomp.training.lesson import Lesson
 from autocomp.training.recovery import recover
+from autocomp.training.teacher_signal import TeacherSignal
 
 TEXT = " ".join(f"w{i}" for i in range(400))
 WORDS = ["red", "blue"]
@@ -62,7 +62,7 @@ def read_by_teacher(options, steps, batch=4, texts=8):
     """The texts of each batch that the student reads, its labels' share in the loss left out."""
     teacher = random_student(tiny_shape())
     examples = [Example(f"text number {i} of some words that follow", None, i % 2) for i in range(texts)]
-    lesson = Lesson(teacher, examples)
+    lesson = TeacherSignal(teacher, examples)
     student = shrink_depth(teacher, range(1))
     losses = recovery._batches(student, lesson, options, batch, np.random.default_rng(0))
     return [next(losses) for _ in range(steps)], lesson, student

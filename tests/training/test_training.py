@@ -20,8 +20,8 @@ from autocomp.training.batches import collate, encode
 from autocomp.training.exit_heads import fit_exits
 from autocomp.training.fine_tuning import fine_tune
 from autocomp.training.inference import divergence, predict
-from autocomp.training.lesson import Lesson, ask
 from autocomp.training.recovery import recover
+from autocomp.training.teacher_signal import TeacherSignal, ask
 
 ALL = DistillationOptions(hidden=1.0, relations=1.0, learning_rate=3e-3)
 
@@ -81,7 +81,9 @@ def test_recovery_brings_the_student_to_its_teacher(teacher, examples, unseen):
     reference = predict(teacher, encode(teacher, unseen)).logits
     before = divergence(reference, predict(student, encode(student, unseen)).logits)
     options = DistillationOptions(labels=0.0, learning_rate=3e-3)
-    done = recover(student, Lesson(teacher, examples), options, steps=100, batch=32, rng=np.random.default_rng(0))
+    done = recover(
+        student, TeacherSignal(teacher, examples), options, steps=100, batch=32, rng=np.random.default_rng(0)
+    )
     after = divergence(reference, predict(student, encode(student, unseen)).logits)
     assert done.steps == 100 and not student.encoder.training
     assert after < 0.5 * before
@@ -93,7 +95,7 @@ def test_recovery_drops_nothing_out(teacher, examples):
         student = cut(teacher)
         whole = encoder_from(student.encoder.shape, plain_weights(student.encoder), dropout)
         student = replace(student, encoder=whole)
-        recover(student, Lesson(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
+        recover(student, TeacherSignal(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
         assert student.encoder.dropout == dropout, "who trains it further finds it as it was"
         return plain_weights(student.encoder)
 
@@ -102,14 +104,14 @@ def test_recovery_drops_nothing_out(teacher, examples):
 
 def test_recovery_leaves_the_teacher_alone(teacher, examples):
     before = fingerprint(teacher)
-    recover(cut(teacher), Lesson(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
+    recover(cut(teacher), TeacherSignal(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
     assert fingerprint(teacher) == before
 
 
 def test_hidden_and_relation_losses_go_down(teacher, examples, unseen):
     start, student = cut(teacher), cut(teacher)
     only = DistillationOptions(logits=0.0, labels=0.0, hidden=1.0, relations=1.0, learning_rate=3e-3)
-    recover(student, Lesson(teacher, examples), only, steps=60, batch=32, rng=np.random.default_rng(0))
+    recover(student, TeacherSignal(teacher, examples), only, steps=60, batch=32, rng=np.random.default_rng(0))
     before, after = inner_losses(start, teacher, unseen), inner_losses(student, teacher, unseen)
     assert after[0] < 0.7 * before[0]
     assert after[1] < 0.7 * before[1]
@@ -127,7 +129,7 @@ def test_recovery_works_across_vocabularies_hidden_sizes_and_heads(teacher, exam
     student = shrink_hidden(student, 24, np.arange(32.0))
     student.max_length = 24
     weights = student.encoder.blocks[2].attention.query.weight.detach().clone()
-    done = recover(student, Lesson(teacher, examples), ALL, steps=80, batch=32, rng=np.random.default_rng(0))
+    done = recover(student, TeacherSignal(teacher, examples), ALL, steps=80, batch=32, rng=np.random.default_rng(0))
     assert np.isfinite(done.loss)
     assert not torch.equal(weights, student.encoder.blocks[2].attention.query.weight)
     assert accuracy(student, unseen) > 0.9
@@ -137,7 +139,7 @@ def test_recovery_works_across_vocabularies_hidden_sizes_and_heads(teacher, exam
 def test_recovery_with_the_same_generator_gives_the_same_weights(teacher, examples, options):
     def run(seed):
         student = cut(teacher) if options is not ALL else shrink_hidden(cut(teacher), 16, np.arange(32.0))
-        lesson, rng = Lesson(teacher, examples[:64], seed), np.random.default_rng(seed)
+        lesson, rng = TeacherSignal(teacher, examples[:64], seed), np.random.default_rng(seed)
         recover(student, lesson, options, steps=4, batch=16, rng=rng)
         return fingerprint(student)
 
@@ -184,7 +186,7 @@ def test_divergence_by_hand():
 
 def test_recovery_reads_labels_and_logits_by_their_weights(teacher, examples):
     flipped = [e._replace(label=1 - e.label) for e in examples]
-    taught = replace(Lesson(teacher, examples), examples=flipped)
+    taught = replace(TeacherSignal(teacher, examples), examples=flipped)
     results = {}
     for labels in (0.0, 1.0):
         student = cut(teacher)

@@ -1,5 +1,5 @@
-"""Jobs on a Ray cluster: who is there (`cluster.py`), what goes to and fro (`home.py`, `worker.py`), who runs what.
+"""Jobs on a Ray cluster: who is there (`cluster.py`), what goes to and fro (`cache_server.py`, `worker.py`), who runs what.
 
-Ray Tune runs the long jobs (`tuner.py`), plain Ray tasks the short ones (`tasks.py`): `crew.py` puts them together.
+Ray Tune runs the long jobs (`tuner.py`), plain Ray tasks the short ones (`tasks.py`): `pool.py` puts them together.
 Nothing is imported here: most processes of a node need no Tune, and importing it takes one of their first two seconds.
 """

@@ -17,8 +17,8 @@ import ray
 
 from autocomp.errors import ClusterError
 from autocomp.executors import Work
-from autocomp.executors.ray.home import named, store_id
-from autocomp.executors.ray.parcels import alone, packed, unpack
+from autocomp.executors.ray.cache_server import named, store_id
+from autocomp.executors.ray.tar_folder import alone, packed, unpack
 
 NAMESPACE = "autocomp"
 TELL_EVERY_S = 1.0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.executors import Then, Work
-from autocomp.executors.chain import Chain
-from autocomp.executors.local import LocalCrew, LocalExecutor
+from autocomp.executors import FollowUp, Work
+from autocomp.executors.local import LocalExecutor, LocalPool
+from autocomp.executors.two_step import TwoStepExecutor
 
 
 def first(job):
@@ -37,14 +37,14 @@ def both(result, scored):
     return None if isinstance(scored, str) else {**result, **scored}
 
 
-THEN = Then(Work("x:SCORE", second), score_job, both)
+THEN = FollowUp(Work("x:SCORE", second), score_job, both)
 
 
 @pytest.fixture
 def chain(monkeypatch):
     """One process trains and one scores."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
-    with Chain(LocalExecutor(first, 1, 1, share=0.5), THEN, LocalExecutor(second, 1, 1)) as made:
+    with TwoStepExecutor(LocalExecutor(first, 1, 1, share=0.5), THEN, LocalExecutor(second, 1, 1)) as made:
         yield made
 
 
@@ -107,8 +107,8 @@ def test_a_worker_that_dies_is_booked_with_what_it_held(chain, part, share, part
 
 def test_a_second_part_that_the_machine_fails_is_not_merged_into_a_result(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
-    merging = Then(Work("x:SCORE", second), score_job, lambda result, scored: {**result, "scored": str(scored)})
-    with Chain(LocalExecutor(first, 1, 1), merging, LocalExecutor(second, 1, 1)) as chain:
+    merging = FollowUp(Work("x:SCORE", second), score_job, lambda result, scored: {**result, "scored": str(scored)})
+    with TwoStepExecutor(LocalExecutor(first, 1, 1), merging, LocalExecutor(second, 1, 1)) as chain:
         chain.submit({"id": "a", "full": True})
         [(result, reason)] = collect(chain).values()
     assert result is None and "No space left on device" in reason
@@ -126,7 +126,7 @@ def test_it_waits_for_what_runs_without_spinning(chain):
 def test_workers_of_this_machine_share_gpus_and_others_score_without_one(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,7")
-    with LocalCrew(8, 1, gpus=2).executor(Work("x:TRAIN", first, then=THEN), share=0.5) as executor:
+    with LocalPool(8, 1, gpus=2).executor(Work("x:TRAIN", first, then=THEN), share=0.5) as executor:
         assert (executor.workers, executor.threads, executor.gpu_share, executor.free) == (4, 1, 0.5, 4)
         for name in "abcd":
             executor.submit({"id": name, "train_s": 0.3})
@@ -140,10 +140,10 @@ def test_workers_of_this_machine_share_gpus_and_others_score_without_one(monkeyp
     [(8, 1.0, 2, 6), (8, 0.5, 4, 4), (8, 0.01, 4, 4), (16, 0.25, 8, 8), (2, 0.5, 1, 1), (1, 0.5, 1, 1)],
 )
 def test_at_most_half_of_the_workers_train(workers, share, trainings, scoring):
-    executor = LocalCrew(workers, 1, gpus=2).executor(Work("x", first, then=THEN), share=share)
+    executor = LocalPool(workers, 1, gpus=2).executor(Work("x", first, then=THEN), share=share)
     assert (executor.workers, executor._second.workers) == (trainings, scoring)
 
 
 def test_without_a_share_a_job_is_done_in_one_go():
-    executor = LocalCrew(8, 1, gpus=2).executor(Work("x", first, then=THEN))
+    executor = LocalPool(8, 1, gpus=2).executor(Work("x", first, then=THEN))
     assert isinstance(executor, LocalExecutor) and executor.workers == 8

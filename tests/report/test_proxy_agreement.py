@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 
 from autocomp.measurement import rank_correlation
-from autocomp.report.follow import Followed
+from autocomp.report.run_view import RunView
 from autocomp.testing.large_runs import write_large_run
 from autocomp.testing.runs import journal, write_run
 
 
 def found(run):
-    return {p["name"]: p for p in Followed(run).run_data()["proxies"]}
+    return {p["name"]: p for p in RunView(run).run_data()["proxies"]}
 
 
 def test_what_the_search_saw_against_what_came_out(tmp_path):
     run = write_large_run(tmp_path / "run", records=400)
-    data = Followed(run).run_data()
+    data = RunView(run).run_data()
     scores, times, rungs = data["proxies"]
     members = {m["id"]: m for m in data["summary"]["members"]}
     assert scores["ids"] == times["ids"] and set(scores["ids"]) == set(members)

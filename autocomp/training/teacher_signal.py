@@ -53,7 +53,7 @@ class Answers:
 
 
 @dataclass
-class Memory:
+class TeacherCache:
     """Answers by batch. The first batches stay, which all students read; there is no room for later ones."""
 
     most_bytes: int = field(default_factory=lambda: min(MOST_BYTES, _fair_share()))
@@ -89,7 +89,7 @@ def _fair_share() -> int:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeacherSignal:
     """Training texts with labels, and the teacher that is run on them.
 
     Attributes:
@@ -100,7 +100,7 @@ class Lesson:
     teacher: Student
     examples: Sequence[Example]
     seed: int = 0
-    memory: Memory = field(default_factory=lambda: Memory(most_bytes=0))
+    memory: TeacherCache = field(default_factory=lambda: TeacherCache(most_bytes=0))
 
 
 def ask(teacher: Student, data: Encoded | Unread, rows: Sequence[int], names: Collection[str]) -> Answers:

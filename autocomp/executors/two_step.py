@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections import deque
 
-from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Then
+from autocomp.executors import Data, Ended, Executor, Failure, FollowUp, Lost, Part
 
 
-class Chain:
+class TwoStepExecutor:
     """An executor whose jobs have a second part, done by another executor.
 
     What waits for the second executor holds nothing of the first. While as many wait as the second can do at once, no
     new jobs are taken, so that what is tried next is chosen with figures of what was tried before.
     """
 
-    def __init__(self, first: Executor, then: Then, second: Executor) -> None:
+    def __init__(self, first: Executor, then: FollowUp, second: Executor) -> None:
         self._first, self._then, self._second = first, then, second
         self.threads, self.gpu_share = first.threads, first.gpu_share
         self._half: dict[str, tuple[Data, Data]] = {}
         self._waiting: deque[Data] = deque()
         self._parts: list[Part] = []
 
-    def __enter__(self) -> Chain:
+    def __enter__(self) -> TwoStepExecutor:
         return self
 
     def __exit__(self, *_: object) -> None:

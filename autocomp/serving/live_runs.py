@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from autocomp.errors import AutocompError
 from autocomp.report.as_json import as_json
-from autocomp.report.follow import Followed
 from autocomp.report.page import Tell, counting, page_of
+from autocomp.report.run_view import RunView
 from autocomp.report.state import Member
 from autocomp.serving.refusals import Refused
 
@@ -56,18 +56,18 @@ class Shown:
 
     def __init__(self, run: Path, tell: Tell | None = None) -> None:
         self.guard = threading.Lock()
-        self.followed = Followed(run, counting(run, tell) if tell else None)
+        self.followed = RunView(run, counting(run, tell) if tell else None)
         self._listeners: set[Listener] = set()
         self._computing = threading.Lock()
         self._importance: tuple[int, Any] = (-1, None)
 
-    def ask(self, question: Callable[[Followed], T]) -> T:
+    def ask(self, question: Callable[[RunView], T]) -> T:
         """The answer of the run, while nobody else asks it."""
         with self.guard:
             return question(self.followed)
 
     def importance(self) -> Any:
-        """As `Followed.importance`, once for each number of candidates; meanwhile the run is followed on."""
+        """As `RunView.importance`, once for each number of candidates; meanwhile the run is followed on."""
         with self._computing:
             with self.guard:
                 rows = len(self.followed.columns)
@@ -84,7 +84,7 @@ class Shown:
         Raises:
             Refused: there is none.
         """
-        found = self.ask(Followed.members).get(name)
+        found = self.ask(RunView.members).get(name)
         if found is None:
             raise Refused(404, "this run has no member of that id (any more); reload the page")
         return found

@@ -14,21 +14,21 @@ from typing import Any
 import ray
 
 from autocomp.errors import ClusterError, GpuError
-from autocomp.executors import Data, Ended, Executor, Failure, Lost, NodeFunctions, Part, Then, Work
-from autocomp.executors.chain import Chain
+from autocomp.executors import Data, Ended, Executor, Failure, FollowUp, Lost, NodeFunctions, Part, Work
 from autocomp.executors.places import device_resource
 from autocomp.executors.ray import cluster
-from autocomp.executors.ray.home import Home, write_progress
+from autocomp.executors.ray.cache_server import CacheServer, write_progress
 from autocomp.executors.ray.tasks import Tasks
 from autocomp.executors.ray.tuner import TuneExecutor
 from autocomp.executors.ray.worker import NAMESPACE
+from autocomp.executors.two_step import TwoStepExecutor
 
 SEEN_EVERY_S = 2.0
 QUEUED = 10**6
 """Jobs that may wait for the device, which takes one at a time: trials go on meanwhile."""
 
 
-class RayCrew:
+class RayPool:
     """The nodes of a cluster.
 
     Args:
@@ -72,7 +72,7 @@ class RayCrew:
         self._over = threading.Event()
         self._list_keeper = threading.Thread(target=self._keep_list, daemon=True, name="nodes")
 
-    def __enter__(self) -> RayCrew:
+    def __enter__(self) -> RayPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,7 +112,7 @@ class RayCrew:
         self._home = f"home-{sha256(str(run).encode()).hexdigest()[:12]}-{os.getpid()}"
         here = ray.get_runtime_context().get_node_id()
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 16}
-        home: Any = ray.remote(Home)
+        home: Any = ray.remote(CacheServer)
         self._actor = home.options(
             name=self._home, namespace=NAMESPACE, scheduling_strategy=cluster.pinned(here), **options
         ).remote(str(run), str(store), self._functions.mirror, self._functions.card)
@@ -127,14 +127,16 @@ class RayCrew:
         self._executors.append(tuned)
         return self._chained(tuned, work.then)
 
-    def _chained(self, first: Executor, then: Then | None) -> Executor:
+    def _chained(self, first: Executor, then: FollowUp | None) -> Executor:
         """With second parts, and theirs."""
         if then is None or (then.at_device and not self.has_device):
             return first
         if then.at_device:
-            return Chain(first, then, self._tasked(then.work, lambda: QUEUED, self.tasks_at_device(then.work)))
+            return TwoStepExecutor(
+                first, then, self._tasked(then.work, lambda: QUEUED, self.tasks_at_device(then.work))
+            )
         scoring = self._tasked(then.work, lambda: self.workers - first.workers)
-        return Chain(first, then, self._chained(scoring, then.work.then))
+        return TwoStepExecutor(first, then, self._chained(scoring, then.work.then))
 
     def _tasked(self, work: Work, room: Callable[[], int], tasks: Tasks | None = None) -> TaskExecutor:
         made = TaskExecutor(self, work, room, tasks or self.tasks(work))
@@ -258,7 +260,7 @@ class TaskExecutor:
 
     gpu_share = 0.0
 
-    def __init__(self, crew: RayCrew, work: Work, room: Callable[[], int], tasks: Tasks) -> None:
+    def __init__(self, crew: RayPool, work: Work, room: Callable[[], int], tasks: Tasks) -> None:
         self._crew, self._work, self._room, self._tasks, self.threads = crew, work, room, tasks, crew.threads
 
     def __enter__(self) -> TaskExecutor:

@@ -29,7 +29,7 @@ from autocomp.report.importance import importance
 from autocomp.report.objectives import described, key_of, objectives_of, of_teacher
 from autocomp.report.pick import pick
 from autocomp.report.progress import Progress
-from autocomp.report.proxies import Students, proxies
+from autocomp.report.proxy_agreement import Students, proxies
 from autocomp.report.state import Member, RunState
 from autocomp.report.status import status_of
 from autocomp.report.summary import losses, summarise
@@ -40,7 +40,7 @@ CLOCKS = ("running_s", "left_s", "seconds", "nodes_age_s", "left")
 Heard = Callable[[int], None]
 
 
-class Followed:
+class RunView:
     """A run that a page shows; not for two threads at once.
 
     What `run_data` gives and what `new` gives fit together: `run_data` is the run as `new` last left it.

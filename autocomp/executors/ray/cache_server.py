@@ -15,7 +15,7 @@ from typing import Any
 import ray
 
 from autocomp import strict_json
-from autocomp.executors.ray.parcels import packed, unpack
+from autocomp.executors.ray.tar_folder import packed, unpack
 from autocomp.storage import write_atomically
 
 STORE_ID = ".store-id"
@@ -32,7 +32,7 @@ def named(name: str) -> Any:
     return found
 
 
-class Home:
+class CacheServer:
     """Runs as an actor.
 
     Args:

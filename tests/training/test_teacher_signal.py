@@ -9,10 +9,10 @@ from autocomp.models.student import fingerprint
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.techniques.vocabulary import shrink_vocabulary
-from autocomp.training import lesson as lesson_module
+from autocomp.training import teacher_signal as lesson_module
 from autocomp.training.batches import encode
-from autocomp.training.lesson import RELATED, Lesson, Memory, ask
 from autocomp.training.recovery import recover
+from autocomp.training.teacher_signal import RELATED, TeacherCache, TeacherSignal, ask
 
 ROWS = (0, 3, 5)
 
@@ -35,42 +35,42 @@ def learn(teacher, examples, layers, memory, *, steps=6, pieces=None, **options)
     student = shrink_depth(teacher, layers)
     student = student if pieces is None else shrink_vocabulary(student, pieces, {"good": 9, "bad": 9})
     options = DistillationOptions(learning_rate=3e-3, **options)
-    lesson = Lesson(teacher, examples, 7, memory)
+    lesson = TeacherSignal(teacher, examples, 7, memory)
     recover(student, lesson, options, steps=steps, batch=32, rng=np.random.default_rng(1))
     return fingerprint(student)
 
 
 @pytest.mark.parametrize("options", [{}, {"relations": 1.0}, {"hidden": 0.0}])
 def test_a_student_is_the_same_whether_its_teacher_was_asked_or_remembered(teacher, examples, asked, options):
-    memory = Memory(1 << 24)
+    memory = TeacherCache(1 << 24)
     first = learn(teacher, examples, (0, 2), memory, **options)
     assert len(asked) == 6
     assert learn(teacher, examples, (0, 2), memory, **options) == first
     assert len(asked) == 6, "the second student's teacher was not run"
-    assert learn(teacher, examples, (0, 2), Memory(0), **options) == first
+    assert learn(teacher, examples, (0, 2), TeacherCache(0), **options) == first
     assert len(asked) == 12
 
 
 def test_students_of_other_vocabularies_read_the_same_batches(teacher, examples, asked):
-    memory = Memory(1 << 24)
+    memory = TeacherCache(1 << 24)
     learn(teacher, examples, (0, 2), memory)
     learn(teacher, examples, (0, 2), memory, pieces=250)
     assert len(asked) == 6
 
 
 def test_a_student_that_follows_other_layers_has_these_alone_asked_for(teacher, examples, asked):
-    memory = Memory(1 << 24)
+    memory = TeacherCache(1 << 24)
     learn(teacher, examples, (0,), memory)
     deep = learn(teacher, examples, (0, 1, 2), memory)
     assert {names for _, names in asked[:6]} == {("hidden.3",)}
     assert {names for _, names in asked[6:]} == {("hidden.1", "hidden.2")}
-    assert learn(teacher, examples, (0, 1, 2), Memory(0)) == deep
+    assert learn(teacher, examples, (0, 1, 2), TeacherCache(0)) == deep
     learn(teacher, examples, (1,), memory)
     assert len(asked) == 18, "what was known before is still"
 
 
 def test_variants_are_not_remembered(teacher, examples, asked):
-    memory = Memory(1 << 24)
+    memory = TeacherCache(1 << 24)
     for _ in range(2):
         learn(teacher, examples[:64], (0,), memory, steps=6, augment=1.0)
     first, second = asked[:6], asked[6:]
@@ -80,7 +80,7 @@ def test_variants_are_not_remembered(teacher, examples, asked):
 def test_memory_is_bounded_and_keeps_the_first_batches(teacher, examples):
     data, names = encode(teacher, examples), ["hidden.3"]
     said = ask(teacher, data, ROWS, names)
-    memory, calls = Memory(2 * said.nbytes), []
+    memory, calls = TeacherCache(2 * said.nbytes), []
 
     def anew(missing):
         calls.append(list(missing))
@@ -98,9 +98,9 @@ def test_memory_is_bounded_and_keeps_the_first_batches(teacher, examples):
 
 def test_a_process_keeps_no_more_than_its_share(monkeypatch):
     monkeypatch.setattr(lesson_module.os, "cpu_count", lambda: 10_000)
-    assert 0 < Memory().most_bytes < lesson_module.MOST_BYTES
+    assert 0 < TeacherCache().most_bytes < lesson_module.MOST_BYTES
     monkeypatch.delattr(lesson_module.os, "sysconf")
-    assert Memory().most_bytes == lesson_module.MOST_BYTES
+    assert TeacherCache().most_bytes == lesson_module.MOST_BYTES
 
 
 def test_what_is_said_needs_little_room(teacher, examples):
