@@ -53,8 +53,8 @@ PROCESSES = {
     "a spawned worker": ["{driver}", "{model}"],
     "the dashboard's server, trying a text": [
         "-c",
-        "from pathlib import Path; from autocomp.serving import app, server, trying\n"
-        "print(trying._open(Path('{model}')))",
+        "from pathlib import Path; from autocomp.serving import app, inference, server\n"
+        "print(inference._open(Path('{model}')))",
     ],
     "a study's libraries": ["-c", f"{STUDY_LIBRARIES}; print(1)"],
     "a publisher": ["-m", "autocomp", "publish", "{run}", "--to", "mlflow"],
