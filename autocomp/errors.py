@@ -185,6 +185,17 @@ def environment_error(error: BaseException) -> OSError | None:
     return None
 
 
+def raise_if_environment(error: BaseException) -> None:
+    """Let out what says nothing of a trial: with a full disk all later ones would fail too.
+
+    Raises:
+        OSError: the system's error behind `error`, if there is one.
+    """
+    found = environment_error(error)
+    if found:
+        raise found from error
+
+
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
     """An error, what it was raised from, and so on."""
     seen: BaseException | None = error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autocomp import strict_json
 from autocomp.budget import Fidelity
-from autocomp.errors import TrialError, environment_error
+from autocomp.errors import TrialError, raise_if_environment
 from autocomp.executors import Data, FollowUp, Work
 from autocomp.pipeline.context import StudyContext, open_context
 from autocomp.pipeline.job_io import scoring_needs, trial_made, trial_needs
@@ -136,7 +136,7 @@ def _result(job: Job, records: Callable[[Job, JobResult], Iterator[TrialRecord]]
         for record in records(job, result):
             result.records.append(record.to_json())
     except Exception as error:  # a failing trial is a record, never the end of a study
-        _raise_if_environment(error)
+        raise_if_environment(error)
         result.error = _reason(error)
         result.records.append(_failed(job, len(result.records), job.plan, error).to_json())
     result.seconds = time.time() - started
@@ -152,13 +152,6 @@ def _sharing_out(seconds: float, records: Sequence[Mapping[str, Any]]) -> list[d
 def _failed(job: Job, index: int, plan: CompressionPlan, error: Exception) -> TrialRecord:
     point, reason = _point(job, plan), _reason(error)
     return TrialRecord(f"{job.id}-{index}", plan, point, job.fidelity, "failed", source=job.source, error=reason)
-
-
-def _raise_if_environment(error: Exception) -> None:
-    """Let out what says nothing of a trial: with a full disk all later ones would fail too."""
-    found = environment_error(error)
-    if found:
-        raise found from error
 
 
 def _reason(error: Exception) -> str:
@@ -208,7 +201,7 @@ def _records(job: Job, result: JobResult) -> Iterator[TrialRecord]:
         try:
             yield _measured(job, context, student, key, plan, f"{job.id}-{i}")
         except Exception as error:  # the student's other plans may be good
-            _raise_if_environment(error)
+            raise_if_environment(error)
             yield _failed(job, i, plan, error)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from autocomp.artifact.files import MODEL
 from autocomp.devices.predicting import as_latency, is_here, predicted_ms, table_of
-from autocomp.errors import InputError, environment_error
+from autocomp.errors import InputError, raise_if_environment
 from autocomp.executors import Data, FollowUp, Work
 from autocomp.measures import TIME, on_device
 from autocomp.measures.latency import latency
@@ -112,8 +112,7 @@ def measure_artifacts(job: Data) -> dict[str, Any]:
             found = measure_artifact(context, context.store.folder(key) / "artifact", clock, job["measures"])
             measured[name] = {m: value.to_json() for m, value in found.items()}
         except Exception as error:  # the others may be good
-            if found_behind := environment_error(error):
-                raise found_behind from error
+            raise_if_environment(error)
             errors[name] = f"{type(error).__name__}: {error}"
     return {"measured": measured, "errors": errors, "seconds": time.time() - started}
 
