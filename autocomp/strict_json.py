@@ -8,6 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 COMPACT = (",", ":")
+Json = dict[str, Any]
+"""A JSON object on its way out of a type or into one: where its keys are open, or are checked right here."""
+JsonView = Mapping[str, Any]
+"""A JSON object that is only read."""
 
 
 def dumps(

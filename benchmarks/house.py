@@ -16,6 +16,8 @@ from collections import Counter
 from pathlib import Path
 
 UNTYPED = re.compile(r"\b(dict|Mapping)\[str, Any\]")
+EDGES = re.compile(r"(->|[:\[(|,=]) ?(Json|JsonView)\b")
+"""Where JSON is named as JSON: on its way into a type or out of one."""
 SMALL = 60
 """A file with fewer lines is a small one."""
 Graph = dict[str, set[str]]
@@ -38,6 +40,7 @@ def house(checkout: Path) -> dict[str, object]:
         "median_function_lines": statistics.median(bodies),
         "longest_function_lines": max(bodies),
         "untyped_lines": sum(bool(UNTYPED.search(line)) for text in texts.values() for line in text.splitlines()),
+        "json_edge_lines": sum(bool(EDGES.search(line)) for text in texts.values() for line in text.splitlines()),
         "circles_of_files": circles({name: others - {"autocomp"} for name, others in imports.items()}),
         "circles_of_rooms": circles(_rooms_ahead(arrows)),
         "room_arrows": len(arrows),
