@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STEP_OVERHEAD_S = 0.010
 BATCH = 32
 BACKWARD = 5.6
-"""Forward passes of the student that a training step costs: its batches are smaller, and mixed where those are sorted."""
+"""Forward passes of the student that a step costs: training batches are smaller, and mixed where those are sorted."""
 INSIDE = 1.7
 """Forward passes of the teacher that reading and comparing its states costs in such a step."""
 JOB_S = 8.0
