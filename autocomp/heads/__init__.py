@@ -6,20 +6,70 @@ neither at import, so that a file can be used without a training library.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from autocomp.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 DEFAULT = "classification"
 Target = int | float | tuple[int, ...]
 """What a row of a task holds: the index of a label, a number, or the indices of several labels."""
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """The sizes of a head, as plain data.
+
+    Attributes:
+        labels: outputs of each text.
+        size: of a dense layer before them; None without one.
+        activation: after the dense layer.
+        kind: a name of `autocomp.heads`.
+        pooling: which state is read: of the `first` token, or the `mean` over all.
+        scale, offset: outputs are multiplied by the first, then the second is added: the spread and the mean of numbers
+            that are learnt, so that a training sees numbers near 0 and 1.
+    """
+
+    labels: int
+    size: int | None = None
+    activation: str = "tanh"
+    kind: str = DEFAULT
+    pooling: Literal["first", "mean"] = "first"
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether outputs are those of the last linear."""
+        return self.scale == 1.0 and self.offset == 0.0
+
+
+class LayerBuilder(Protocol):
+    """A graph that a head writes itself into, behind the encoder's last layer."""
+
+    def first(self) -> str:
+        """The first token's state `[batch, hidden]`."""
+
+    def mean(self) -> str:
+        """The mean of all tokens' states `[batch, hidden]`."""
+
+    def linear(self, x: str, name: str) -> str:
+        """`x @ weight.T + bias` of the parameters `NAME.weight` and `NAME.bias`."""
+
+    def activation(self, x: str, name: str) -> str:
+        """An activation by its name."""
+
+    def op(self, kind: str, *inputs: str, **attributes: object) -> str:
+        """One ONNX operator with one output."""
+
+    def constant(self, value: np.ndarray) -> str:
+        """A constant."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +105,14 @@ class Head(Protocol):
     problem_type: str
     has_thresholds: bool
     fewest_labels: int
+
+    def module(
+        self, hidden: int, shape: HeadShape, dropout: float, activation: Callable[[Tensor], Tensor]
+    ) -> nn.Module:
+        """The torch module: states `[B, N, H]` and their mask `[B, N]` to outputs `[B, C]`."""
+
+    def write(self, build: LayerBuilder, shape: HeadShape) -> str:
+        """The same in a file: the name of the outputs `[batch, C]`."""
 
     def targets(self, rows: Sequence[Target], labels: int) -> np.ndarray:
         """What training and scores read of the rows' targets: `[n]` or `[n, C]`."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp.heads import Answer, Target
+from autocomp.heads._nodes import write_pooled
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from autocomp.heads import HeadShape, LayerBuilder
 
 GRID = np.arange(1, 20) / 20
 """Probabilities that are tried as thresholds."""
@@ -27,6 +30,18 @@ class MultiLabel:
     problem_type = "multi_label_classification"
     has_thresholds = True
     fewest_labels = 2
+
+    def module(
+        self, hidden: int, shape: HeadShape, dropout: float, activation: Callable[[Tensor], Tensor]
+    ) -> nn.Module:
+        """Pooled states, and one or two linears."""
+        from autocomp.heads._module import PooledHead
+
+        return PooledHead(hidden, shape, dropout, activation)
+
+    def write(self, build: LayerBuilder, shape: HeadShape) -> str:
+        """Nodes of the same."""
+        return write_pooled(build, shape)
 
     def targets(self, rows: Sequence[Target], labels: int) -> np.ndarray:
         """1 at each label that holds, float32 `[n, C]`."""
