@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from autocomp.errors import InputError
 from autocomp.measurement import Measurement, MeasurementJson
-from autocomp.measures import Figure, all_figures, figure_of, measures
+from autocomp.measures import Figure, FigureJson, all_figures, figure_of, measures
 from autocomp.objective import Objective
 from autocomp.report.state import RunState
 from autocomp.spec import read_objective
@@ -23,7 +23,7 @@ def _figure(objective: Objective) -> Figure:
     return figure_of(objective.measure, objective.options.get("statistic"))
 
 
-def known_figures(state: RunState, metric: str) -> list[dict[str, Any]]:
+def known_figures(state: RunState, metric: str) -> list[FigureJson]:
     """What the numbers of a run are called and how they are read, as scripts and pages have it.
 
     A figure that its measure does not describe has the name and the direction of the objective that looks at it.
