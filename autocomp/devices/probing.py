@@ -14,15 +14,14 @@ import numpy as np
 
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import runtimes
-from autocomp.devices.fitting import fit, fit_error, left_out_errors
+from autocomp.devices.predicting import fit, fit_error, left_out_errors
 from autocomp.devices.samples import SMALL, Sample, samples, text
 from autocomp.devices.work import COUNTED, work
-from autocomp.environment import Machine, processor
+from autocomp.environment import Machine, __version__, processor
 from autocomp.inspection.roofline import gemm_rates
 from autocomp.measures.latency import ATTEMPTS
 from autocomp.spec import DeviceProfile, LatencyTable, Recorded
 from autocomp.timing import CLOCK, Clock, time_interleaved
-from autocomp.version import __version__
 
 Tell = Callable[[str, float], None]
 Run = Callable[[int], object]
