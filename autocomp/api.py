@@ -118,7 +118,7 @@ def search(
         spec = read_study(None, {**_task_apart(study.model_dump(exclude_unset=True)), **keys})
     else:
         spec = read_study(None if study is None else os.fspath(study), keys)
-    return watched(Path(out), _as_json(listen), lambda heard: run_study(spec, Path(out), heard, ray))
+    return watched(Path(out), _as_json(listen), lambda emit: run_study(spec, Path(out), emit, ray))
 
 
 def resume(
@@ -149,14 +149,14 @@ def resume(
     from autocomp.study.run import resume_study, run_study
 
     try:
-        return watched(Path(out), _as_json(listen), lambda heard: resume_study(Path(out), heard, ray))
+        return watched(Path(out), _as_json(listen), lambda emit: resume_study(Path(out), emit, ray))
     except ChangedStudy as changed:
         if not accept_changes:
             raise
         from autocomp.study.pins import spec_of
 
         spec, new = spec_of(Path(out)), Path(new_out or changed.new)
-        return watched(new, _as_json(listen), lambda heard: run_study(spec, new, heard, ray))
+        return watched(new, _as_json(listen), lambda emit: run_study(spec, new, emit, ray))
 
 
 def _as_json(listen: Listener | None) -> Callable[[Event], None] | None:
@@ -176,13 +176,13 @@ def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[C
 
     with Lock(out) as lock:
 
-        def heard(event: Event) -> None:
+        def emit(event: Event) -> None:
             lock.take()
             if listen:
                 listen(event)
 
         with _failures_of_the_machine(out):
-            work(heard)
+            work(emit)
             write_report([out], out / "report.html")
     _check_some_candidate(out)
     return Run(out)

@@ -38,9 +38,9 @@ def is_non_dominated(losses: Losses) -> NDArray[np.bool_]:
         best, left = left[0], left[1:]
         survives[best] = True
         left = left[~np.all(distinct[left] >= distinct[best], axis=1)]
-    found = np.empty(len(losses), bool)
-    found[order] = survives[np.cumsum(is_first) - 1]
-    return found
+    result = np.empty(len(losses), bool)
+    result[order] = survives[np.cumsum(is_first) - 1]
+    return result
 
 
 def ranks(losses: Losses) -> NDArray[np.int64]:

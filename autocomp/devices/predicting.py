@@ -37,8 +37,8 @@ def fit(work: np.ndarray, ms: np.ndarray) -> np.ndarray:
     relative = work / ms[:, None]
     # Multiply-adds come in millions and runs in ones: the solver wants them alike.
     scale = np.maximum(np.linalg.norm(relative, axis=0), np.finfo(float).tiny)
-    found = LinearRegression(fit_intercept=False, positive=True).fit(relative / scale, np.ones(len(ms)))
-    return np.asarray(found.coef_ / scale, float)
+    model = LinearRegression(fit_intercept=False, positive=True).fit(relative / scale, np.ones(len(ms)))
+    return np.asarray(model.coef_ / scale, float)
 
 
 def left_out_errors(work: np.ndarray, ms: np.ndarray, files: Sequence[int]) -> np.ndarray:
@@ -107,9 +107,9 @@ def predicted_latency(model: Path, texts: Texts, device: DeviceProfile) -> Measu
 
 def as_latency(ms: np.ndarray, table: LatencyTable, device: str) -> Measurement:
     """The same of times that are predicted already."""
-    found = latency(ms[None], device)
-    spread = found.value * (table.error.high - table.error.low)
-    return replace(found, spread=spread, n=len(ms), predicted=True)
+    measured = latency(ms[None], device)
+    spread = measured.value * (table.error.high - table.error.low)
+    return replace(measured, spread=spread, n=len(ms), predicted=True)
 
 
 def predicted_ms(model: Path, texts: Texts, table: LatencyTable) -> np.ndarray:

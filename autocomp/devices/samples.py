@@ -120,8 +120,8 @@ def random_weights(shape: EncoderShape, rng: np.random.Generator) -> dict[str, n
         sizes[f"{name}.feed_forward.input"] = (block.feed_forward, shape.hidden)
         sizes[f"{name}.feed_forward.output"] = (shape.hidden, block.feed_forward)
         norms += [f"{name}.attention_norm", f"{name}.feed_forward_norm"]
-    made = {f"{name}.weight": 0.02 * rng.standard_normal(size, np.float32) for name, size in sizes.items()}
+    weights = {f"{name}.weight": 0.02 * rng.standard_normal(size, np.float32) for name, size in sizes.items()}
     linears = [name for name in sizes if not name.startswith("embeddings.")]
-    made |= {f"{name}.bias": 0.02 * rng.standard_normal(sizes[name][0], np.float32) for name in linears}
-    made |= {f"{name}.weight": 1 + 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
-    return made | {f"{name}.bias": 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
+    weights |= {f"{name}.bias": 0.02 * rng.standard_normal(sizes[name][0], np.float32) for name in linears}
+    weights |= {f"{name}.weight": 1 + 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
+    return weights | {f"{name}.bias": 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}

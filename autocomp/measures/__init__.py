@@ -137,11 +137,11 @@ def headline() -> tuple[Figure, Figure, Figure]:
 
 def figures_of(measured: Mapping[str, Measurement | None]) -> dict[str, float | None]:
     """Measurements under the keys that their measures declare, as a member has them."""
-    found: dict[str, float | None] = {}
+    entries: dict[str, float | None] = {}
     for name, measurement in measured.items():
         for figure in measures.figures(name):
-            found |= figure.entries(measurement)
-    return found
+            entries |= figure.entries(measurement)
+    return entries
 
 
 def all_figures(names: Iterable[str] = ()) -> list[Figure]:

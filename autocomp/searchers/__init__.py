@@ -55,7 +55,7 @@ class Searcher:
         self._seen: set[str] = set()
         self._distributions = _distributions(space)
         self._study = _new_study(losses, searchers[name](seed))
-        self._told: list[_Told] = []
+        self._observed: list[_Observation] = []
         self._open: dict[str, tuple[int, Point]] = {}
         self._points = 0
         self._rng = np.random.default_rng([seed, len(space.knobs)])
@@ -74,7 +74,7 @@ class Searcher:
         self._points += 1
         for point in self._around(dict(trial.params)):
             if self._is_new(identity := self._identity(plan_of(point))):
-                self._open[identity] = self._await(trial, point), point
+                self._open[identity] = self._replace_proposal(trial, point), point
                 return point
         return None
 
@@ -86,7 +86,7 @@ class Searcher:
             changed = self._rng.permutation(names)[: 1 + attempt * len(names) // ATTEMPTS]
             yield {**point, **{k: v for k, v in self.space.sample(self._rng).items() if k in changed}}
 
-    def _await(self, trial: optuna.Trial, point: Point) -> int:
+    def _replace_proposal(self, trial: optuna.Trial, point: Point) -> int:
         """Let the sampler know what is measured now, in place of what it had proposed; the trial's number."""
         from optuna.trial import TrialState
 
@@ -107,50 +107,50 @@ class Searcher:
         """A measured point; None for one that failed. Points outside an edited space teach nothing."""
         if not all(k in self.space.knobs and self.space.knobs[k].contains(v) for k, v in point.items()):
             return
-        told = _Told(dict(point), None if losses is None else tuple(float(v) for v in losses))
-        self._told.append(told)
+        observed = _Observation(dict(point), None if losses is None else tuple(float(v) for v in losses))
+        self._observed.append(observed)
         self._points += 1
-        self._study.add_trial(self._trial(told))
+        self._study.add_trial(self._trial(observed))
         if self._points >= 2 * KNOWN + len(self._open):
-            self._forget()
+            self._shrink()
 
-    def _trial(self, told: _Told) -> optuna.trial.FrozenTrial:
+    def _trial(self, observed: _Observation) -> optuna.trial.FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
-        distributions = {k: d for k, d in self._distributions.items() if k in told.point}
-        params = {k: told.point[k] for k in distributions}
-        state = TrialState.FAIL if told.losses is None else TrialState.COMPLETE
-        return create_trial(params=params, distributions=distributions, values=told.losses, state=state)
+        distributions = {k: d for k, d in self._distributions.items() if k in observed.point}
+        params = {k: observed.point[k] for k in distributions}
+        state = TrialState.FAIL if observed.losses is None else TrialState.COMPLETE
+        return create_trial(params=params, distributions=distributions, values=observed.losses, state=state)
 
     def _running(self, point: Point) -> optuna.trial.FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
         return create_trial(params=dict(point), distributions=self._distributions, state=TrialState.RUNNING)
 
-    def _forget(self) -> None:
+    def _shrink(self) -> None:
         """Go on with a new study that knows less, and awaits the same."""
-        self._told = _worth_knowing([t for t in self._told if t.losses is not None])
+        self._observed = _most_informative([t for t in self._observed if t.losses is not None])
         self._study = _new_study(self._losses, self._study.sampler)
-        self._study.add_trials([self._trial(told) for told in self._told])
-        for number, (identity, (_, point)) in enumerate(self._open.items(), len(self._told)):
+        self._study.add_trials([self._trial(observed) for observed in self._observed])
+        for number, (identity, (_, point)) in enumerate(self._open.items(), len(self._observed)):
             self._study.add_trial(self._running(point))
             self._open[identity] = number, point
-        self._points = len(self._told) + len(self._open)
+        self._points = len(self._observed) + len(self._open)
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Observation:
     """A point and its losses; None where it failed."""
 
     point: Point
     losses: tuple[float, ...] | None
 
 
-def _worth_knowing(told: list[_Told]) -> list[_Told]:
+def _most_informative(observed: list[_Observation]) -> list[_Observation]:
     """At most `KNOWN`: the best, and of the others the latest; the order is kept."""
-    if len(told) <= KNOWN:
-        return told
-    losses = np.array([t.losses for t in told])
+    if len(observed) <= KNOWN:
+        return observed
+    losses = np.array([t.losses for t in observed])
     rank = pareto.ranks(losses)
     best: list[int] = []
     for level in range(rank.max() + 1):
@@ -158,8 +158,8 @@ def _worth_knowing(told: list[_Told]) -> list[_Told]:
         best += [int(rows[i]) for i in pareto.thin(losses[rows], BEST - len(best))]
         if len(best) >= BEST:
             break
-    others = [i for i in range(len(told)) if i not in set(best)]
-    return [told[i] for i in sorted([*best, *others[-(KNOWN - len(best)) :]])]
+    others = [i for i in range(len(observed)) if i not in set(best)]
+    return [observed[i] for i in sorted([*best, *others[-(KNOWN - len(best)) :]])]
 
 
 def _new_study(losses: int, sampler: optuna.samplers.BaseSampler) -> optuna.Study:

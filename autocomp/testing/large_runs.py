@@ -56,7 +56,7 @@ def write_large_run(folder: Path, records: int = 20_000, seed: int = 0, finished
 
 def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterator[Event]:
     """The events of a study after its first one; each job has nine records, a quarter of the jobs are promotions."""
-    rng, kept, shown, students = np.random.default_rng(seed), _Kept(), 0, dict[int, tuple[Event, int]]()
+    rng, kept, published, students = np.random.default_rng(seed), _Kept(), 0, dict[int, tuple[Event, int]]()
     at = 1_760_000_000.0
     yield {**first, "at": at}
     yield {"event": "teacher", "at": at + 90, "name": "teacher", "members": landmarks()}
@@ -69,8 +69,8 @@ def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterat
         events = list(_large_job(f"t{number + 1:04d}", point, rung, min(SWEEP, records - SWEEP * number), rng))
         yield from ({**event, "at": round(at - (JOB_S if event["event"] == "started" else 0), 3)} for event in events)
         kept.add([e["record"] for e in events if e["event"] == "record" and e["record"]["status"] == "complete"])
-        if kept.seen >= 1.02 * shown:
-            shown = kept.seen
+        if kept.seen >= 1.02 * published:
+            published = kept.seen
             yield {"event": "candidates", "at": at, "members": [_as_candidate(r) for r in kept.spread(24)]}
     if finished:
         members = [_as_member(r, f"m{i:02d}", rng) for i, r in enumerate(kept.spread(24), 1)]
@@ -242,10 +242,10 @@ def _as_candidate(record: Event) -> Event:
     """A record as a `candidates` event has it."""
     measured = {name: m["value"] for name, m in record["measurements"].items()}
     words = _words(record["point"])
-    found = member(record["id"], int(measured["artifact_size"]), measured["latency"], measured["task_score"], words)
+    whole = member(record["id"], int(measured["artifact_size"]), measured["latency"], measured["task_score"], words)
     hidden = ("plan", "score", "score_se", "score_difference", "score_difference_se", "held_out_agreement", "path")
     search = {"search_score": measured["task_score"], "agreement": measured["agreement"], "record": record["id"]}
-    return {**{k: v for k, v in found.items() if k not in hidden}, **search, "parameters": int(measured["parameters"])}
+    return {**{k: v for k, v in whole.items() if k not in hidden}, **search, "parameters": int(measured["parameters"])}
 
 
 def _as_member(record: Event, name: str, rng: np.random.Generator) -> Event:

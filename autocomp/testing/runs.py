@@ -65,13 +65,13 @@ def landmarks() -> dict[str, Event]:
 
 def front(count: int = 9) -> list[Event]:
     """Members from tiny to large, none of which dominates another."""
-    made = []
+    members = []
     for i in range(count):
         size, latency = int(420_000 * 1.55**i), 0.31 * 1.34**i
         score = TEACHER_SCORE - 0.05 * math.exp(-0.7 * i)
         text = f"{1 + i // 2} of 6 layers · 4,000 pieces · {3 + i % 3} bits"
-        made.append(member(f"m{i + 1:02d}", size, latency, round(score, 4), text, f"front/m{i + 1:02d}"))
-    return made
+        members.append(member(f"m{i + 1:02d}", size, latency, round(score, 4), text, f"front/m{i + 1:02d}"))
+    return members
 
 
 def records(job: str, count: int, base: int, rung: int) -> Iterator[Event]:
@@ -218,8 +218,8 @@ def evidence(names: Sequence[str], rows: int = 200, seed: int = 0) -> Json:
     texts = [{"row": i, "text": f"{TEXTS[i % len(TEXTS)]} (row {i})", "pair": None} for i in differing]
     stage = {"seconds": 12.5, "parents": [], "job": None, "cpu_s": None}
     chain = {kind: {**stage, "kind": kind} for kind in ("data", "teacher", "knowledge")}
-    made = {"kind": "student", "job": "t0001", "cpu_s": 90.0, "rung": 0, "steps": 200, "stopped_after": None}
-    stages = {f"{kind}-0": told for kind, told in chain.items()} | {"student-0": {**stage, **made}}
+    student = {"kind": "student", "job": "t0001", "cpu_s": 90.0, "rung": 0, "steps": 200, "stopped_after": None}
+    stages = {f"{kind}-0": facts for kind, facts in chain.items()} | {"student-0": {**stage, **student}}
     stages |= {f"artifact-{n}": {**stage, "kind": "artifact", "job": "t0001", "cpu_s": 90.0} for n in names}
     lineage = {n: ["data-0", "teacher-0", "knowledge-0", "student-0", f"artifact-{n}"] for n in names}
     return {
@@ -294,14 +294,14 @@ def write_plug_in(site: Path, source: str = SOURCE) -> Path:
 
 def events_with_energy() -> list[Event]:
     """A finished run's events in which candidates and members have the measure `energy`, as a study writes them."""
-    made = journal()
-    for event in made:
+    events = journal()
+    for event in events:
         record = event.get("record", {})
         if record.get("status") == "complete":
             record["measurements"]["energy"] = _energy(record["measurements"]["latency"]["value"]).to_json()
         for member in event["members"] if event["event"] == "front" else ():
             member |= figures_of({"energy": _energy(member["latency_ms"])})
-    return made
+    return events
 
 
 def _energy(value: float) -> Measurement:

@@ -170,14 +170,14 @@ def _parts(model: TokenizerJson) -> dict[str, tuple[str, str]]:
 
 def _closure(piece: str, parts: Mapping[str, tuple[str, str]]) -> set[str]:
     """A piece and everything that must exist before merges can make it."""
-    found: set[str] = set()
+    closure: set[str] = set()
     waiting = [piece]
     while waiting:
         current = waiting.pop()
-        if current not in found:
-            found.add(current)
+        if current not in closure:
+            closure.add(current)
             waiting.extend(parts.get(current, ()))
-    return found
+    return closure
 
 
 def _kept_merges(model: TokenizerJson, own: Collection[str]) -> list[tuple[str, str]]:
@@ -231,7 +231,7 @@ def _inserted(processor: TokenizerJson | None) -> list[tuple[str, Any]]:
     if processor is None:
         return []
     if processor["type"] == "Sequence":
-        return [found for inner in processor["processors"] for found in _inserted(inner)]
+        return [entry for inner in processor["processors"] for entry in _inserted(inner)]
     if processor["type"] == "TemplateProcessing":
         special = processor["special_tokens"].values()
         return [(token, place) for place in special for token in place["tokens"]]

@@ -50,8 +50,8 @@ def write_levels(graph: GraphBuilder, name: str, codes: np.ndarray, levels: np.n
     """Two- or four-bit codes as the int8 levels `[2^bits]` they stand for (a negative code counts from the end)."""
     width = len(levels).bit_length() - 1
     fields = codes.astype(np.int8).reshape(-1) & np.int8(len(levels) - 1)
-    found = write_fields(graph, name, fields, levels.tolist(), levels_name(name))
-    return trim(graph, found, codes.shape, each=8 // width)
+    values = write_fields(graph, name, fields, levels.tolist(), levels_name(name))
+    return trim(graph, values, codes.shape, each=8 // width)
 
 
 def levels_name(name: str, number: int = 0) -> str:
