@@ -160,7 +160,7 @@ def resume(
 
 
 def _as_json(listen: Listener | None) -> Callable[[Event], None] | None:
-    """Tell a user's listener each event as the JSON object that the journal has."""
+    """A listener of events that gives a user's listener the JSON object that the journal has."""
     return listen and (lambda event: listen(event.to_json()))
 
 

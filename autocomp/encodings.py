@@ -36,7 +36,7 @@ _STRAY, _STRAY_ROW = re.compile("[\udc80-\udcff]"), re.compile("[\udc80-\udcff]{
 
 
 class Form(NamedTuple):
-    """How bytes are decoded: the codec, bytes of a mark before the text, and what to say of it (nothing of UTF-8)."""
+    """How bytes are decoded: the codec, bytes of a mark before the text, and a note for people (empty for UTF-8)."""
 
     codec: str
     mark: int
@@ -141,7 +141,7 @@ def _strays_note(count: int) -> str:
 
 
 def _wide_codec(data: bytes, whole: bool) -> str | None:
-    """UTF-16 without a mark: all NULs at odd places (or all at even ones), and as many as text of words has."""
+    """The codec of UTF-16 without a mark: all NULs at odd places, or all at even ones, as many as text of words has."""
     if b"\0" not in data or (whole and len(data) % 2):
         return None
     even, odd = data[0::2].count(0), data[1::2].count(0)
@@ -169,7 +169,7 @@ def _is_foreign(text: str, strays: int) -> bool:
 
 
 def _narrow_form(data: bytes, place: str, error: UnicodeDecodeError) -> Form:
-    """cp1252, or UTF-8 with some bytes that are not; refused where neither can be."""
+    """The form of single bytes: cp1252, or UTF-8 with some bytes that are not; refused where neither can be."""
     line = data.count(b"\n", 0, error.start) + 1
     where = f"{place}: line {line} is not UTF-8"
     if b"\0" in data:

@@ -221,4 +221,4 @@ class ExportMismatch(TrialError):
 
 
 class MeasurementError(TrialError):
-    """A number could not be taken: nothing ran, or the system does not tell it. A disturbed one is marked instead."""
+    """A number could not be taken: nothing ran, or the system does not give it. A disturbed one is marked instead."""

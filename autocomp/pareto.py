@@ -126,7 +126,7 @@ def _slice(front: Losses, reference: Losses) -> float:
 
 
 def _volume(front: Losses, reference: Losses) -> float:
-    """Of up to three dimensions: over the grid of all first and second coordinates, the least third one reached."""
+    """Volume in up to three dimensions: over the grid of first and second coordinates, the least third one reached."""
     missing = 3 - front.shape[1]  # a dimension that is not there has the length 1
     front, reference = np.pad(front, ((0, 0), (0, missing))), np.append(reference, np.ones(missing))
     by_x, by_y = (np.argsort(front[:, column], kind="stable") for column in (0, 1))
@@ -204,7 +204,7 @@ class _Chain:
         self.after = dict(zip(order, [*order[1:], None], strict=False))
 
     def drop(self, row: int) -> list[int]:
-        """Take a row out; its neighbours."""
+        """Take a row out, and return its neighbours."""
         before, after = self.before.pop(row), self.after.pop(row)
         if before is not None:
             self.after[before] = after

@@ -76,7 +76,7 @@ def reach(module: str, root: Path = PACKAGE) -> Reach:
 
 
 def group_of(package: str) -> str:
-    """Of the entry points that add to a registry's package: `autocomp.techniques`."""
+    """The group of entry points that add to a registry's package: `autocomp.techniques`."""
     return f"{NAME}.{package.rpartition('.')[2]}"
 
 
@@ -110,7 +110,7 @@ def imports(file: Path) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _names(listed: str) -> list[str]:
-    """Of `a, b as c  # why` or `(a, b)`."""
+    """Names in what follows an `import`: `a, b as c  # why` or `(a, b)`."""
     words = re.sub(r"#[^\n]*", "", listed).strip("() \t\n").split(",")
     return [word.split()[0] for word in words if word.strip()]
 
@@ -134,7 +134,7 @@ def plugins(group: str) -> str:
 
 @cache
 def _entry_points() -> Any:
-    """Of all that is installed, read once; `select` finds those of a group."""
+    """Entry points of all that is installed, read once; `select` finds those of a group."""
     return importlib.metadata.entry_points()
 
 

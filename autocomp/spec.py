@@ -283,7 +283,7 @@ def write_device(profile: DeviceProfile, file: Path) -> None:
 
 
 def _short_numbers(data: Any) -> Any:
-    """Whole numbers without `.0`: most of a table's are."""
+    """Data whose whole numbers have no `.0`, as most of a table are."""
     if isinstance(data, dict):
         return {key: _short_numbers(value) for key, value in data.items()}
     if isinstance(data, list):

@@ -21,7 +21,7 @@ CLOCK: Clock = time.perf_counter
 
 
 def once(run: Callable[..., T], *args: Any, clock: Clock = CLOCK) -> tuple[T, float]:
-    """What a call gives, and the milliseconds that it took."""
+    """The result of a call, and the milliseconds that it took."""
     started = clock()
     result = run(*args)
     return result, (clock() - started) * 1e3

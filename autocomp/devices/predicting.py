@@ -106,7 +106,7 @@ def predicted_latency(model: Path, texts: Texts, device: DeviceProfile) -> Measu
 
 
 def as_latency(ms: np.ndarray, table: LatencyTable, device: str) -> Measurement:
-    """The same of times that are predicted already."""
+    """Latency from times that are predicted already."""
     measured = latency(ms[None], device)
     spread = measured.value * (table.error.high - table.error.low)
     return replace(measured, spread=spread, n=len(ms), predicted=True)

@@ -130,7 +130,7 @@ def noise(threads: int) -> tuple[float, float]:
 
 
 def steady_noise(measure: Callable[[], tuple[float, float]]) -> tuple[float, float]:
-    """What `noise` says, looked at again while something disturbs it, `ATTEMPTS` times at most; the smallest spread."""
+    """The smallest spread of up to `ATTEMPTS` measurements of noise; more than one where something disturbs them."""
     sessions = [measure()]
     while sessions[-1][0] > BUSY and len(sessions) < ATTEMPTS:
         sessions.append(measure())
@@ -193,5 +193,5 @@ def _runner(session: Any, inputs: Mapping[str, np.ndarray]) -> Run:
 
 
 def _short(value: float) -> float:
-    """Five digits: more would be noise in a file that people read."""
+    """The value in five digits: more would be noise in a file that people read."""
     return float(f"{value:.5g}")

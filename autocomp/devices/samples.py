@@ -18,7 +18,7 @@ NEVER = 1.1
 LENGTHS = (4, 8, 16, 25, 40, 64, 96, 128, 192, 256)
 LENGTHS_EACH = 5
 MOST_WEIGHTS = 12e6
-"""Of one file, so that a device with 2 GB can hold all of them at once."""
+"""The most weights of one file, so that a device with 2 GB can hold all files at once."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ SMALL = Sample(bert_shape(3, 384, 12, 32, 768), int8=True, exit_threshold=None, 
 
 
 def samples(count: int, seed: int = 0) -> list[Sample]:
-    """As many different files; two thirds of them in int8, a fifth of them with an exit."""
+    """Different random files, as many as wanted; two thirds of them in int8, a fifth of them with an exit."""
     rng = np.random.default_rng(seed)
     drawn = _drawn(rng)
     return [next(drawn) for _ in range(count)]

@@ -96,7 +96,7 @@ def _counts(kernel: Kernel, heads: Mapping[str, int]) -> dict[str, float]:
 
 
 def _of_product(operator: str, inputs: Sequence[Sequence[int]], output: Sequence[int]) -> dict[str, float]:
-    """A weight that the runtime has packed is not among the inputs that it reports; another activation is."""
+    """Work of a product; a weight that the runtime has packed is not among its reported inputs, an activation is."""
     inner, size = inputs[0][-1], math.prod(output)
     kind = "int8" if operator in _INT8_PRODUCTS else "fp32"
     has_weight = sum(len(shape) > 1 for shape in inputs) == 1
@@ -110,5 +110,5 @@ def _of_product(operator: str, inputs: Sequence[Sequence[int]], output: Sequence
 
 
 def _shapes(described: Sequence[Mapping[str, Sequence[int]]]) -> list[Sequence[int]]:
-    """`[{"float": [1, 16, 384]}]`: `[[1, 16, 384]]`."""
+    """Shapes as the runtime describes them, `[{"float": [1, 16, 384]}]`, as `[[1, 16, 384]]`."""
     return [shape for one in described for shape in one.values()]

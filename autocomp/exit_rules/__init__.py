@@ -22,7 +22,7 @@ DEFAULT = "probability"
 
 
 class ExitRule(Protocol):
-    """One rule.
+    """What a module of this folder defines: a rule that decides when a text may leave.
 
     Attributes:
         means: what its threshold is, which values it may have, and which of them leave later.
@@ -41,7 +41,7 @@ class ExitRule(Protocol):
         """A few words for a plan: `exits at 0.95`."""
 
     def explain(self, threshold: float) -> str:
-        """The same for a sentence: `as soon as the head after a layer is at least 95 % sure`."""
+        """When a text leaves, for a sentence: `as soon as the head after a layer is at least 95 % sure`."""
 
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
         """Which rows may leave, bool `[exits, n]`, from logits `[exits, n, labels]` of all heads in order."""

@@ -82,7 +82,7 @@ class GraphBuilder(Protocol):
         """An initializer; an equal one is stored once only."""
 
     def raw(self, data_type: int, shape: Sequence[int], data: bytes, name: str | None = None) -> str:
-        """Like `constant`, for bytes of a type that numpy does not have."""
+        """An initializer of a type that numpy does not have, given as bytes; an equal one is stored once only."""
 
     def once(self, key: object, build: Callable[[Any], str]) -> str:
         """What `build` emits, made at the first call with this key in this graph or those around it."""

@@ -46,7 +46,7 @@ def write_row_scales(graph: GraphBuilder, values: str, width: int) -> str:
 
 
 def row_scales(values: np.ndarray) -> np.ndarray:
-    """What `write_row_scales` finds, `[out, 1]`."""
+    """Scales `[out, 1]` of values `[out, width]`, computed here as `write_row_scales` computes them at load."""
     largest = pair_sizes(values).max(axis=1, keepdims=True, initial=0)
     scales: np.ndarray = np.maximum(largest / np.float32(FITTING_PAIR), np.float32(1e-30))
     return scales
@@ -152,7 +152,7 @@ def _best_scales(rows: np.ndarray, codes: np.ndarray, fallback: np.ndarray) -> n
 
 
 def _round_scales(scales: np.ndarray) -> np.ndarray:
-    """Through FP16 row by row where that is precise, so that codes are made for the scale that is stored."""
+    """Round scales through FP16 where that is precise, so that codes are made for the scale that is stored."""
     with np.errstate(over="ignore"):
         short = scales.astype(np.float16).astype(np.float32)
     return np.where(np.abs(short - scales) <= 1e-3 * scales, short, scales).astype(np.float32)

@@ -85,7 +85,7 @@ class Figure:
         return next((member[key] for key in self.keys if member.get(key) is not None), None)
 
     def error(self, member: JsonView) -> float | None:
-        """The spread of what `read` gives; None where it is not told."""
+        """The spread of what `read` gives; None where a member has none."""
         spreads = (spread for key, spread in zip(self.keys, self.spreads, strict=True) if member.get(key) is not None)
         return member.get(next(spreads, ""))
 
@@ -94,7 +94,7 @@ class Figure:
         return bool(self.marks and member.get(f"{self.marks}_{mark}"))
 
     def to_json(self, metric: str) -> FigureJson:
-        """What scripts and pages read of it.
+        """The figure as scripts and pages read it.
 
         Args:
             metric: the task's metric in words.

@@ -18,5 +18,5 @@ def exit_depth(depths: Iterable[int]) -> Measurement:
 
 
 def measure(subject: Subject) -> Measurement:
-    """Of the subject's run, each input alone."""
+    """Layers that ran in the subject's run, where each input stands alone."""
     return exit_depth(subject.depths.tolist())

@@ -29,5 +29,5 @@ of_files = parameters
 
 
 def measure(subject: Subject) -> Measurement:
-    """Of the subject's folder."""
+    """Parameters of the subject's file."""
     return parameters(subject.folder)

@@ -55,5 +55,5 @@ of_files = resident_memory
 
 
 def measure(subject: Subject) -> Measurement:
-    """Of the subject's folder."""
+    """Memory that the subject's file takes."""
     return resident_memory(subject.folder)

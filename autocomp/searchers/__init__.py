@@ -36,7 +36,7 @@ BEST = KNOWN // 4
 
 
 class Searcher:
-    """Proposes points; is told points with losses (everything minimised).
+    """Proposes points, and learns from points with losses, all of which are minimised.
 
     Args:
         space: the flat joint space.
@@ -61,7 +61,7 @@ class Searcher:
         self._rng = np.random.default_rng([seed, len(space.knobs)])
 
     def seen(self, identity: str) -> None:
-        """A student that exists already: what was measured of it is told, it is no longer awaited."""
+        """Note that a student exists: what was measured of it comes by `tell`, and it is awaited no longer."""
         import optuna
 
         self._seen.add(identity)
@@ -69,7 +69,7 @@ class Searcher:
             self._study.tell(self._open.pop(identity)[0], state=optuna.trial.TrialState.FAIL)
 
     def ask(self, plan_of: Callable[[Point], CompressionPlan]) -> Point | None:
-        """A point of a new student; None when none is found (the space is spent)."""
+        """A point of a new student; None where the space has none left."""
         trial = self._study.ask(self._distributions)
         self._points += 1
         for point in self._around(dict(trial.params)):
@@ -87,7 +87,7 @@ class Searcher:
             yield {**point, **{k: v for k, v in self.space.sample(self._rng).items() if k in changed}}
 
     def _replace_proposal(self, trial: optuna.Trial, point: Point) -> int:
-        """Let the sampler know what is measured now, in place of what it had proposed; the trial's number."""
+        """Replace what the sampler proposed by what is measured now; returns the number of its trial."""
         from optuna.trial import TrialState
 
         if point == trial.params:
@@ -104,7 +104,7 @@ class Searcher:
         return True
 
     def tell(self, point: Point, losses: Sequence[float] | None) -> None:
-        """A measured point; None for one that failed. Points outside an edited space teach nothing."""
+        """Learn from a measured point; a failed one has no losses. Points outside an edited space teach nothing."""
         if not all(k in self.space.knobs and self.space.knobs[k].contains(v) for k, v in point.items()):
             return
         observed = _Observation(dict(point), None if losses is None else tuple(float(v) for v in losses))
@@ -128,7 +128,7 @@ class Searcher:
         return create_trial(params=dict(point), distributions=self._distributions, state=TrialState.RUNNING)
 
     def _shrink(self) -> None:
-        """Go on with a new study that knows less, and awaits the same."""
+        """Replace the study by one that knows fewer points and awaits the same students."""
         self._observed = _most_informative([t for t in self._observed if t.losses is not None])
         self._study = _new_study(self._losses, self._study.sampler)
         self._study.add_trials([self._trial(observed) for observed in self._observed])
@@ -147,7 +147,7 @@ class _Observation:
 
 
 def _most_informative(observed: list[_Observation]) -> list[_Observation]:
-    """At most `KNOWN`: the best, and of the others the latest; the order is kept."""
+    """At most `KNOWN` observations: the best, and of the others the latest; the order is kept."""
     if len(observed) <= KNOWN:
         return observed
     losses = np.array([t.losses for t in observed])
@@ -171,7 +171,7 @@ def _new_study(losses: int, sampler: optuna.samplers.BaseSampler) -> optuna.Stud
 
 
 def _distributions(space: SearchSpace) -> dict[str, optuna.distributions.BaseDistribution]:
-    """Every knob as a choice: grids are short, uneven, and some are names."""
+    """Every knob as a choice: grids are short, uneven, and some hold names."""
     from autocomp.searchers._choice import Choice
 
     return {name: Choice(knob.values) for name, knob in space.knobs.items()}

@@ -73,7 +73,7 @@ class TaskData:
         return self.labels[self.positive]
 
     def in_order(self, labels: Sequence[str]) -> TaskData:
-        """The same data with its labels in another order; rows and the positive label go with them.
+        """This data with its labels in another order; rows and the positive label go with them.
 
         Raises:
             DataError: `labels` are not the same names.

@@ -37,7 +37,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Reading:
-    """What the user said about the data; None is found out.
+    """What the user wants of the data; where it is None, it follows from the data.
 
     Attributes:
         text, pair, label: column names.
@@ -89,7 +89,7 @@ def read_tables(name: str, tables: Mapping[str, Table], reading: Reading, notes:
 
 
 def _alike_labels(labels: Sequence[str]) -> str:
-    """What to say of labels that look the same but for case, spaces or form."""
+    """A note on labels that look the same but for case, spaces or form."""
     forms = Counter(alike(label) for label in labels)
     same = [label for label in labels if forms[alike(label)] > 1]
     return (
@@ -180,7 +180,7 @@ def _check_columns(place: str, table: Table, columns: Columns) -> None:
 def _rows(
     place: str, table: Table, columns: Columns, values: Sequence[Value], split: str, remarks: list[str]
 ) -> list[Row]:
-    """Rows of one table; those without text are dropped, which is noted in `said`."""
+    """Rows of one table; those without text are dropped, which is noted in `remarks`."""
     texts = _texts(place, columns.text, table, split, remarks)
     seconds = _texts(place, columns.pair, table, split, remarks) if columns.pair else [None] * len(texts)
     full = [bool(text) and (columns.pair is None or bool(second)) for text, second in zip(texts, seconds, strict=True)]

@@ -174,7 +174,7 @@ def _turned_round(rows: Iterable[Example], others: Iterable[Example]) -> int:
 
 
 def _remarks(split: str, rows: Sequence[Example], labels: Sequence[str]) -> list[str]:
-    """What a reader of a score should know about a split and nobody changed."""
+    """Notes on what a reader of a score should know about a split and nobody changed."""
     kinds = Counter(key for key, _ in {(_key(row), row.label) for row in rows})
     conflicts = sum(count > 1 for count in kinds.values())
     repeats = len(rows) - sum(kinds.values())

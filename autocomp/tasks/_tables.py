@@ -19,7 +19,7 @@ _ESCAPED_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*\\"')
 
 
 class Table(Protocol):
-    """What is read of a data set: columns by name. A `datasets.Dataset` is one, `Columns` another."""
+    """What is read of a data set: columns by name. A `datasets.Dataset` is one, `PlainTable` another."""
 
     @property
     def column_names(self) -> list[str]: ...
@@ -42,7 +42,7 @@ class PlainTable:
 
     @property
     def features(self) -> Mapping[str, object]:
-        """No column has a type of its own."""
+        """The columns without types of their own."""
         return dict.fromkeys(self.columns)
 
     def __len__(self) -> int:
@@ -101,7 +101,7 @@ def read_delimited(text: str, place: str, tabs: bool, notes: list[str]) -> Plain
 
 
 def _without_separator_line(text: str) -> tuple[str, str | None]:
-    """Excel's own first line, `sep=;`, is no row."""
+    """The text without Excel's own first line `sep=;`, and the separator that it names."""
     line = re.match(r'"?sep=(.)"?(\r\n|\r|\n)', text)
     return (text[line.end() :], line[1]) if line else (text, None)
 

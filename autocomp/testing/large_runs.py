@@ -209,7 +209,7 @@ def _words(point: Point) -> str:
 
 
 class _Kept:
-    """The non-dominated of the records so far."""
+    """The non-dominated records so far."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -230,7 +230,7 @@ class _Kept:
             self._records = [r for r, stay in zip(self._records, stays, strict=True) if stay] + [record]
 
     def spread(self, most: int) -> list[Event]:
-        """At most so many, from small to large."""
+        """At most so many records, from small to large."""
         ordered = sorted(self._records, key=lambda r: r["measurements"]["artifact_size"]["value"])
         steps: list[int] = (
             np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).astype(int)).tolist() if ordered else []

@@ -56,7 +56,7 @@ def member(name: str, size: int, latency: float, score: float, describe: str, pa
 
 
 def landmarks() -> dict[str, Event]:
-    """Teacher and plain int8."""
+    """The teacher and plain int8 as members."""
     return {
         "teacher": member("teacher", TEACHER_BYTES, TEACHER_MS, TEACHER_SCORE, "FP32", "teacher"),
         "plain_int8": member("plain_int8", 23_400_000, 3.6, 0.9795, "int8, per channel", "plain_int8"),
@@ -129,7 +129,7 @@ def write_run(folder: Path, events: Sequence[Event] | None = None) -> Path:
 
 
 def study_event(task: str) -> Event:
-    """How a journal begins."""
+    """The event with which a journal begins."""
     data = {
         "name": task,
         "labels": ["benign", "injection"],
@@ -179,7 +179,7 @@ def _job(job: str, number: int) -> Iterator[Event]:
 
 
 def charge_event(what: str, seconds: float) -> Event:
-    """Seconds of two cores that were spent."""
+    """The event of a charge: seconds on two cores."""
     return {
         "event": "charge",
         "charge": {"what": what, "wall_s": seconds, "cpu_s": seconds * 2, "gpu_s": 0.0, "trials": int(what == "trial")},

@@ -110,7 +110,7 @@ def is_changed(before: Student, after: Student) -> bool:
 
 
 def check_is_described(technique: AnyTechnique) -> None:
-    """It says what it is, where it comes from, when it runs and what it claims; its options are frozen."""
+    """A technique has a summary, a source, a stage and what it claims; its options are frozen."""
     assert technique.summary and technique.paper and technique.touches, "summary, paper and touches must be given"
     assert technique.stage is not None
     options = technique.parse({})
@@ -204,7 +204,7 @@ def check_files_answer_as_students_do(technique: AnyTechnique) -> None:
 
 
 def check_nothing_need_be_known(technique: AnyTechnique) -> None:
-    """Without importance, counts or sensitivities it works or says that it cannot; it never breaks."""
+    """Without importance, counts or sensitivities a technique works or says that it cannot; it never breaks."""
     student = contract_student()
     for options in grid(technique):
         try:

@@ -35,7 +35,7 @@ _PROBES = (
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """A tokenizer as it was found.
+    """A tokenizer as its files describe it.
 
     Attributes:
         tokenizer: without padding and truncation.
@@ -143,7 +143,7 @@ def _own_pieces(tokenizer: Tokenizer) -> set[str]:
 
 
 def _remarks(tokenizer: Tokenizer, side: Side) -> tuple[str, ...]:
-    """What surprises some people about a tokenizer that is read rightly."""
+    """Notes on what surprises some people about a tokenizer that is read rightly."""
     remarks = ["texts that are too long lose their beginning: truncation_side is left"] if side == "left" else []
     normalizer = json.loads(tokenizer.to_str())["normalizer"] or {}
     words = (piece for piece in _own_pieces(tokenizer) if len(piece.removeprefix("##")) > 1 and piece[0] != "[")
@@ -281,7 +281,7 @@ def _too_many(tokenizer: Tokenizer, embeddings: int, source: str) -> str:
 
 
 def _without_types(tokenizer: Tokenizer) -> Tokenizer:
-    """The same, with token type 0 everywhere."""
+    """The tokenizer with token type 0 everywhere."""
     data = json.loads(tokenizer.to_str())
     processor = data.get("post_processor")
     if processor and processor["type"] == "BertProcessing":

@@ -48,7 +48,7 @@ class Encoded:
 
 
 class Numbers(Protocol):
-    """One number system."""
+    """What a module of this folder defines: how a matrix becomes codes and is computed from them."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
         """The bits that a code may have."""

@@ -18,21 +18,21 @@ class Floats:
     bits: int
 
     def widths(self, sparse: bool) -> Sequence[int]:
-        """The one."""
+        """Codes have the width of the float; only FP32 can be sparse."""
         return () if sparse and self.bits < 32 else (self.bits,)
 
     def write(
         self, graph: GraphBuilder, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
     ) -> str:
-        """One Cast, none from FP32."""
+        """Emit one Cast, or nothing where the codes are FP32 already."""
         return codes if self.bits == 32 else graph.op("Cast", codes, to=Element.FLOAT)
 
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """None."""
+        """A float needs no scale and no table."""
         return 0
 
     def is_int8(self, format: WeightFormat) -> bool:
-        """No."""
+        """Floats are never the int8 weights that run."""
         return False
 
 

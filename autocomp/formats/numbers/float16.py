@@ -17,11 +17,11 @@ class Float16(Floats):
     bits = 16
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
-        """Rounded to the nearest."""
+        """Round to the nearest."""
         return Encoded(np.clip(weight, -LARGEST, LARGEST).astype(np.float16))
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """As FP32."""
+        """Convert to FP32."""
         return encoded.codes.astype(np.float32)
 
 

@@ -15,11 +15,11 @@ class Float32(Floats):
     bits = 32
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
-        """As it is."""
+        """Take the numbers as they are."""
         return Encoded(weight)
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """A copy."""
+        """Copy the numbers."""
         return encoded.codes.astype(np.float32)
 
 

@@ -18,7 +18,7 @@ from autocomp.registry import Registry
 
 
 class Packing(Protocol):
-    """One way to store a tensor of codes."""
+    """What a module of this folder defines: one way to store a tensor of codes."""
 
     def fits(self, format: WeightFormat) -> bool:
         """Whether this packing is the one for that format."""

@@ -55,7 +55,7 @@ def write_levels(graph: GraphBuilder, name: str, codes: np.ndarray, levels: np.n
 
 
 def levels_name(name: str, number: int = 0) -> str:
-    """Under which the levels of a weight are stored, be it sparse or not."""
+    """The name under which the levels of a weight are stored, be it sparse or not."""
     return f"{name.removesuffix('.values')}.shared{number}"
 
 
@@ -77,12 +77,12 @@ def _fields_of_a_byte(graph: GraphBuilder, width: int) -> str:
 
 
 def narrow_bytes(count: int, bits: int) -> int:
-    """Bytes of `count` codes at 4 bits."""
+    """Bytes of `count` codes of `bits` bits, rounded up."""
     return -(-count * bits // 8)
 
 
 def write_narrow(graph: GraphBuilder, name: str, codes: np.ndarray, bits: int, data_type: int) -> str:
-    """An INT4 or UINT4 initializer and a Cast to INT8."""
+    """Store an INT4 or UINT4 initializer and emit a Cast to INT8."""
     return graph.op("Cast", graph.raw(data_type, codes.shape, packed(codes, bits), name), to=Element.INT8)
 
 
@@ -103,15 +103,15 @@ class ShortFloat:
         self.numbers, self.data_type = numbers, data_type
 
     def fits(self, format: WeightFormat) -> bool:
-        """16 bits of this system, dense."""
+        """It stores dense weights in the 16 bits of its number system."""
         return format.bits == 16 and format.numbers == self.numbers and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
-        """Two a value."""
+        """A value takes two bytes."""
         return 2 * int(np.prod(shape))
 
     def write(
         self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
     ) -> str:
-        """The codes' bytes as they are."""
+        """Store the codes' bytes as they are."""
         return graph.raw(self.data_type, codes.shape, codes.tobytes(), name)
