@@ -44,19 +44,6 @@ def prune_vocabulary(tokenizer: Tokenizer, kept: Collection[str]) -> tuple[Token
     return Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), old_ids
 
 
-def essential_pieces(tokenizer: Tokenizer) -> set[str]:
-    """Pieces without which some text could not be written.
-
-    Special and added tokens, the unknown piece, byte pieces (`<0x0A>`), and every single character, as a word's start
-    and as its continuation (`a`, `##a`); of a byte-level BPE these are its whole alphabet.
-    """
-    data: TokenizerJson = json.loads(tokenizer.to_str())
-    model = _model(data)
-    character = _character_of(model)
-    spelled = {piece for piece in _pieces(model) if character(piece) is not None or _is_byte(piece)}
-    return spelled | _protected(data)
-
-
 def count_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
     """How often each piece occurs in the texts, special tokens left out."""
     encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
