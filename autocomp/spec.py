@@ -16,7 +16,6 @@ from autocomp.objective import Objective
 from autocomp.plan import Options
 from autocomp.space import Point
 from autocomp.storage import write_atomically
-from autocomp.strict_json import Json, JsonView
 
 Overrides = Mapping[str, Any]
 """Keys of a `StudySpec`, and of its task as `task.text`, with what a person gave for them; None is not given."""
@@ -203,7 +202,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _merge(written: JsonView, overrides: Overrides, source: str) -> Json:
+def _merge(written: Mapping[str, object], overrides: Overrides, source: str) -> dict[str, object]:
     data = dict(written)
     task = data.get("task") or {}
     if not isinstance(task, str | Mapping):
@@ -219,7 +218,7 @@ def _merge(written: JsonView, overrides: Overrides, source: str) -> Json:
     return {**data, "task": data_task} if data_task else data
 
 
-def build(model: type[M], data: JsonView, source: str) -> M:
+def build(model: type[M], data: Mapping[str, object], source: str) -> M:
     """A checked spec, or the first broken rule as a SpecError naming file, key, rule and value."""
     try:
         return model.model_validate(dict(data))

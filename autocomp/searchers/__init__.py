@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,10 +24,11 @@ from autocomp.registry import Registry
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.samplers import BaseSampler
 
     from autocomp.space import Point, SearchSpace
 
-searchers: Registry[Any] = Registry("searcher", "autocomp.searchers", "sampler")
+searchers: Registry[Callable[[int], BaseSampler]] = Registry("searcher", "autocomp.searchers", "sampler")
 ATTEMPTS = 40
 """Points around a proposal that are tried when its student exists already."""
 KNOWN = 128
@@ -162,7 +163,7 @@ def _most_informative(observed: list[_Observation]) -> list[_Observation]:
     return [observed[i] for i in sorted([*best, *others[-(KNOWN - len(best)) :]])]
 
 
-def _new_study(losses: int, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+def _new_study(losses: int, sampler: BaseSampler) -> optuna.Study:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

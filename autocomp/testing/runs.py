@@ -6,14 +6,14 @@ import hashlib
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from autocomp.measurement import Measurement
 from autocomp.measures import figures_of
-from autocomp.strict_json import Json, JsonView
+from autocomp.strict_json import Json
 
 Event = Json
 TEACHER_BYTES, TEACHER_MS, TEACHER_SCORE = 91_500_000, 7.6, 0.9805
@@ -207,7 +207,7 @@ SHAPE = {
 }
 
 
-def evidence(names: Sequence[str], rows: int = 200, seed: int = 0) -> Json:
+def evidence(names: Sequence[str], rows: int = 200, seed: int = 0) -> dict[str, object]:
     """The content of an `evidence.json` for these members and both landmarks; later members answer better."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 2, rows)
@@ -236,7 +236,7 @@ def evidence(names: Sequence[str], rows: int = 200, seed: int = 0) -> Json:
     }
 
 
-def _model(answers: np.ndarray, number: int, rng: np.random.Generator) -> Json:
+def _model(answers: np.ndarray, number: int, rng: np.random.Generator) -> dict[str, object]:
     tokens = np.sort(rng.integers(4, 128, 100))
     each = (0.3 + 0.02 * tokens) * 1.3**number * rng.uniform(0.95, 1.1, 100)
     mean, (p50, p95, p99) = float(each.mean()), map(float, np.percentile(each, [50, 95, 99]))
@@ -252,7 +252,7 @@ def _model(answers: np.ndarray, number: int, rng: np.random.Generator) -> Json:
     }
 
 
-def put_evidence(run: Path, data: JsonView | None = None) -> Path:
+def put_evidence(run: Path, data: Mapping[str, object] | None = None) -> Path:
     """Write a finished run's `evidence.json` and name it in the front event of its journal. Returns the file."""
     journal = run / "journal.jsonl"
     events = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
