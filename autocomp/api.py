@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from autocomp.errors import EnvironmentFailure, NothingMeasured
+from autocomp.strict_json import Json
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
     from autocomp.journal.events import Event
-    from autocomp.spec import StudySpec
+    from autocomp.spec import Overrides, StudySpec
 
-Listener = Callable[[dict[str, Any]], None]
+Listener = Callable[[Json], None]
 Paths = str | os.PathLike[str]
 JOURNAL = "journal.jsonl"
 _TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length", "positive")
@@ -117,7 +118,7 @@ def search(
         spec = read_study(None, {**_task_apart(study.model_dump(exclude_unset=True)), **keys})
     else:
         spec = read_study(None if study is None else os.fspath(study), keys)
-    return watched(Path(out), _as_json(listen), lambda heard: run_study(spec, Path(out), heard, ray))
+    return watched(Path(out), _as_json(listen), lambda emit: run_study(spec, Path(out), emit, ray))
 
 
 def resume(
@@ -148,18 +149,18 @@ def resume(
     from autocomp.study.run import resume_study, run_study
 
     try:
-        return watched(Path(out), _as_json(listen), lambda heard: resume_study(Path(out), heard, ray))
+        return watched(Path(out), _as_json(listen), lambda emit: resume_study(Path(out), emit, ray))
     except ChangedStudy as changed:
         if not accept_changes:
             raise
         from autocomp.study.pins import spec_of
 
         spec, new = spec_of(Path(out)), Path(new_out or changed.new)
-        return watched(new, _as_json(listen), lambda heard: run_study(spec, new, heard, ray))
+        return watched(new, _as_json(listen), lambda emit: run_study(spec, new, emit, ray))
 
 
 def _as_json(listen: Listener | None) -> Callable[[Event], None] | None:
-    """Tell a user's listener each event as the JSON object that the journal has."""
+    """A listener of events that gives a user's listener the JSON object that the journal has."""
     return listen and (lambda event: listen(event.to_json()))
 
 
@@ -175,13 +176,13 @@ def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[C
 
     with Lock(out) as lock:
 
-        def heard(event: Event) -> None:
+        def emit(event: Event) -> None:
             lock.take()
             if listen:
                 listen(event)
 
         with _failures_of_the_machine(out):
-            work(heard)
+            work(emit)
             write_report([out], out / "report.html")
     _check_some_candidate(out)
     return Run(out)
@@ -254,8 +255,8 @@ def open_run(path: Paths) -> Run:
     return run
 
 
-def _task_apart(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _task_apart(overrides: Overrides) -> Overrides:
+    flat: dict[str, object] = {}
     for key, value in overrides.items():
         if key == "task" and isinstance(value, Mapping):
             flat |= {f"task.{k}": v for k, v in value.items()}

@@ -57,12 +57,12 @@ class Registry(Generic[T]):
         # Reading every installed package's entry points takes 15 ms: once per registry.
         if self._entry_points is None:
             points = importlib.metadata.entry_points(group=f"autocomp.{self.package.rsplit('.', 1)[-1]}")
-            found: dict[str, importlib.metadata.EntryPoint] = {}
+            named: dict[str, importlib.metadata.EntryPoint] = {}
             for point in points:
-                first = found.setdefault(point.name, point)
+                first = named.setdefault(point.name, point)
                 if first.value != point.value:
                     raise ValueError(f"{self.kind} {point.name!r} is defined twice: {first.value} and {point.value}")
-            self._entry_points = found
+            self._entry_points = named
         return self._entry_points
 
     def _load(self, name: str) -> T:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from autocomp.tasks._base import Example, Task, TaskData
-from autocomp.tasks._packages import package_path
+from autocomp.tasks._files import package_path
 from autocomp.tasks._splits import finish_task
 
 LABELS = ("negative", "neutral", "positive")
@@ -28,7 +28,7 @@ def load() -> TaskData:
 
 
 def read(path: Path) -> list[tuple[Example, float]]:
-    """Rows with how sure their graders were (0 if not said), in the order of the file."""
+    """Rows with how sure their graders were (0 if the file has none), in the order of the file."""
     # latin-1 is the encoding of the file: its own code does not read it on a current Python
     with path.open(encoding="latin-1", newline="") as file:
         return [

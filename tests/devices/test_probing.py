@@ -29,7 +29,7 @@ def profile(told):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probing, "samples", lambda count: TINY[:count])
         patch.setattr(probing, "SMALL", TINY[0])
-        return probe("box", seconds=0.0, files=3, tell=lambda text, fraction: told.append((text, fraction)))
+        return probe("box", seconds=0.0, files=3, progress=lambda text, fraction: told.append((text, fraction)))
 
 
 def test_a_probe_says_what_the_machine_is(profile):
