@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from autocomp.artifact.operators import branches
+from autocomp.artifact.graph import branches
 from autocomp.artifact.writer import THRESHOLD
 from autocomp.formats.packing._native import packed
 

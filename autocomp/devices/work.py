@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.operators import INT8_OPERATORS, optimized, walk
+from autocomp.artifact.graph import INT8_OPERATORS, optimized, walk
 from autocomp.artifact.runtime import open_session
 from autocomp.inspection.node_times import Kernel, kernels
 

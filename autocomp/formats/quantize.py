@@ -49,11 +49,6 @@ def quantize(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     return codes, scales
 
 
-def dequantize(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Float32 `[rows, width]`: each row of codes times its scale."""
-    return codes.astype(np.float32) * scales.astype(np.float32)[:, None]
-
-
 def scales_as_float16(scales: np.ndarray) -> np.ndarray:
     """The scales in FP16 if each keeps its value to 0.1 %, else unchanged (tiny scales are subnormal in FP16)."""
     with np.errstate(over="ignore"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from autocomp.artifact.operators import walk
+from autocomp.artifact.graph import walk
 from autocomp.artifact.runtime import open_session
 
 _KERNEL = "_kernel_time"

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from autocomp.artifact.operators import optimized
+from autocomp.artifact.graph import optimized
 from autocomp.artifact.runtime import open_session
 from autocomp.inspection.matmuls import Product, products
 from autocomp.inspection.node_times import NodeTime, node_times

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from autocomp.artifact.operators import walk
+from autocomp.artifact.graph import walk
 from autocomp.inspection.matmuls import constants
 
 _NAME = re.compile(r"(?P<name>.+\.(?:weight(?:\.up|\.down)?|bias))(?:[._](?P<part>.+))?$")

@@ -15,8 +15,7 @@ from autocomp.models.adapters import adapter_labels, merged
 from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.models.folders import MINILM, Place, head_note, minilm_folder, place_of
 from autocomp.models.importing import Importer, importer_of_type, importers
-from autocomp.models.labels import Matching, match_labels, own_labels
-from autocomp.models.problem import check_problem
+from autocomp.models.labels import Matching, check_problem, match_labels, own_labels
 from autocomp.models.shape import EncoderShape
 from autocomp.models.student import Student, weights_fingerprint
 from autocomp.models.weight_files import Weights, check_finite, lacks_classifier, read_weights, unused_note

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.files import save_artifact
-from autocomp.artifact.requirements import requires_of
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import plain_int8, requires_of, write_model
 from autocomp.environment import machine_facts
 from autocomp.errors import ExportMismatch
 from autocomp.executors import Work
@@ -95,7 +93,7 @@ def check_parity(teacher: Student, data: TaskData, logits: np.ndarray) -> None:
         ExportMismatch: they differ by more than 1e-3 of the largest logit (or of 1).
     """
     from autocomp.training.batches import encode
-    from autocomp.training.inference import predict
+    from autocomp.training.predictions import predict
 
     rows = data.search[:CHECKED_ROWS]
     expected = predict(teacher, encode(teacher, rows)).logits

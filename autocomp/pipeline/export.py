@@ -10,11 +10,9 @@ import numpy as np
 
 from autocomp.artifact.files import MODEL, save_artifact, update_manifest
 from autocomp.artifact.loader import load
-from autocomp.artifact.requirements import requires_of
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import requires_of, write_model
 from autocomp.errors import ExportMismatch
-from autocomp.inspection.activations import norm_states
-from autocomp.inspection.session_check import check_session
+from autocomp.inspection.session_check import check_session, norm_states
 from autocomp.pipeline.fake_quantize import simulate
 from autocomp.pipeline.plans import cheap, convert
 from autocomp.pipeline.scoring import texts_of

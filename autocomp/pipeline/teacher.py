@@ -62,7 +62,7 @@ def teacher_stage(
 
 
 def _steps_wanted(data: TaskData, spec: StudySpec) -> int:
-    from autocomp.training.fine_tuning import steps_of
+    from autocomp.training.loop import steps_of
 
     return steps_of(len(data.train), spec.teacher_epochs)
 
@@ -89,7 +89,7 @@ def _cut_short(store: ResultCache, key: str | None, inputs: dict[str, Any]) -> C
 def _fine_tuned(
     loaded: LoadedModel, data: TaskData, spec: StudySpec, deadline: float, progress: Progress
 ) -> tuple[Student, Trained]:
-    from autocomp.training.fine_tuning import fine_tune
+    from autocomp.training.loop import fine_tune
 
     return fine_tune(
         loaded.student,
@@ -144,7 +144,7 @@ def forward_s(teacher: Student, data: TaskData, seed: int) -> float:
     What else runs for a moment would make all estimates of the study too long, and its recoveries too short.
     """
     from autocomp.training.batches import encode
-    from autocomp.training.inference import predict
+    from autocomp.training.predictions import predict
 
     sample = encode(teacher, _some(data, TIMED_ROWS, seed))
     predict(teacher, sample, fast=True)  # the first run chooses kernels

@@ -17,7 +17,7 @@ from autocomp.formats.numbers import gives_int8
 from autocomp.formats.saturation import row_scales
 from autocomp.formats.weight_format import FLOAT32
 from autocomp.models.encoder import Block, Outputs
-from autocomp.models.low_rank import stored_parameters
+from autocomp.models.linears import stored_parameters
 from autocomp.pipeline.fake_quantize import stored_weights
 from autocomp.training.batches import Batch, Encoded, collate
 

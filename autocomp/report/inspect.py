@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
     from autocomp.artifact.loader import Predictor
-    from autocomp.inspection.attribution import Unpacked
-    from autocomp.inspection.matmuls import Product
+    from autocomp.inspection.matmuls import Product, Unpacked
     from autocomp.inspection.node_times import NodeTime
     from autocomp.inspection.stored import StoredWeight
 
@@ -36,9 +35,8 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
     """
     import onnx
 
-    from autocomp.artifact.operators import optimized
-    from autocomp.inspection.attribution import layers_of_nodes, unpacked
-    from autocomp.inspection.matmuls import products
+    from autocomp.artifact.graph import optimized
+    from autocomp.inspection.matmuls import layers_of_nodes, products, unpacked
     from autocomp.inspection.node_times import node_times
     from autocomp.inspection.roofline import floor_of
     from autocomp.inspection.stored import stored_weights

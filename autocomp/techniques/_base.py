@@ -182,7 +182,7 @@ def check_groups(student: Student, per_group: Mapping[str, object], technique: s
     Raises:
         InfeasiblePlan: a group is missing or unknown.
     """
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     groups = set(linear_groups(student.encoder.shape))
     if set(per_group) != groups:

@@ -3,7 +3,7 @@
 Logits: Hinton et al. 2015 (arXiv:1503.02531). Hidden states: TinyBERT (arXiv:1909.10351), but averaged over each word,
 because a student with another vocabulary has other tokens. Relations: MiniLMv2 (arXiv:2012.15828), likewise over words.
 
-A text that comes again has some of its words replaced with a chance of `augment` (`autocomp.training.augmentation`),
+A text that comes again has some of its words replaced with a chance of `augment` (`autocomp.training.batches`),
 and the teacher's answers to that are learnt.
 """
 

@@ -54,7 +54,7 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
 def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
     """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
     from autocomp.formats.weight_format import FLOAT32, usual_format
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     formats = dict(student.formats)
     for group, names in linear_groups(student.encoder.shape).items():
@@ -87,7 +87,7 @@ class LinearBits(Technique[LinearBitsOptions]):
 
     def settle(self, student: Student, options: LinearBitsOptions, context: Context) -> LinearBitsOptions:
         """Name the bits of each group of weights."""
-        from autocomp.models.groups import group_sizes
+        from autocomp.models.linears import group_sizes
 
         if options.per_group is not None:
             check_groups(student, options.per_group, "linear_bits")

@@ -33,8 +33,7 @@ class LowRankOptions(Options):
 
 def smallest_sides(student: Student) -> dict[str, tuple[int, float]]:
     """Per group of weights: the largest rank they can have, and the rank at which factors are no smaller than they."""
-    from autocomp.models.groups import linear_groups
-    from autocomp.models.low_rank import full_sizes
+    from autocomp.models.linears import full_sizes, linear_groups
 
     sizes = full_sizes(student.encoder)
     return {
@@ -45,7 +44,7 @@ def smallest_sides(student: Student) -> dict[str, tuple[int, float]]:
 
 def factorize(student: Student, per_group: Mapping[str, int]) -> Student:
     """The student with the linear weights of each group cut to its rank, those of rank 0 left whole."""
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
     from autocomp.models.slicing import keep_ranks
 
     groups = linear_groups(student.encoder.shape)

@@ -100,7 +100,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
     def convert(self, student: Student, options: NumberSystemOptions, context: Context) -> Student:
         """Set the weights' format; sparse ones stay sparse."""
         from autocomp.formats.weight_format import FLOAT32
-        from autocomp.models.groups import linear_groups
+        from autocomp.models.linears import linear_groups
 
         if options.bits == 32:
             return student

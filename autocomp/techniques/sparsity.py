@@ -48,7 +48,7 @@ def sparsify(student: Student, per_group: dict[str, float]) -> Student:
     import torch
 
     from autocomp.formats.weight_format import WeightFormat
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     encoder, formats = copy.deepcopy(student.encoder), dict(student.formats)
     weights = dict(encoder.named_parameters())
@@ -77,7 +77,7 @@ class Sparsity(Technique[SparsityOptions]):
 
     def settle(self, student: Student, options: SparsityOptions, context: Context) -> SparsityOptions:
         """Name each group's fraction."""
-        from autocomp.models.groups import scaled_magnitudes
+        from autocomp.models.linears import scaled_magnitudes
 
         if options.per_group is not None:
             check_groups(student, options.per_group, "sparsity")

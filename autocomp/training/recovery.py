@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autocomp.training.accelerator import autocast, place, placed, ready_to_read
-from autocomp.training.augmentation import varied, words_of
-from autocomp.training.batches import Batch, Unread, collate, encode, shuffled
+from autocomp.training.batches import Batch, Unread, collate, encode, shuffled, varied, word_averages, words_of
 from autocomp.training.loop import Progress, Trained, train
-from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
+from autocomp.training.predictions import soft_labels
 from autocomp.training.teacher_signal import RELATED, Answers, TeacherSignal, ask, side_by_side
 
 if TYPE_CHECKING:
@@ -192,3 +191,27 @@ def _relations(out: Outputs, theirs: Sequence[Tensor], words: _Words, heads: int
         for name, state in zip(RELATED, theirs, strict=True)
     ]
     return torch.stack(distances).mean()
+
+
+def hidden_distance(student: Tensor, teacher: Tensor, seen: Tensor) -> Tensor:
+    """Squared error between states of words `[B, W, H]`, over the teacher's mean square, where `seen` `[B, W]`."""
+    error = ((student - teacher).square().mean(-1) * seen).sum() / seen.sum()
+    return error / teacher[seen].square().mean().clamp(min=1e-6)
+
+
+def relation_distance(student: Tensor, teacher: Tensor, seen: Tensor, relations: int) -> Tensor:
+    """KL between self-relations softmax(x x^T / sqrt(d)) of words (MiniLMv2, arXiv:2012.15828, section 3.1).
+
+    student, teacher: `[B, W, D]` queries, keys or values of all heads side by side, of any two widths that
+    `relations` divides; seen: `[B, W]`.
+    """
+    p, q = (_relation(x, seen, relations) for x in (teacher, student))
+    divergence = (p.exp() * (p - q)).masked_fill(~seen[:, None, None, :], 0.0).sum(-1)
+    return (divergence * seen[:, None, :]).sum() / (seen.sum() * relations)
+
+
+def _relation(x: Tensor, seen: Tensor, relations: int) -> Tensor:
+    batch, words, width = x.shape
+    parts = x.view(batch, words, relations, width // relations).transpose(1, 2)
+    scores = parts @ parts.transpose(-1, -2) / math.sqrt(width // relations)
+    return scores.masked_fill(~seen[:, None, None, :], -1e4).log_softmax(-1)

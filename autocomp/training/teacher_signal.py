@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from autocomp.training.accelerator import CPU, autocast, place
-from autocomp.training.batches import Encoded, Unread, collate
-from autocomp.training.losses import word_averages
+from autocomp.training.batches import Encoded, Unread, collate, word_averages
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Outputs

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from autocomp.artifact.dequantized import defaults, plain_products
-from autocomp.artifact.operators import walk
+from autocomp.artifact.graph import walk
 from autocomp.artifact.writer import write_model
 from autocomp.formats.weight_format import WeightFormat
 from autocomp.testing.models import tiny_shape

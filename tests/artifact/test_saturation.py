@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.operators import optimized
+from autocomp.artifact.graph import optimized
 from autocomp.artifact.runtime import int8_products_overflow
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.formats.numbers import encode
 from autocomp.formats.saturation import row_scales, saturates
 from autocomp.formats.weight_format import WeightFormat

@@ -5,9 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.operators import optimized, walk
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.graph import optimized, walk
+from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.errors import ExportMismatch
 from autocomp.formats.weight_format import WeightFormat
 from autocomp.inspection import session_check

@@ -17,7 +17,7 @@ from autocomp.testing.hugging_face import hugging_face
 from autocomp.testing.models import COMMON_WORDS
 from autocomp.tokenizers.vocabulary import count_pieces
 from autocomp.training.batches import encode
-from autocomp.training.inference import predict
+from autocomp.training.predictions import predict
 
 CHARACTERS = "▁abcdefghijklmnopqrstuvwxyzéüß日本語мир.,!?'0123456789"
 TEXTS = [

@@ -18,8 +18,7 @@ from autocomp.pipeline.scoring import texts_of
 from autocomp.pipeline.students import technique_context
 from autocomp.techniques.exits import OFF
 from autocomp.training.batches import encode
-from autocomp.training.exit_heads import fit_exits
-from autocomp.training.inference import Predictions
+from autocomp.training.predictions import Predictions, fit_exits
 
 
 @pytest.fixture

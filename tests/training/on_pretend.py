@@ -25,9 +25,8 @@ from autocomp.testing.technique_contract import applied, contract_student, grid
 from autocomp.training import accelerator
 from autocomp.training.accelerator import computing_on, placed
 from autocomp.training.batches import collate, encode, in_order
-from autocomp.training.exit_heads import fit_exits
-from autocomp.training.fine_tuning import fine_tune
-from autocomp.training.inference import predict
+from autocomp.training.loop import fine_tune
+from autocomp.training.predictions import fit_exits, predict
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherSignal
 

@@ -17,9 +17,8 @@ from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training import recovery
 from autocomp.training.batches import collate, encode
-from autocomp.training.exit_heads import fit_exits
-from autocomp.training.fine_tuning import fine_tune
-from autocomp.training.inference import divergence, predict
+from autocomp.training.loop import fine_tune
+from autocomp.training.predictions import divergence, fit_exits, predict
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherSignal, ask
 

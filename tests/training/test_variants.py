@@ -11,7 +11,7 @@ from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training import recovery
-from autocomp.training.augmentation import FEWEST, MOST, varied, words_of
+from autocomp.training.batches import FEWEST, MOST, varied, words_of
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherSignal
 
