@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from autocomp.strict_json import Json, JsonView
+
+Options = Mapping[str, Any]
+"""The options of one technique, by name: plain JSON values, of which the technique alone knows names and types."""
+
 
 def canonical(data: Any) -> str:
     """JSON with sorted keys and no spaces: the text that every fingerprint hashes."""
@@ -25,9 +30,9 @@ class Step:
     """One technique with settled options (plain JSON values)."""
 
     technique: str
-    options: Mapping[str, Any]
+    options: Options
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """`{"technique": …, "options": …}`."""
         return {"technique": self.technique, "options": json.loads(canonical(dict(self.options)))}
 
@@ -43,7 +48,7 @@ class CompressionPlan:
         """Identity of the plan; duplicates are recognised by it."""
         return fingerprint(self.to_json())
 
-    def options(self, technique: str) -> Mapping[str, Any] | None:
+    def options(self, technique: str) -> Options | None:
         """Options of one step, None when the plan has no such step."""
         return next((s.options for s in self.steps if s.technique == technique), None)
 
@@ -58,11 +63,11 @@ class CompressionPlan:
         kept = tuple(new.pop(s.technique, s) for s in self.steps)
         return CompressionPlan((*kept, *new.values()))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """`{"steps": […]}`."""
         return {"steps": [s.to_json() for s in self.steps]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CompressionPlan:
+    def from_json(cls, data: JsonView) -> CompressionPlan:
         """Inverse of `to_json`."""
         return cls(tuple(Step(s["technique"], s["options"]) for s in data["steps"]))

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 from autocomp.budget import Fidelity
 from autocomp.measurement import Measurement
 from autocomp.plan import CompressionPlan
+from autocomp.space import Point
 
 Status = Literal["complete", "failed"]
 
@@ -23,7 +24,7 @@ class RecordJson(TypedDict):
     seed: int
     source: str
     error: str | None
-    point: dict[str, Any]
+    point: Point
     plan: dict[str, Any]
     fidelity: dict[str, int]
     measurements: dict[str, dict[str, Any]]
@@ -46,7 +47,7 @@ class TrialRecord:
 
     id: str
     plan: CompressionPlan
-    point: Mapping[str, Any]
+    point: Point
     fidelity: Fidelity
     status: Status = "complete"
     measurements: Mapping[str, Measurement] = field(default_factory=dict)

@@ -10,6 +10,9 @@ import numpy as np
 
 from autocomp.errors import SpecError
 
+Point = dict[str, Any]
+"""A point of a search space: one value of each knob, by its dotted name `technique.option`."""
+
 
 @dataclass(frozen=True)
 class Knob:
@@ -113,14 +116,14 @@ class SearchSpace:
         """Number of distinct points."""
         return int(np.prod([len(k.values) for k in self.knobs.values()], dtype=object)) if self.knobs else 1
 
-    def sample(self, rng: np.random.Generator) -> dict[str, Any]:
+    def sample(self, rng: np.random.Generator) -> Point:
         """One uniformly drawn point, `{knob: value}`."""
         return {name: knob.values[int(rng.integers(len(knob.values)))] for name, knob in self.knobs.items()}
 
-    def contains(self, point: Mapping[str, Any]) -> bool:
+    def contains(self, point: Point) -> bool:
         """Whether a point names every knob with a value of its grid."""
         return set(point) == set(self.knobs) and all(self.knobs[k].contains(v) for k, v in point.items())
 
-    def nearest(self, point: Mapping[str, Any]) -> dict[str, Any]:
+    def nearest(self, point: Point) -> Point:
         """The space's point closest to `point`; knobs it lacks take their usual value."""
         return {name: knob.nearest(point.get(name, knob.usual)) for name, knob in self.knobs.items()}

@@ -13,6 +13,7 @@ from autocomp.budget import Budget, parse_budget
 from autocomp.catalogue import find, read_yaml
 from autocomp.errors import SpecError, did_you_mean
 from autocomp.objective import Objective
+from autocomp.space import Point
 from autocomp.storage import write_atomically
 
 
@@ -51,7 +52,7 @@ class SpaceSpec(Spec):
 
     summary: str = ""
     techniques: dict[str, dict[str, Any]] = Field(min_length=1)
-    start: tuple[dict[str, Any], ...] = ()
+    start: tuple[Point, ...] = ()
 
 
 class FitError(Spec):
