@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from autocomp.artifact.files import TOKENIZER, read_manifest, save_artifact
+from autocomp.artifact.files import TOKENIZER, Facts, read_manifest, save_artifact
 from autocomp.artifact.loader import Predictor, load
 from autocomp.artifact.runtimes import runtimes
 from autocomp.errors import ExportMismatch, InputError
@@ -42,7 +43,7 @@ def convert_artifact(source: Path, out: Path, runtime: str) -> None:
         raise InputError(f"{runtime} runs the ONNX files as they are: export without --as {runtime}")
     if out.exists():
         raise InputError(f"{out} exists and is not overwritten; name another --out, or remove it first")
-    manifest = {k: v for k, v in read_manifest(source).items() if k not in NOT_KEPT}
+    manifest = cast(Facts, {k: v for k, v in read_manifest(source).items() if k not in NOT_KEPT})
     manifest["versions"] = {**manifest["versions"], runtime: runtimes[runtime].version()}
     tokenizer = (source / TOKENIZER).read_text(encoding="utf-8")
     try:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from autocomp.artifact.compiled import FOLDER, fits
-from autocomp.artifact.files import MODEL, TOKENIZER, model_files, oldest_runtime, read_manifest
+from autocomp.artifact.files import MODEL, TOKENIZER, Manifest, model_files, oldest_runtime, read_manifest
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError
@@ -20,6 +19,8 @@ from autocomp.exit_rules import DEFAULT, checked_threshold
 
 Text = str | tuple[str, str]
 Inputs = dict[str, np.ndarray]
+Outputs = Mapping[str, tuple[str, Sequence[str | int]]]
+"""Type and sizes of a model's outputs, by name."""
 _PAD_PIECES = ("[PAD]", "<pad>")
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """All int64 `[batch, tokens]`; the last is there if the model tells the texts of a pair apart."""
@@ -54,7 +55,7 @@ class Predictor:
         self,
         session: Session,
         tokenizer: Tokenizer,
-        manifest: dict[str, Any],
+        manifest: Manifest,
         exit_threshold: float | None = None,
     ) -> None:
         padding = tokenizer.padding or {}
@@ -154,7 +155,8 @@ def load(
     """
     manifest, folder = read_manifest(folder), Path(folder)
     tokenizer = open_tokenizer(folder / TOKENIZER, manifest)
-    rule = (manifest.get("exits") or {}).get("rule", DEFAULT)
+    exits = manifest.get("exits")
+    rule = exits.get("rule", DEFAULT) if exits else DEFAULT
     threshold = None if exit_threshold is None else checked_threshold(rule, exit_threshold)
     session = _open(folder, threads, runtime, manifest, optimized, threshold)
     check_signature(session, manifest, folder / model_files(folder)[0])
@@ -168,7 +170,7 @@ def _open(
     folder: Path,
     threads: int,
     runtime: str | None,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     optimized: str | Path | bool,
     threshold: float | None,
 ) -> Session:
@@ -191,7 +193,7 @@ def _open(
     return runtimes[name].open(folder, threads)
 
 
-def _has_exits(session: Session, manifest: dict[str, Any]) -> bool:
+def _has_exits(session: Session, manifest: Manifest) -> bool:
     """The manifest says it; of older artifacts, the model, of which the threshold is an input that may be left out."""
     return bool(manifest.get("exits")) or _takes_threshold(session)
 
@@ -210,7 +212,7 @@ def _is_pair(text: object) -> bool:
     return isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text)
 
 
-def open_tokenizer(file: Path, manifest: Mapping[str, Any]) -> Tokenizer:
+def open_tokenizer(file: Path, manifest: Manifest) -> Tokenizer:
     """A tokenizer that cuts texts to the manifest's `max_length`, at its `truncation_side`.
 
     Raises:
@@ -226,7 +228,7 @@ def open_tokenizer(file: Path, manifest: Mapping[str, Any]) -> Tokenizer:
     return tokenizer
 
 
-def check_signature(session: Session, manifest: Mapping[str, Any], file: Path) -> None:
+def check_signature(session: Session, manifest: Manifest, file: Path) -> None:
     """Refuse a model of other inputs or outputs than `write_model` gives it.
 
     Raises:
@@ -242,7 +244,7 @@ def check_signature(session: Session, manifest: Mapping[str, Any], file: Path) -
     _check_output(file, outputs, "exit_depth", "tensor(int64)", [])
 
 
-def _check_output(file: Path, outputs: Mapping[str, Any], name: str, kind: str, sizes: list[Any]) -> None:
+def _check_output(file: Path, outputs: Outputs, name: str, kind: str, sizes: Sequence[str | int]) -> None:
     found_kind, found = outputs.get(name, (None, None))
     alike = found_kind == kind and len(found or ()) == len(sizes)
     if not alike or any(

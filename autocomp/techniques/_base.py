@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autocomp.errors import InfeasiblePlan, SpecError
+from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Technique(Generic[OptionsT]):
         """What may vary for a teacher of this shape, `{option: Knob}`; the last value compresses least."""
         raise NotImplementedError
 
-    def knobs_for(self, shape: EncoderShape, wanted: Mapping[str, Any]) -> dict[str, Knob]:
+    def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
         """The knobs where a space says `wanted` of this technique, as one choice may decide what others can be.
 
         Default: `knobs`, whatever is wanted.
@@ -117,7 +118,7 @@ class Technique(Generic[OptionsT]):
         """Whether it only acts after recovery, so that it can be swept."""
         return self.stage > Stage.RECOVERY
 
-    def parse(self, options: Mapping[str, Any], source: str = "plan", name: str = "") -> OptionsT:
+    def parse(self, options: PlanOptions, source: str = "plan", name: str = "") -> OptionsT:
         """Checked options.
 
         Raises:

@@ -7,14 +7,14 @@ percentile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from autocomp.errors import UnknownName
 from autocomp.exit_rules import DEFAULT, exit_rules
+from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, Stage, Technique
 
@@ -80,7 +80,7 @@ class Exits(Technique[ExitsOptions]):
         """Thresholds that people use, and none."""
         return {"threshold": Knob(exit_rules[DEFAULT].grid)}
 
-    def knobs_for(self, shape: EncoderShape, wanted: Mapping[str, Any]) -> dict[str, Knob]:
+    def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
         """Where a space names another rule, that rule and its thresholds: one rule a space.
 
         Raises:

@@ -8,7 +8,7 @@ Q-BERT's (Shen et al. 2020, arXiv:1909.05840), `adaptivfloat` is EdgeBERT's (Tam
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -105,7 +105,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
         if options.bits == 32:
             return student
         names = [name for group in linear_groups(student.encoder.shape).values() for name in group]
-        kept: dict[str, Any] = {n: student.formats.get(n, FLOAT32) for n in names}
+        kept = {n: student.formats.get(n, FLOAT32) for n in names}
         formats = {n: replace(format_of(options), sparse=f.sparse) for n, f in kept.items()}
         return replace(student, formats={**student.formats, **formats})
 

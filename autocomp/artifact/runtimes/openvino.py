@@ -24,7 +24,7 @@ from autocomp.artifact.runtimes import Runtime
 from autocomp.errors import ArtifactError, MissingExtra
 
 XML, BIN = "model.xml", "model.bin"
-OPTIONS: dict[str, Any] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+OPTIONS: dict[str, int | bool] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
 _KINDS = {"i64": "tensor(int64)", "f32": "tensor(float)"}
 
 
