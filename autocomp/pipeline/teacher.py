@@ -124,11 +124,11 @@ def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[st
 
     from autocomp.models.importance import measure_importance
     from autocomp.tokenizers.vocabulary import count_pieces
-    from autocomp.training.accelerator import placed
+    from autocomp.training.accelerator import on_device
     from autocomp.training.batches import collate, encode, in_order
 
     sample = encode(teacher, _some(data, IMPORTANCE_ROWS, seed))
-    with placed(teacher.encoder):
+    with on_device(teacher.encoder):
         batches = (collate(teacher, sample, r) for r in in_order(sample, 32))
         importance = measure_importance(teacher.encoder, batches)
     arrays = {f"importance.{name}": scores for name, scores in importance.items()}

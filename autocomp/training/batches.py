@@ -29,8 +29,9 @@ PADDING = 64
 sample of some dozen texts there are a few long ones, to which all would be padded: 2 to 5 times the tokens."""
 WORD = re.compile(r"\S+")
 FEWEST, MOST = 0.05, 0.4
-"""Of a text's words, how many are replaced: a share drawn anew for each text."""
+"""The share of a text's words that is replaced, drawn anew for each text, lies between these."""
 SAMPLED = 5000
+"""Texts of which words are sampled."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ class Encoded:
         return np.array([len(i) for i in self.ids])
 
     def read(self, rows: Sequence[int]) -> None:
-        """Nothing to do: all are tokenised."""
+        """Do nothing: all rows are tokenised."""
 
 
 class Unread:
-    """As `Encoded`, but texts are tokenised when first read: a short training reads a small part of a large split.
+    """Texts of one split, tokenised when they are first read: a short training reads a small part of a large split.
 
     Args:
         student: whose tokenizer reads them.
@@ -82,9 +83,10 @@ class Unread:
         new = [row for row in rows if not self._known[row]]
         if not new:
             return
-        found = encode(self._student, [self._examples[row] for row in new])
-        for place, row in enumerate(new):
-            self.ids[row], self.types[row], self.units[row] = found.ids[place], found.types[place], found.units[place]
+        encoded = encode(self._student, [self._examples[row] for row in new])
+        for position, row in enumerate(new):
+            self.ids[row], self.types[row] = encoded.ids[position], encoded.types[position]
+            self.units[row] = encoded.units[position]
         self._known[new] = True
 
 
@@ -193,8 +195,8 @@ def word_averages(units: Tensor, words: int) -> Tensor:
 def words_of(examples: Sequence[Example], rng: np.random.Generator) -> list[str]:
     """Words as often as they occur, of all texts or of many drawn at random; never none."""
     rows = rng.permutation(len(examples))[:SAMPLED]
-    found = [word for row in rows for text in examples[row][:2] for word in WORD.findall(text or "")]
-    return found or [""]
+    words = [word for row in rows for text in examples[row][:2] for word in WORD.findall(text or "")]
+    return words or [""]
 
 
 def varied(example: Example, words: Sequence[str], rng: np.random.Generator) -> Example:
@@ -204,8 +206,8 @@ def varied(example: Example, words: Sequence[str], rng: np.random.Generator) -> 
     """
     share, replaced = rng.uniform(FEWEST, MOST), dict[str, str]()
 
-    def replace(found: re.Match[str]) -> str:
-        word = found[0]
+    def replace(match: re.Match[str]) -> str:
+        word = match[0]
         if word not in replaced:
             replaced[word] = words[int(rng.integers(len(words)))] if rng.random() < share else word
         return replaced[word]

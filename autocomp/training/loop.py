@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from autocomp.errors import TrainingDiverged
 from autocomp.models.slicing import keep_vocabulary
-from autocomp.training.accelerator import autocast, place, placed
+from autocomp.training.accelerator import autocast, current_device, on_device
 from autocomp.training.batches import Encoded, collate, encode, shuffled
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def train(
     Args:
         losses: yields the scalar loss of the next batch, graph attached.
         deadline: seconds since the epoch (`time.time()`) at which to be finished.
-        progress: told the fraction done about once a second.
+        progress: called with the fraction done about once a second.
 
     Raises:
         TrainingDiverged: a loss that is not a number.
     """
     weights = [p for p in parameters if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay, fused=True)
-    started = told = time.time()
+    started = reported = time.time()
     allowed = max(deadline - started, 1e-3)
     history: list[float] = []
     while (done := len(history)) < steps:
@@ -71,8 +71,8 @@ def train(
         fraction = max(done / steps, (now - started) / allowed)
         if fraction >= 1:
             break
-        if progress and now - told > 1:
-            told = now
+        if progress and now - reported > 1:
+            reported = now
             progress(fraction)
         history.append(_step(optimizer, weights, losses, learning_rate * schedule(fraction, steps)))
     recent = history[-max(1, done // 10) :]
@@ -125,7 +125,7 @@ def fine_tune(
     small = replace(teacher, encoder=keep_vocabulary(teacher.encoder, used.tolist()))
     losses = _losses(small, replace(data, ids=[np.searchsorted(used, i) for i in data.ids]), rng)
     small.encoder.train()
-    with placed(small.encoder):
+    with on_device(small.encoder):
         done = train(small.encoder.parameters(), losses, steps, learning_rate, deadline=deadline, progress=progress)
     return _written_back(teacher, small, used), done
 
@@ -137,7 +137,7 @@ def steps_of(rows: int, epochs: float) -> int:
 
 def _losses(student: Student, data: Encoded, rng: np.random.Generator) -> Iterator[Tensor]:
     for rows in shuffled(data, BATCH, rng):
-        batch = collate(student, data, rows).to(place())
+        batch = collate(student, data, rows).to(current_device())
         with autocast():
             logits = student.encoder(batch.ids, batch.mask, batch.types).logits
         yield F.cross_entropy(logits.float(), batch.labels)

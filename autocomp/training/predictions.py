@@ -18,7 +18,7 @@ from torch import Tensor
 
 from autocomp.models.encoder import Outputs, masked_mean
 from autocomp.models.slicing import add_exits
-from autocomp.training.accelerator import autocast, placed
+from autocomp.training.accelerator import autocast, on_device
 from autocomp.training.batches import Batch, Encoded, collate, encode, in_order
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Predictions:
 def outputs(student: Student, data: Encoded, size: int = 64) -> Iterator[tuple[Batch, Outputs]]:
     """Batches with the encoder's outputs, without gradients, similar lengths together."""
     student.encoder.eval()
-    with placed(student.encoder) as device:
+    with on_device(student.encoder) as device:
         for rows in in_order(data, size):
             batch = collate(student, data, rows).to(device)
             with torch.no_grad():
