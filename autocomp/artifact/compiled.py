@@ -1,4 +1,4 @@
-"""The same model as one machine's runtime runs it: unpacked, folded and fused, so that it loads at once.
+"""An artifact's model as one machine's runtime runs it: unpacked, folded and fused, so that it loads at once.
 
 Bigger than the artifact and good for one version of ONNX Runtime on one kind of processor, so it is never shipped and
 never counted: a folder beside the artifact's files, which `load` takes when it fits and passes over when it does not.

@@ -19,11 +19,11 @@ TEXTS = (
     "@someone thanks!! 10/10", "The committee met on 3 May 2021 in Geneva.", "terrible, boring, and far too long",
 )  # fmt: skip
 TOLERANCE = 0.25
-"""Of the logits' deviation over texts: each runtime rounds activations its own way, a fault is far beyond."""
+"""How far logits may differ, over their deviation among texts: runtimes round activations differently, by less."""
 
 
 NOT_KEPT = ("files", "checksum", "measurements", "requires")
-"""Of a manifest: what is true of the ONNX file alone."""
+"""Keys of a manifest that hold for the ONNX file alone."""
 
 
 def convert_artifact(source: Path, out: Path, runtime: str) -> None:
@@ -57,9 +57,9 @@ def convert_artifact(source: Path, out: Path, runtime: str) -> None:
 def _check_parity(ours: Predictor, theirs: Predictor, runtime: str) -> None:
     texts = [(text, TEXTS[0]) for text in TEXTS] if ours.manifest["pairs"] else TEXTS
     batches = ours.batches(texts)
-    expected, found = (np.concatenate([p.run(inputs)[0] for inputs in batches]) for p in (ours, theirs))
+    expected, actual = (np.concatenate([p.run(inputs)[0] for inputs in batches]) for p in (ours, theirs))
     # The median: a token more or less that is left behind may turn one text.
-    error, allowed = float(np.median(np.abs(found - expected))), TOLERANCE * max(float(expected.std()), 0.2)
+    error, allowed = float(np.median(np.abs(actual - expected))), TOLERANCE * max(float(expected.std()), 0.2)
     if not error <= allowed:
         rule = f"the logits of {runtime} may differ from ONNX Runtime's by {allowed:.2g} (median)"
         raise ExportMismatch(f"{rule}, but differ by {error:.2g}")

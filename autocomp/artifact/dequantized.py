@@ -25,7 +25,7 @@ SMALLEST_PACKED = 1024
 
 
 def plain_products(model: bytes) -> onnx.ModelProto:
-    """The same model in standard operators, each int8 product as a MatMul with a dequantized weight.
+    """The model in standard operators, each int8 product as a MatMul with a dequantized weight.
 
     Activations are no longer rounded, so logits differ a little. Integers of 4 bits or less are stored as INT4, uneven
     levels as INT8. The threshold of exits becomes an input that must be given; `defaults` has its value.
@@ -42,7 +42,7 @@ def plain_products(model: bytes) -> onnx.ModelProto:
 
 
 def defaults(model: bytes) -> dict[str, np.ndarray]:
-    """Inputs of the plain form that need not be given of the file, with the values that they have then."""
+    """Inputs of the plain form that the file itself need not be given, with their values there."""
     graph = onnx.load_from_string(model).graph
     given = {THRESHOLD, *(value.name for value in graph.input)}
     return {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.name in given}
@@ -141,7 +141,7 @@ def _plain(
 
 
 def _integers(name: str, codes: np.ndarray) -> TensorProto:
-    """INT4 where that holds them, else INT8."""
+    """An INT4 tensor if all codes fit into it, else an INT8 one."""
     if codes.size >= SMALLEST_PACKED and codes.min() >= -8 and codes.max() <= 7:
         return TensorProto(name=name, data_type=TensorProto.INT4, dims=codes.shape, raw_data=packed(codes, 4))
     return numpy_helper.from_array(np.ascontiguousarray(codes), name)

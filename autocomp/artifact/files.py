@@ -26,7 +26,7 @@ _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 _SIDES = ("left", "right")
 _REQUIRED_BEFORE = {"onnxruntime": ">=1.23"}
-"""By every model from before manifests said it."""
+"""What every model needs that is older than the key `requires`."""
 
 
 class FileFacts(TypedDict):
@@ -66,7 +66,7 @@ class MoreFacts(TypedDict, total=False):
 
 
 class Facts(MoreFacts):
-    """What whoever writes an artifact says of it."""
+    """What a manifest must say, given by whoever writes the artifact."""
 
     labels: list[str]
     max_length: int
@@ -127,7 +127,7 @@ def save_artifact(
 
 
 def _with_cut(tokenizer: Any, manifest: Facts) -> Any:
-    """A tokenizer that says itself how texts are cut, if not as everybody would cut them."""
+    """A tokenizer that states how texts are cut, if they do not lose their end."""
     if manifest.get("truncation_side", "right") == "right":
         return tokenizer
     cut = {"direction": "Left", "max_length": manifest["max_length"], "strategy": "LongestFirst", "stride": 0}
@@ -189,7 +189,7 @@ def read_manifest(folder: str | Path) -> Manifest:
 
 
 def oldest_runtime(manifest: Manifest) -> str | None:
-    """The oldest version of ONNX Runtime that opens an artifact, as `1.23`; None if nobody knows it."""
+    """The oldest version of ONNX Runtime that opens an artifact, as `1.23`; None if it is not known."""
     requires = manifest.get("requires", _REQUIRED_BEFORE)
     stated = requires.get("onnxruntime") if isinstance(requires, Mapping) else None
     return stated.removeprefix(">=") if isinstance(stated, str) else None

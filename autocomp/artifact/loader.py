@@ -194,7 +194,7 @@ def _open(
 
 
 def _has_exits(session: Session, manifest: Manifest) -> bool:
-    """The manifest says it; of older artifacts, the model, of which the threshold is an input that may be left out."""
+    """Whether the manifest names exits; older models take the threshold as an input that may be left out."""
     return bool(manifest.get("exits")) or _takes_threshold(session)
 
 
@@ -256,7 +256,7 @@ def _check_output(file: Path, outputs: Outputs, name: str, kind: str, sizes: Seq
 
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """The library's errors, which are bare Exceptions and sometimes Rust's panics, as ours."""
+    """Turn the library's errors, bare Exceptions and sometimes Rust's panics, into ours."""
     try:
         yield
     except ArtifactError:

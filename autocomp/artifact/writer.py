@@ -158,9 +158,9 @@ class _Writer:
 
 
 def requires_of(model: onnx.ModelProto) -> dict[str, str]:
-    """What a manifest says under `requires`: `{"onnxruntime": ">=1.23"}`.
+    """Which runtime a model needs, as a manifest has it under `requires`: `{"onnxruntime": ">=1.23"}`.
 
-    Of a file newer than all that were tried, it is the installed version, which checked the file.
+    For a file newer than all that were tried it is the installed version, which checked the file.
     """
     opset = max(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
     fits = [version for ir, most, version in SINCE if model.ir_version <= ir and opset <= most]
@@ -189,7 +189,7 @@ def plain_int8(fp32_model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice to pre-process the model, which concerns models from other exporters."""
+    """Leave out the advice to pre-process the model, which concerns models from other exporters."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

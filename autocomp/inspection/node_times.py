@@ -96,7 +96,7 @@ def kernels(running: onnx.ModelProto, texts: Sequence[Mapping[str, np.ndarray]],
 
 
 def _by_run(events: Sequence[JsonView]) -> list[list[Kernel]]:
-    """A run's own event comes after those of its nodes."""
+    """Kernels by run; a run's own event comes after those of its nodes."""
     runs: list[list[Kernel]] = [[]]
     for event in events:
         if event["name"] == "model_run":

@@ -63,11 +63,11 @@ def floor(model: onnx.ModelProto, texts: Sequence[Mapping[str, np.ndarray]]) -> 
     return floor_of(products(model, running), node_times(running, texts, rounds=1), len(texts))
 
 
-def floor_of(found: Sequence[Product], times: Mapping[str, NodeTime], texts: int) -> Floor:
-    """The same from what is known already: the file's products, and `times` of `texts` texts for how many rows ran."""
+def floor_of(file_products: Sequence[Product], times: Mapping[str, NodeTime], texts: int) -> Floor:
+    """The floor from the file's products and the node times of `texts` texts, which say how many rows ran."""
     rates = gemm_rates()
-    int8 = sum(macs(product, times) for product in found if product.is_int8) / texts
-    fp32 = sum(macs(product, times) for product in found if not product.is_int8) / texts
+    int8 = sum(macs(product, times) for product in file_products if product.is_int8) / texts
+    fp32 = sum(macs(product, times) for product in file_products if not product.is_int8) / texts
     return Floor(int8, fp32, int8 / rates.int8 + fp32 / rates.fp32)
 
 

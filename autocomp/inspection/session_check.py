@@ -49,17 +49,17 @@ def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] 
     return running
 
 
-def _wrong_products(model: onnx.ModelProto, found: list[Product], int8: Mapping[str, bool] | None) -> Iterator[Fault]:
-    for product in found:
+def _wrong_products(model: onnx.ModelProto, written: list[Product], int8: Mapping[str, bool] | None) -> Iterator[Fault]:
+    for product in written:
         fault = _wrong(product, _says_int8(product, int8))
         if product.saturates and int8 is not None:  # other files may, ours never
             fault = fault or f"{product.runs} reads neighbours above {LARGEST_PAIR} together: it overflows on some CPUs"
         if fault:
-            yield product.place, f"{' + '.join(product.layers)}: {fault}"
-    read = {layer for product in found for layer in product.layers}
-    for layer, place in stored_layers(model).items():
+            yield product.position, f"{' + '.join(product.layers)}: {fault}"
+    read = {layer for product in written for layer in product.layers}
+    for layer, position in stored_layers(model).items():
         if layer not in read:
-            yield place, f"{layer}: no product reads its weight as a constant, so nothing is prepacked"
+            yield position, f"{layer}: no product reads its weight as a constant, so nothing is prepacked"
 
 
 def _says_int8(product: Product, int8: Mapping[str, bool] | None) -> bool:
@@ -80,15 +80,16 @@ def _wrong(product: Product, says_int8: bool) -> str | None:
 
 def _left_over(model: onnx.ModelProto, running: onnx.ModelProto) -> Iterator[Fault]:
     """Nodes that still run although all they read is known at load."""
-    places = {name: place for place, (node, _) in enumerate(walk(model.graph)) for name in node.output}
+    positions = {name: position for position, (node, _) in enumerate(walk(model.graph)) for name in node.output}
     sources = constants(model.graph)
     stored = constants(running.graph)
-    for place, (node, _) in enumerate(walk(running.graph)):
+    for position, (node, _) in enumerate(walk(running.graph)):
         output = node.output[0]
         if output in stored and node.op_type not in ("Constant", "Identity") and not branches(node):
             layers = layers_of(sources.get(output, frozenset()))
             of = f"{' + '.join(layers)}: " if layers else ""
-            yield places.get(output, place), f"{of}{node.op_type} ({output}) was not folded: it runs for every text"
+            fault = f"{of}{node.op_type} ({output}) was not folded: it runs for every text"
+            yield positions.get(output, position), fault
 
 
 def norm_states(

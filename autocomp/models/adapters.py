@@ -82,8 +82,8 @@ def merged(folder: Path, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     factors: dict[str, dict[str, Tensor]] = {}
     whole: set[str] = set()
     for name, tensor in _tensors(folder).items():
-        if found := _FACTOR.fullmatch(name):
-            factors.setdefault(found[1], {})[found[2]] = tensor
+        if factor := _FACTOR.fullmatch(name):
+            factors.setdefault(factor[1], {})[factor[2]] = tensor
         elif ".lora_" not in name and name.endswith((".weight", ".bias")):
             whole.add(name)
             new[name] = _fitting(folder, name, tensor, state)

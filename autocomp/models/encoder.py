@@ -268,7 +268,7 @@ class Encoder(nn.Module):
 
 
 class Outline(Encoder):
-    """The sizes of an encoder without its numbers, for those who ask only what a plan would make of it.
+    """The sizes of an encoder without its numbers, to compute what a plan would make of it.
 
     `slicing.py` takes it for an encoder and gives another outline, a hundred times faster: no module is built.
     """
@@ -279,7 +279,7 @@ class Outline(Encoder):
         self.weights = {name: weight.to("meta") for name, weight in weights.items()}
 
     def named_parameters(self, *_: Any, **__: Any) -> Iterator[tuple[str, nn.Parameter]]:
-        """Of the whole weights."""
+        """The whole weights by name, on no device."""
         for name, weight in self.weights.items():
             yield name, nn.Parameter(weight, requires_grad=False)
 

@@ -1,4 +1,4 @@
-"""Which row of a fine-tuned classifier answers which label of the task? And does it choose one label of several?"""
+"""Which row of a fine-tuned classifier answers which label of the task, and does it choose one label of several?"""
 
 from __future__ import annotations
 
@@ -167,18 +167,18 @@ def _flag(names: Sequence[str]) -> str:
 
 
 def _pairs(labels: Sequence[str], names: Sequence[str]) -> str:
-    shown = [f"{ours} = {theirs}" for ours, theirs in zip(labels, names, strict=True)]
-    return _cut(shown)
+    listed = [f"{ours} = {theirs}" for ours, theirs in zip(labels, names, strict=True)]
+    return _cut(listed)
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = [repr(name) for name in names]
-    return f"[{_cut(shown)}]"
+    listed = [repr(name) for name in names]
+    return f"[{_cut(listed)}]"
 
 
-def _cut(shown: Sequence[str]) -> str:
-    more = len(shown) - _MOST_NAMED
-    return ", ".join([*shown[:_MOST_NAMED], *([f"… ({more} more)"] if more > 0 else [])])
+def _cut(listed: Sequence[str]) -> str:
+    more = len(listed) - _MOST_NAMED
+    return ", ".join([*listed[:_MOST_NAMED], *([f"… ({more} more)"] if more > 0 else [])])
 
 
 def check_problem(config: Any, source: str) -> None:

@@ -42,7 +42,7 @@ def linear_groups(shape: EncoderShape) -> dict[str, list[str]]:
 
 
 def group_sizes(encoder: Shaped) -> dict[str, int]:
-    """Number of stored weights in each group: of factors, where a weight is of low rank."""
+    """Number of stored weights in each group; a weight of low rank is stored as its factors."""
     sizes = {name: weight.numel() for name, weight in stored_parameters(encoder).items()}
     stored = {n: (n,) for n in sizes} | {n: factor_names(n) for n, _ in encoder.shape.ranks}
     groups = linear_groups(encoder.shape)
@@ -97,14 +97,14 @@ def hold_as_factors(encoder: nn.Module, shape: EncoderShape) -> None:
 
 def stored_parameters(encoder: Parameterized) -> dict[str, nn.Parameter]:
     """What is stored: parameters by their names, those of low rank as `NAME.up` and `NAME.down`."""
-    found = {}
+    stored = {}
     for name, parameter in encoder.named_parameters():
         owner, is_factor, rest = name.partition(".parametrizations.")
         if is_factor:
             weight, _, original = rest.partition(".original")
             name = factor_names(f"{owner}.{weight}")[int(original or 0)]
-        found[name] = parameter
-    return found
+        stored[name] = parameter
+    return stored
 
 
 def full_sizes(encoder: Parameterized) -> dict[str, tuple[int, ...]]:

@@ -296,18 +296,18 @@ def _quiet_state(encoder: Encoder, threads: int) -> Iterator[None]:
 
 
 class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation while it is entered, and tells the bytes of results that are no view of an argument."""
+    """Sees every operation while it is entered, and counts the bytes of results that are no view of an argument."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
+    def __init__(self, count: Callable[[int], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._tell = tell
+        self._count = count
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and count what it made."""
         result = func(*args, **(kwargs or {}))
         given = {_place(tensor) for tensor in tensors_of((args, kwargs))}
         made = {_place(tensor): tensor for tensor in tensors_of(result)}
-        self._tell(sum(t.untyped_storage().nbytes() for place, t in made.items() if place not in given))
+        self._count(sum(t.untyped_storage().nbytes() for place, t in made.items() if place not in given))
         return result
 
 

@@ -55,7 +55,7 @@ class Student:
 
 
 class StudentFacts(TypedDict):
-    """`student.json`: all that a student is beside its weights, its shape and its tokenizer."""
+    """`student.json`: all of a student but its weights, its shape and its tokenizer."""
 
     labels: list[str]
     max_length: int
@@ -139,7 +139,7 @@ def _read(folder: Path) -> Student:
 
 
 def facts_of(student: Student) -> StudentFacts:
-    """All that a student is beside its weights, its shape and its tokenizer, as plain data."""
+    """All of a student but its weights, its shape and its tokenizer, as plain data."""
     return {
         "labels": list(student.labels),
         "max_length": student.max_length,

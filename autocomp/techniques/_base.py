@@ -86,7 +86,7 @@ class Technique(Generic[OptionsT]):
         raise NotImplementedError
 
     def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
-        """The knobs where a space says `wanted` of this technique, as one choice may decide what others can be.
+        """The knobs if a space asks for `wanted` of this technique: one choice may decide which others there are.
 
         Default: `knobs`, whatever is wanted.
         """
@@ -109,7 +109,7 @@ class Technique(Generic[OptionsT]):
         return ""
 
     def explain(self, options: OptionsT, teacher: EncoderShape) -> str:
-        """The same in a sentence or two for a model's card, empty when nothing changes. Default: those words."""
+        """A sentence or two for a model's card, empty when nothing changes. Default: the words of `describe`."""
         words = self.describe(options, teacher)
         return f"{words[0].upper()}{words[1:]}." if words else ""
 

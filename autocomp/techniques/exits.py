@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
 
 OFF = 1.0
-"""Of the rule `probability`."""
+"""A threshold of the rule `probability`."""
 
 
 class ExitsOptions(Options):
@@ -68,7 +68,7 @@ def set_threshold(student: Student, threshold: float, rule: str = DEFAULT) -> St
 
 
 class Exits(Technique[ExitsOptions]):
-    """See the module."""
+    """The technique that lets texts leave at exit heads."""
 
     summary = "stop after the first layer whose exit head is confident enough"
     paper = "Xin et al. 2020 (DeeBERT), arXiv:2004.12993; Zhou et al. 2020 (PABEE), arXiv:2006.04152"
@@ -77,7 +77,7 @@ class Exits(Technique[ExitsOptions]):
     Options = ExitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Thresholds that people use, and none."""
+        """Thresholds that are in use, and none."""
         return {"threshold": Knob(exit_rules[DEFAULT].grid)}
 
     def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
@@ -97,7 +97,7 @@ class Exits(Technique[ExitsOptions]):
         return options if student.encoder.shape.exits else options.model_copy(update=off)
 
     def convert(self, student: Student, options: ExitsOptions, context: Context) -> Student:
-        """Set the threshold."""
+        """Set the student's threshold and rule."""
         return set_threshold(student, options.threshold, options.rule)
 
     def describe(self, options: ExitsOptions, teacher: EncoderShape) -> str:
@@ -105,7 +105,7 @@ class Exits(Technique[ExitsOptions]):
         return "" if options.is_off else exit_rules[options.rule].describe(options.threshold)
 
     def explain(self, options: ExitsOptions, teacher: EncoderShape) -> str:
-        """When a text leaves."""
+        """A sentence on when a text leaves."""
         if options.is_off:
             return ""
         return f"A text is answered before the last layer {exit_rules[options.rule].explain(options.threshold)}."

@@ -74,7 +74,7 @@ def format_of(options: NumberSystemOptions) -> WeightFormat:
 
 
 class NumberSystem(Technique[NumberSystemOptions]):
-    """See the module."""
+    """The technique that chooses what the codes of linear weights stand for."""
 
     summary = "what the codes of linear weights stand for: group scales, k-means codebook with outliers, small floats"
     paper = "Zadeh et al. 2020 (GOBO), arXiv:2005.03842; Tambe et al. 2020 (EdgeBERT), arXiv:2011.14203"
@@ -83,7 +83,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
     Options = NumberSystemOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Few bits, coarse and fine scales, with GOBO's outliers and without."""
+        """Few bits, coarse and fine scales, GOBO's outliers or none."""
         return {
             "bits": Knob((3, 32)),
             "numbers": Knob(("codebook", "levels", "adaptivfloat", "integer")),
@@ -92,7 +92,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
         }
 
     def settle(self, student: Student, options: NumberSystemOptions, context: Context) -> NumberSystemOptions:
-        """Only integers have scales; FP32 has neither those nor outliers."""
+        """Options without what does not apply: only integers have scales, and FP32 has no outliers either."""
         if options.bits == 32:
             return NumberSystemOptions()
         return options if options.numbers == "integer" else options.model_copy(update={"scales": "row"})
@@ -120,7 +120,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
         return f"{options.bits}-bit {options.numbers} linears{scales}{outliers}{computed}"
 
     def explain(self, options: NumberSystemOptions, teacher: EncoderShape) -> str:
-        """Bits of a weight, and what its codes stand for."""
+        """A sentence on the bits of a weight and what its codes stand for."""
         if options.bits == 32:
             return ""
         outliers = f" The largest {100 * options.outliers:g} % stay in FP32." if options.outliers else ""

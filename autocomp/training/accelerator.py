@@ -42,13 +42,13 @@ def gpu_name() -> str:
 
 
 def current_device() -> torch.device:
-    """Where training and predictions happen now."""
+    """The device on which training and predictions happen now."""
     return _current_device.get()
 
 
 @contextmanager
 def computing_on(share: float) -> Iterator[None]:
-    """Training and predictions use that share of this process's GPU while this lasts; the CPU if it is 0.
+    """Let training and predictions use that share of this process's GPU while this lasts; the CPU if it is 0.
 
     A job that needs more memory than its share fails alone, and not those beside it.
 
@@ -78,14 +78,14 @@ def _gpu() -> torch.device:
 
 
 def _device_function(device: torch.device, name: str, *args: object) -> object:
-    """What PyTorch's module for this kind of device answers; None if it knows no such thing."""
+    """The result of a function of PyTorch's module for this kind of device; None if it has none of this name."""
     function = getattr(torch.get_device_module(device), name, None)
     return function(*args) if function else None
 
 
 @contextmanager
 def on_device(*modules: nn.Module) -> Iterator[torch.device]:
-    """The modules live where training and predictions happen while this lasts, and on the CPU afterwards."""
+    """Keep modules where training and predictions happen while this lasts, and on the CPU afterwards."""
     device = current_device()
     if device == CPU:
         yield device

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from autocomp.tasks import Example
 
 ROWS = 4000
-"""Texts that are enough for a linear of some hundred inputs (6,000 gave the figures in the facts)."""
+"""Texts that are enough to fit an exit head, a linear of some hundred inputs."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RecoveryOptions(Protocol):
-    """What recovery follows, as the technique `distillation` has it.
+    """The options of recovery: those of the technique `distillation`.
 
     Weights of the losses, the temperature, the peak of the learning rate, and the share of variants among texts that
     come again.
@@ -69,7 +69,7 @@ def recover(
 
 
 def _bridges(student: Student, teacher: Student) -> nn.Module:
-    """From the student's hidden size to the teacher's; nothing where they are equal."""
+    """A linear from the student's hidden size to the teacher's; the identity where they are equal."""
     ours, theirs = student.encoder.shape.hidden, teacher.encoder.shape.hidden
     return nn.Identity() if ours == theirs else nn.Linear(ours, theirs, bias=False)
 
@@ -101,7 +101,7 @@ def _outer_losses(out: Outputs, batch: _DistillationBatch, options: RecoveryOpti
 
 @dataclass(frozen=True)
 class _DistillationBatch:
-    """A batch of texts.
+    """A batch of texts, as the student reads it, with the teacher's answers.
 
     Attributes:
         inputs: the texts as the student reads them.

@@ -38,7 +38,7 @@ class Value:
 
 
 class OpenVinoSession:
-    """A compiled model with ONNX Runtime's way of asking; several threads take turns.
+    """A compiled model with ONNX Runtime's interface; several threads take turns.
 
     Args:
         model: an `openvino.Model`.
@@ -119,7 +119,7 @@ def _converted(model: bytes) -> Any:
 
 @contextmanager
 def _named(folder: Path) -> Iterator[None]:
-    """The library's errors, which are RuntimeErrors, as ours."""
+    """Turn the library's errors, which are RuntimeErrors, into ours."""
     try:
         yield
     except (RuntimeError, OSError) as error:
@@ -127,7 +127,7 @@ def _named(folder: Path) -> Iterator[None]:
 
 
 def version() -> str | None:
-    """Of the installed library."""
+    """The version of the installed library; None without it."""
     try:
         return importlib.metadata.version("openvino")
     except importlib.metadata.PackageNotFoundError:
@@ -136,7 +136,7 @@ def version() -> str | None:
 
 def _library() -> Any:
     try:
-        with _telling_nobody():
+        with _without_telemetry():
             import openvino
     except ImportError as error:
         raise MissingExtra("openvino", "the runtime openvino") from error
@@ -144,8 +144,8 @@ def _library() -> Any:
 
 
 @contextmanager
-def _telling_nobody() -> Iterator[None]:
-    """Import OpenVINO as if its telemetry were not installed: at its import that reports, and no variable stops it."""
+def _without_telemetry() -> Iterator[None]:
+    """Import OpenVINO as if its telemetry were not installed: it reports at its import, and no variable stops it."""
     name = "openvino_telemetry"
     if name in sys.modules or "openvino" in sys.modules:
         yield
