@@ -10,7 +10,7 @@ import numpy as np
 
 from autocomp.artifact.graph import INT8_OPERATORS, optimized, walk
 from autocomp.artifact.runtime import open_session
-from autocomp.inspection.node_times import Kernel, kernels
+from autocomp.inspection.speed import Kernel, kernels
 
 if TYPE_CHECKING:
     import onnx

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from autocomp.artifact.loader import Predictor
     from autocomp.inspection.matmuls import Product, Unpacked
-    from autocomp.inspection.node_times import NodeTime
+    from autocomp.inspection.speed import NodeTime
     from autocomp.inspection.stored import StoredWeight
 
 Inputs = Sequence[Mapping[str, np.ndarray]]
@@ -37,8 +37,7 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
 
     from autocomp.artifact.graph import optimized
     from autocomp.inspection.matmuls import layers_of_nodes, products, unpacked
-    from autocomp.inspection.node_times import node_times
-    from autocomp.inspection.roofline import floor_of
+    from autocomp.inspection.speed import floor_of, node_times
     from autocomp.inspection.stored import stored_weights
 
     model = onnx.load(folder / MODEL)
@@ -126,7 +125,7 @@ def _layers(
     times: Mapping[str, NodeTime],
 ) -> list[dict[str, Any]]:
     """A row for every layer, in the order of the file."""
-    from autocomp.inspection.roofline import macs
+    from autocomp.inspection.speed import macs
 
     own: dict[str, list[StoredWeight]] = defaultdict(list)
     for weight in weights:

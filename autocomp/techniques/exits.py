@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
-OFF = 1.0
-"""A threshold of the rule `probability`."""
-
 
 class ExitsOptions(Options):
     """A text leaves at the first head that `rule` calls sure at `threshold`; the rule's last one leaves exits out."""

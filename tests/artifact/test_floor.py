@@ -6,9 +6,8 @@ import pytest
 from autocomp.artifact.graph import optimized
 from autocomp.artifact.writer import write_model
 from autocomp.formats.weight_format import WeightFormat
-from autocomp.inspection import roofline as floors
-from autocomp.inspection.node_times import node_times
-from autocomp.inspection.roofline import Rates, floor, gemm_rates
+from autocomp.inspection import speed as floors
+from autocomp.inspection.speed import Rates, floor, gemm_rates, node_times
 from autocomp.testing.models import tiny_shape
 
 SHAPE = tiny_shape(layers=2, exits=(1,))

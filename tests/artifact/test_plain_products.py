@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from autocomp.artifact.dequantized import defaults, plain_products
+from autocomp.artifact.converting import defaults, plain_products
 from autocomp.artifact.graph import walk
 from autocomp.artifact.writer import write_model
 from autocomp.formats.weight_format import WeightFormat

@@ -87,7 +87,7 @@ def open_model(folder: Path, threads: int) -> OpenVinoSession:
     with _named(folder):
         if (folder / XML).is_file():
             return OpenVinoSession(core.read_model(folder / XML, folder / BIN), threads)
-        from autocomp.artifact.dequantized import defaults
+        from autocomp.artifact.converting import defaults
 
         model = (folder / MODEL).read_bytes()
         return OpenVinoSession(_converted(model), threads, defaults(model))
@@ -100,7 +100,7 @@ def write(folder: Path) -> dict[str, bytes]:
         MissingExtra: OpenVINO is not installed.
         ArtifactError: it cannot read the model, or the model has exits.
     """
-    from autocomp.artifact.dequantized import has_branches
+    from autocomp.artifact.converting import has_branches
 
     library, model = _library(), (folder / MODEL).read_bytes()
     if has_branches(model):
@@ -112,7 +112,7 @@ def write(folder: Path) -> dict[str, bytes]:
 
 
 def _converted(model: bytes) -> Any:
-    from autocomp.artifact.dequantized import plain_products
+    from autocomp.artifact.converting import plain_products
 
     return _library().Core().read_model(plain_products(model).SerializeToString(), b"")
 
