@@ -19,7 +19,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from autocomp.artifact.files import TOKENIZER, Facts, read_manifest, save_artifact
+from autocomp.artifact.files import TOKENIZER, ArtifactFacts, read_manifest, save_artifact
 from autocomp.artifact.graph import branches
 from autocomp.artifact.loader import Predictor, load
 from autocomp.artifact.runtimes import runtimes
@@ -58,7 +58,7 @@ def convert_artifact(source: Path, out: Path, runtime: str) -> None:
         raise InputError(f"{runtime} runs the ONNX files as they are: export without --as {runtime}")
     if out.exists():
         raise InputError(f"{out} exists and is not overwritten; name another --out, or remove it first")
-    manifest = cast(Facts, {k: v for k, v in read_manifest(source).items() if k not in NOT_KEPT})
+    manifest = cast(ArtifactFacts, {k: v for k, v in read_manifest(source).items() if k not in NOT_KEPT})
     manifest["versions"] = {**manifest["versions"], runtime: runtimes[runtime].version()}
     tokenizer = (source / TOKENIZER).read_text(encoding="utf-8")
     try:

@@ -45,7 +45,7 @@ class ExitFacts(TypedDict):
     layers: int
 
 
-class MoreFacts(TypedDict, total=False):
+class OptionalFacts(TypedDict, total=False):
     """What a manifest may say besides what every manifest says.
 
     `truncation_side` is there if texts that are too long lose their beginning; `measurements` are what was measured of
@@ -65,7 +65,7 @@ class MoreFacts(TypedDict, total=False):
     student_agreement: float
 
 
-class Facts(MoreFacts):
+class ArtifactFacts(OptionalFacts):
     """What a manifest must say, given by whoever writes the artifact."""
 
     labels: list[str]
@@ -73,7 +73,7 @@ class Facts(MoreFacts):
     pairs: bool
 
 
-class _Unsigned(Facts):
+class _Unsigned(ArtifactFacts):
     format_version: int
     files: dict[str, FileFacts]
 
@@ -84,7 +84,7 @@ class Manifest(_Unsigned):
     checksum: str
 
 
-_OPTIONAL: MoreFacts = {
+_OPTIONAL: OptionalFacts = {
     "plan": None, "measurements": {}, "data_fingerprint": None, "exits": None, "requires": None,
 }  # fmt: skip
 
@@ -97,7 +97,7 @@ class Serializable(Protocol):
 
 
 def save_artifact(
-    folder: str | Path, model: Serializable | Mapping[str, bytes], tokenizer_json: str, manifest: Facts
+    folder: str | Path, model: Serializable | Mapping[str, bytes], tokenizer_json: str, manifest: ArtifactFacts
 ) -> Manifest:
     """Write `model.onnx`, `tokenizer.json` and `manifest.json`; an artifact that is there already is replaced.
 
@@ -126,7 +126,7 @@ def save_artifact(
     return written
 
 
-def _with_cut(tokenizer: Any, manifest: Facts) -> Any:
+def _with_cut(tokenizer: Any, manifest: ArtifactFacts) -> Any:
     """A tokenizer that states how texts are cut, if they do not lose their end."""
     if manifest.get("truncation_side", "right") == "right":
         return tokenizer
@@ -134,7 +134,7 @@ def _with_cut(tokenizer: Any, manifest: Facts) -> Any:
     return {**tokenizer, "truncation": cut}
 
 
-def update_manifest(folder: str | Path, **changes: Unpack[MoreFacts]) -> Manifest:
+def update_manifest(folder: str | Path, **changes: Unpack[OptionalFacts]) -> Manifest:
     """Change keys of the manifest (`measurements` become known only when the files are there), atomically.
 
     Raises:
@@ -257,7 +257,7 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
-def _complete(manifest: Facts, files: Mapping[str, FileFacts]) -> Manifest:
+def _complete(manifest: ArtifactFacts, files: Mapping[str, FileFacts]) -> Manifest:
     whole: _Unsigned = {
         "format_version": FORMAT_VERSION,
         **_OPTIONAL,

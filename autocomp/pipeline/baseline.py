@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.artifact.files import Facts, save_artifact
+from autocomp.artifact.files import ArtifactFacts, save_artifact
 from autocomp.artifact.writer import plain_int8, requires_of, write_model
 from autocomp.environment import machine_facts
 from autocomp.errors import ExportMismatch
@@ -75,7 +75,7 @@ def _export_and_run(teacher: Student, data: TaskData, folder: Path) -> dict[str,
     cores = len(os.sched_getaffinity(0))
     arrays: dict[str, np.ndarray] = {}
     for name, file in (("teacher", model), ("plain_int8", plain_int8(model))):
-        facts: Facts = {**manifest_of(teacher, data), "requires": requires_of(file)}
+        facts: ArtifactFacts = {**manifest_of(teacher, data), "requires": requires_of(file)}
         save_artifact(folder / name, file, teacher.tokenizer.to_str(), facts)
         prefix = "" if name == "teacher" else "plain_int8_"
         for split in ("search", "held_out"):

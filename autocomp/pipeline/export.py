@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.artifact.files import MODEL, ExitFacts, Facts, MoreFacts, save_artifact, update_manifest
+from autocomp.artifact.files import MODEL, ArtifactFacts, ExitFacts, OptionalFacts, save_artifact, update_manifest
 from autocomp.artifact.loader import load
 from autocomp.artifact.writer import requires_of, write_model
 from autocomp.errors import ExportMismatch
@@ -59,11 +59,11 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
 
 def export(context: StudyContext, student: Student, plan: CompressionPlan, folder: Path) -> None:
     """Write a converted student's artifact."""
-    facts: Facts = {**manifest_of(student, context.data), "plan": plan.to_json()}
+    facts: ArtifactFacts = {**manifest_of(student, context.data), "plan": plan.to_json()}
     write_artifact(student, folder, facts)
 
 
-def write_artifact(student: Student, folder: str | Path, facts: MoreFacts | None = None) -> None:
+def write_artifact(student: Student, folder: str | Path, facts: OptionalFacts | None = None) -> None:
     """Write a student as files to run, its weights stored as its `formats` say; an older artifact is replaced.
 
     Args:
@@ -73,7 +73,7 @@ def write_artifact(student: Student, folder: str | Path, facts: MoreFacts | None
         ArtifactError: `folder` holds something else.
     """
     model = model_of(student)
-    own: Facts = {
+    own: ArtifactFacts = {
         "labels": list(student.labels),
         "max_length": student.max_length,
         "pairs": student.pairs,
@@ -81,7 +81,7 @@ def write_artifact(student: Student, folder: str | Path, facts: MoreFacts | None
         "exits": exits_of(student),
         "requires": requires_of(model),
     }
-    whole: Facts = {**own, **facts} if facts else own
+    whole: ArtifactFacts = {**own, **facts} if facts else own
     save_artifact(folder, model, student.tokenizer.to_str(), whole)
 
 

@@ -16,7 +16,7 @@ from autocomp.result_cache import CachedResult, ResultCache
 from autocomp.timing import once
 
 if TYPE_CHECKING:
-    from autocomp.artifact.files import Facts, MoreFacts
+    from autocomp.artifact.files import ArtifactFacts, OptionalFacts
     from autocomp.models.loading import LoadedModel
     from autocomp.models.student import Student
     from autocomp.spec import StudySpec
@@ -158,7 +158,7 @@ def _some(data: TaskData, most: int, seed: int) -> list[Example]:
     return [data.train[i] for i in rows]
 
 
-def manifest_of(student: Student, data: TaskData) -> Facts:
+def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
     """What every manifest says of its student and data."""
     return {
         "labels": list(student.labels),
@@ -172,7 +172,7 @@ def manifest_of(student: Student, data: TaskData) -> Facts:
     }
 
 
-def cut_of(student: Student) -> MoreFacts:
+def cut_of(student: Student) -> OptionalFacts:
     """What a manifest says of texts that are too long, unless they lose their end."""
     return {} if student.truncation_side == "right" else {"truncation_side": student.truncation_side}
 
