@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocomp.artifact.files import MODEL, save_artifact, update_manifest
+from autocomp.artifact.files import MODEL, ArtifactFacts, ExitFacts, OptionalFacts, save_artifact, update_manifest
 from autocomp.artifact.loader import load
-from autocomp.artifact.requirements import requires_of
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import requires_of, write_model
 from autocomp.errors import ExportMismatch
-from autocomp.inspection.activations import norm_states
-from autocomp.inspection.session_check import check_session
+from autocomp.inspection.session_check import check_session, norm_states
 from autocomp.pipeline.fake_quantize import simulate
 from autocomp.pipeline.plans import cheap, convert
 from autocomp.pipeline.scoring import texts_of
@@ -62,10 +59,11 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
 
 def export(context: StudyContext, student: Student, plan: CompressionPlan, folder: Path) -> None:
     """Write a converted student's artifact."""
-    write_artifact(student, folder, {**manifest_of(student, context.data), "plan": plan.to_json()})
+    facts: ArtifactFacts = {**manifest_of(student, context.data), "plan": plan.to_json()}
+    write_artifact(student, folder, facts)
 
 
-def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any] | None = None) -> None:
+def write_artifact(student: Student, folder: str | Path, facts: OptionalFacts | None = None) -> None:
     """Write a student as files to run, its weights stored as its `formats` say; an older artifact is replaced.
 
     Args:
@@ -75,7 +73,7 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
         ArtifactError: `folder` holds something else.
     """
     model = model_of(student)
-    own = {
+    own: ArtifactFacts = {
         "labels": list(student.labels),
         "max_length": student.max_length,
         "pairs": student.pairs,
@@ -83,7 +81,8 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
         "exits": exits_of(student),
         "requires": requires_of(model),
     }
-    save_artifact(folder, model, student.tokenizer.to_str(), {**own, **(facts or {})})
+    whole: ArtifactFacts = {**own, **facts} if facts else own
+    save_artifact(folder, model, student.tokenizer.to_str(), whole)
 
 
 def model_of(student: Student) -> onnx.ModelProto:
@@ -100,13 +99,13 @@ def model_of(student: Student) -> onnx.ModelProto:
     )
 
 
-def exits_of(student: Student) -> dict[str, Any] | None:
+def exits_of(student: Student) -> ExitFacts | None:
     """What a manifest says of the exits: rule, threshold, after which layers, of how many; None without any."""
     shape = student.encoder.shape
     if student.exit_threshold is None or not shape.exits:
         return None
-    rule = {"rule": student.exit_rule, "threshold": student.exit_threshold}
-    return {**rule, "depths": list(shape.exits), "layers": shape.depth}
+    depths = list(shape.exits)
+    return {"rule": student.exit_rule, "threshold": student.exit_threshold, "depths": depths, "layers": shape.depth}
 
 
 def check(context: StudyContext, student: Student, folder: Path) -> float:

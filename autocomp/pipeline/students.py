@@ -97,11 +97,11 @@ class _Recovery:
 
         # Not of the plan: all students that come to this rung read the same batches.
         order = int(seeded(self.context.seed, "lesson", len(inputs["rungs"])).integers(2**31))
-        lesson = TeacherSignal(self.context.teacher, self.context.data.train, order, _memory(self.context.run))
+        signal = TeacherSignal(self.context.teacher, self.context.data.train, order, _memory(self.context.run))
         rng = seeded(self.context.seed, "recovery", inputs)
         return recover(
             student,
-            lesson,
+            signal,
             recovery_options(self.plan),
             steps=steps,
             batch=batch,
@@ -115,7 +115,7 @@ class _Recovery:
 
         def build(folder: Path) -> Mapping[str, Any]:
             from autocomp.models.student import save_student
-            from autocomp.training.exit_heads import fit_exits
+            from autocomp.training.predictions import fit_exits
 
             rng = seeded(self.context.seed, "exits", inputs)
             save_student(fit_exits(student, self.context.data.train, rng), folder / "student")

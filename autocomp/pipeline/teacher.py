@@ -16,6 +16,7 @@ from autocomp.result_cache import CachedResult, ResultCache
 from autocomp.timing import once
 
 if TYPE_CHECKING:
+    from autocomp.artifact.files import ArtifactFacts, OptionalFacts
     from autocomp.models.loading import LoadedModel
     from autocomp.models.student import Student
     from autocomp.spec import StudySpec
@@ -62,7 +63,7 @@ def teacher_stage(
 
 
 def _steps_wanted(data: TaskData, spec: StudySpec) -> int:
-    from autocomp.training.fine_tuning import steps_of
+    from autocomp.training.loop import steps_of
 
     return steps_of(len(data.train), spec.teacher_epochs)
 
@@ -89,7 +90,7 @@ def _cut_short(store: ResultCache, key: str | None, inputs: dict[str, Any]) -> C
 def _fine_tuned(
     loaded: LoadedModel, data: TaskData, spec: StudySpec, deadline: float, progress: Progress
 ) -> tuple[Student, Trained]:
-    from autocomp.training.fine_tuning import fine_tune
+    from autocomp.training.loop import fine_tune
 
     return fine_tune(
         loaded.student,
@@ -123,11 +124,11 @@ def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[st
 
     from autocomp.models.importance import measure_importance
     from autocomp.tokenizers.vocabulary import count_pieces
-    from autocomp.training.accelerator import placed
+    from autocomp.training.accelerator import on_device
     from autocomp.training.batches import collate, encode, in_order
 
     sample = encode(teacher, _some(data, IMPORTANCE_ROWS, seed))
-    with placed(teacher.encoder):
+    with on_device(teacher.encoder):
         batches = (collate(teacher, sample, r) for r in in_order(sample, 32))
         importance = measure_importance(teacher.encoder, batches)
     arrays = {f"importance.{name}": scores for name, scores in importance.items()}
@@ -144,7 +145,7 @@ def forward_s(teacher: Student, data: TaskData, seed: int) -> float:
     What else runs for a moment would make all estimates of the study too long, and its recoveries too short.
     """
     from autocomp.training.batches import encode
-    from autocomp.training.inference import predict
+    from autocomp.training.predictions import predict
 
     sample = encode(teacher, _some(data, TIMED_ROWS, seed))
     predict(teacher, sample, fast=True)  # the first run chooses kernels
@@ -157,7 +158,7 @@ def _some(data: TaskData, most: int, seed: int) -> list[Example]:
     return [data.train[i] for i in rows]
 
 
-def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
+def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
     """What every manifest says of its student and data."""
     return {
         "labels": list(student.labels),
@@ -171,7 +172,7 @@ def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
     }
 
 
-def cut_of(student: Student) -> dict[str, Any]:
+def cut_of(student: Student) -> OptionalFacts:
     """What a manifest says of texts that are too long, unless they lose their end."""
     return {} if student.truncation_side == "right" else {"truncation_side": student.truncation_side}
 

@@ -176,10 +176,10 @@ def _steps(context: StudyContext, student: Student, steps: int, deadline: float)
     from autocomp.training.recovery import recover
     from autocomp.training.teacher_signal import TeacherSignal
 
-    lesson = TeacherSignal(context.teacher, context.data.train)
+    signal = TeacherSignal(context.teacher, context.data.train)
     options = DistillationOptions(hidden=1.0, relations=1.0)
     rng = np.random.default_rng(context.seed)
-    done = recover(student, lesson, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)
+    done = recover(student, signal, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)
     return done.seconds / max(1, done.steps)
 
 

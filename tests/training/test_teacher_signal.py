@@ -9,10 +9,10 @@ from autocomp.models.student import fingerprint
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.techniques.vocabulary import shrink_vocabulary
-from autocomp.training import teacher_signal as lesson_module
+from autocomp.training import teacher_signal as signal_module
 from autocomp.training.batches import encode
 from autocomp.training.recovery import recover
-from autocomp.training.teacher_signal import RELATED, TeacherCache, TeacherSignal, ask
+from autocomp.training.teacher_signal import RELATED, TeacherCache, TeacherSignal, run_teacher
 
 ROWS = (0, 3, 5)
 
@@ -24,9 +24,9 @@ def asked(monkeypatch):
 
     def counted(teacher, data, rows, names):
         calls.append((tuple(rows), tuple(names)))
-        return ask(teacher, data, rows, names)
+        return run_teacher(teacher, data, rows, names)
 
-    monkeypatch.setattr("autocomp.training.recovery.ask", counted)
+    monkeypatch.setattr("autocomp.training.recovery.run_teacher", counted)
     return calls
 
 
@@ -35,8 +35,8 @@ def learn(teacher, examples, layers, memory, *, steps=6, pieces=None, **options)
     student = shrink_depth(teacher, layers)
     student = student if pieces is None else shrink_vocabulary(student, pieces, {"good": 9, "bad": 9})
     options = DistillationOptions(learning_rate=3e-3, **options)
-    lesson = TeacherSignal(teacher, examples, 7, memory)
-    recover(student, lesson, options, steps=steps, batch=32, rng=np.random.default_rng(1))
+    signal = TeacherSignal(teacher, examples, 7, memory)
+    recover(student, signal, options, steps=steps, batch=32, rng=np.random.default_rng(1))
     return fingerprint(student)
 
 
@@ -79,7 +79,7 @@ def test_variants_are_not_remembered(teacher, examples, asked):
 
 def test_memory_is_bounded_and_keeps_the_first_batches(teacher, examples):
     data, names = encode(teacher, examples), ["hidden.3"]
-    said = ask(teacher, data, ROWS, names)
+    said = run_teacher(teacher, data, ROWS, names)
     memory, calls = TeacherCache(2 * said.nbytes), []
 
     def anew(missing):
@@ -91,19 +91,19 @@ def test_memory_is_bounded_and_keeps_the_first_batches(teacher, examples):
         for rows in batches:
             assert memory.answers(rows, names, anew) is said
     assert len(calls) == 4, "two of three have room"
-    wider = memory.answers(ROWS, [*names, *RELATED], lambda missing: ask(teacher, data, ROWS, missing))
+    wider = memory.answers(ROWS, [*names, *RELATED], lambda missing: run_teacher(teacher, data, ROWS, missing))
     assert set(wider.states) == {*names, *RELATED}
     assert memory.answers(ROWS, names, anew) is said, "there is no room for more of it, and what is there stays"
 
 
 def test_a_process_keeps_no_more_than_its_share(monkeypatch):
-    monkeypatch.setattr(lesson_module.os, "cpu_count", lambda: 10_000)
-    assert 0 < TeacherCache().most_bytes < lesson_module.MOST_BYTES
-    monkeypatch.delattr(lesson_module.os, "sysconf")
-    assert TeacherCache().most_bytes == lesson_module.MOST_BYTES
+    monkeypatch.setattr(signal_module.os, "cpu_count", lambda: 10_000)
+    assert 0 < TeacherCache().most_bytes < signal_module.MOST_BYTES
+    monkeypatch.delattr(signal_module.os, "sysconf")
+    assert TeacherCache().most_bytes == signal_module.MOST_BYTES
 
 
 def test_what_is_said_needs_little_room(teacher, examples):
-    said = ask(teacher, encode(teacher, examples), range(32), ["hidden.3"])
+    said = run_teacher(teacher, encode(teacher, examples), range(32), ["hidden.3"])
     assert said.states["hidden.3"].nbytes == 2 * said.seen.numel() * teacher.encoder.shape.hidden
     assert replace(said, states={}).nbytes < said.nbytes
