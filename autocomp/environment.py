@@ -6,7 +6,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 COMPUTING = ("autocomp", "torch", "onnxruntime", "onnx", "tokenizers", "safetensors", "numpy")
 """Results of other versions of these are not mixed: by a cluster, or by a study that is resumed."""
@@ -15,7 +15,48 @@ _DECIDE_SPEED = (
 )  # fmt: skip
 
 
-def processor() -> dict[str, Any]:
+class Processor(TypedDict, total=False):
+    """The processor's name, and those of its instruction sets that decide speed."""
+
+    cpu: str
+    instruction_sets: list[str]
+
+
+class MachineFacts(Processor, total=False):
+    """What decides how fast a machine computes: its processor, how many cores may be used, and its system in words."""
+
+    cores: int
+    system: str
+
+
+class NodeFacts(TypedDict):
+    """A node of a cluster by its id and its host's name, and the machine that it is."""
+
+    node: str
+    host: str
+    machine: MachineFacts
+
+
+class WorkersFacts(TypedDict, total=False):
+    """Who works for a study.
+
+    Attributes:
+        kind: `local`, processes of this machine, or `ray`, a cluster.
+        workers: how many there are.
+        threads: of each worker.
+        gpus: that all of them may use together.
+        address, nodes: of a cluster.
+    """
+
+    kind: Literal["local", "ray"]
+    workers: int
+    threads: int
+    gpus: float
+    address: str
+    nodes: list[NodeFacts]
+
+
+def processor() -> Processor:
     """`cpu`, its name, and those of its `instruction_sets` that decide speed."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
     lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
@@ -25,7 +66,7 @@ def processor() -> dict[str, Any]:
     return {"cpu": name, "instruction_sets": [flag for flag in _DECIDE_SPEED if flag in flags]}
 
 
-def machine_facts() -> dict[str, Any]:
+def machine_facts() -> MachineFacts:
     """Cores, processor and instruction sets that decide speed."""
     return {**processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.platform()}
 

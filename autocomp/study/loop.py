@@ -33,6 +33,7 @@ from autocomp.techniques import Stage, techniques
 
 if TYPE_CHECKING:
     from autocomp.executors import Data, Executor, Failure, Lost
+    from autocomp.journal.member import Member
 
 POLL_S = 0.5
 SWEEP = 8
@@ -317,12 +318,15 @@ class Loop:
             self._shown = self.found.changes, self.found.seen
             self.journal.append(CandidatesChanged(members=self.candidates()))
 
-    def candidates(self) -> list[dict[str, Any]]:
+    def candidates(self) -> list[Member]:
         """The present front on the search split, as members."""
         shape = self.context.teacher.encoder.shape
         front = self.judge.spread(self.found.front(), self.members)
         # The plans stand in the records: a journal of thousands of jobs must not repeat them.
-        return [{k: v for k, v in member(r, describe(r.plan, shape)).items() if k != "plan"} for r in front]
+        found = [member(r, describe(r.plan, shape)) for r in front]
+        for one in found:
+            del one["plan"]
+        return found
 
     def _show_progress(self) -> None:
         if not self.listen or time.monotonic() - self._told_at < POLL_S:

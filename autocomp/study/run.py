@@ -29,6 +29,7 @@ from autocomp.journal.events import (
     WarningGiven,
 )
 from autocomp.journal.file import Listener
+from autocomp.journal.member import Member, with_figures
 from autocomp.pipeline.baseline import BASELINE
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import ContextKeys, StudyContext, data_stage, open_context, teacher_before
@@ -229,7 +230,7 @@ def _measure_landmarks(
     return measured
 
 
-def _shown(context: StudyContext, run: Path, landmarks: Landmarks) -> dict[str, dict[str, Any]]:
+def _shown(context: StudyContext, run: Path, landmarks: Landmarks) -> dict[str, Member]:
     """The landmarks as members; the run keeps the teacher's weights."""
     shown = {name: landmark_member(name, m) for name, m in landmarks.items()}
     shown["teacher"]["student"] = keep(context.store.folder(context.teacher_key), run)
@@ -351,7 +352,7 @@ def _finish(
     )
     found = front.write_out(context, run, front.members(context, loop.judge, chosen, seen), seen)
     shown = {
-        name: {**one, **front.held_out_figures(context, seen, name)}
+        name: with_figures(one, front.held_out_figures(context, seen, name))
         for name, one in _shown(context, run, landmarks).items()
     }
     proof = write_evidence(run, context, found, seen)
