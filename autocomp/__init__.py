@@ -28,13 +28,13 @@ for _name, _value in _TELL_NOBODY.items():
 
 __all__ = ["Run", "__version__", "load", "open_run", "resume", "search"]
 
-_HOMES = {"__version__": "autocomp.version"}
+_MODULES = {"__version__": "autocomp.environment"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'autocomp' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(importlib.import_module(_HOMES.get(name, "autocomp.api")), name)
+    return getattr(importlib.import_module(_MODULES.get(name, "autocomp.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -1,13 +1,24 @@
-"""What computes here: the machine and the libraries, for the journal and to compare with others."""
+"""What computes here: which autocomp, the machine and the libraries, for the journal and to compare with others."""
 
 from __future__ import annotations
 
 import os
 import platform
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict
 
+
+def _version_of_autocomp() -> str:
+    # A checkout that was never installed has no metadata: its pyproject.toml is the source of both.
+    checkout = Path(__file__).parents[1] / "pyproject.toml"
+    if checkout.is_file():
+        return str(tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]["version"])
+    return version("autocomp")
+
+
+__version__ = _version_of_autocomp()
 COMPUTING = ("autocomp", "torch", "onnxruntime", "onnx", "tokenizers", "safetensors", "numpy")
 """Results of other versions of these are not mixed: by a cluster, or by a study that is resumed."""
 _DECIDE_SPEED = (
@@ -15,49 +26,22 @@ _DECIDE_SPEED = (
 )  # fmt: skip
 
 
-class Processor(TypedDict, total=False):
-    """The processor's name, and those of its instruction sets that decide speed."""
+class Processor(TypedDict):
+    """A processor: its name, and those of its instruction sets that decide speed."""
 
     cpu: str
     instruction_sets: list[str]
 
 
-class MachineFacts(Processor, total=False):
-    """What decides how fast a machine computes: its processor, how many cores may be used, and its system in words."""
+class Machine(Processor):
+    """A machine: its processor, cores that this process may use, and the operating system."""
 
     cores: int
     system: str
 
 
-class NodeFacts(TypedDict):
-    """A node of a cluster by its id and its host's name, and the machine that it is."""
-
-    node: str
-    host: str
-    machine: MachineFacts
-
-
-class WorkersFacts(TypedDict, total=False):
-    """Who works for a study.
-
-    Attributes:
-        kind: `local`, processes of this machine, or `ray`, a cluster.
-        workers: how many there are.
-        threads: of each worker.
-        gpus: that all of them may use together.
-        address, nodes: of a cluster.
-    """
-
-    kind: Literal["local", "ray"]
-    workers: int
-    threads: int
-    gpus: float
-    address: str
-    nodes: list[NodeFacts]
-
-
 def processor() -> Processor:
-    """`cpu`, its name, and those of its `instruction_sets` that decide speed."""
+    """This machine's processor."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
     lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     fields = {key.strip(): value.strip() for key, value in lines.items()}
@@ -66,8 +50,8 @@ def processor() -> Processor:
     return {"cpu": name, "instruction_sets": [flag for flag in _DECIDE_SPEED if flag in flags]}
 
 
-def machine_facts() -> MachineFacts:
-    """Cores, processor and instruction sets that decide speed."""
+def machine_facts() -> Machine:
+    """What this machine is, as the journal keeps it."""
     return {**processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.platform()}
 
 

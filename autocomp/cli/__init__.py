@@ -30,7 +30,7 @@ def verbs(package: ModuleType | None = None) -> dict[str, ModuleType]:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from autocomp.version import __version__
+        from autocomp.environment import __version__
 
         print(f"autocomp {__version__}")
         parser.exit()

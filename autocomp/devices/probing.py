@@ -14,15 +14,14 @@ import numpy as np
 
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import runtimes
-from autocomp.devices.fitting import fit, fit_error, left_out_errors
+from autocomp.devices.predicting import fit, fit_error, left_out_errors
 from autocomp.devices.samples import SMALL, Sample, samples, text
 from autocomp.devices.work import COUNTED, work
-from autocomp.environment import processor
+from autocomp.environment import Machine, __version__, processor
 from autocomp.inspection.roofline import gemm_rates
 from autocomp.measures.latency import ATTEMPTS
 from autocomp.spec import DeviceProfile, LatencyTable, Recorded
 from autocomp.timing import CLOCK, Clock, time_interleaved
-from autocomp.version import __version__
 
 Tell = Callable[[str, float], None]
 Run = Callable[[int], object]
@@ -30,6 +29,13 @@ FILES, LEAST_FILES, LEAST_ROUNDS, REPEATS = 30, 6, 5, 3
 NOISE_TOKENS, NOISE_ROUNDS, NOISE_REPEATS = 25, 40, 10
 BUSY = 0.2
 """Spread of one file's single times over which the machine is not quiet enough; the profile is then marked."""
+
+
+class MachineParts(Machine):
+    """A machine with its memory, 10^9 bytes (None where the system does not say), and versions of its runtimes."""
+
+    memory_gb: float | None
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,9 @@ class Timed:
     work: np.ndarray
 
 
-def probe(name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES, tell: Tell | None = None) -> Any:
+def probe(
+    name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES, tell: Tell | None = None
+) -> DeviceProfile:
     """A profile of this machine as a device.
 
     Args:
@@ -73,7 +81,12 @@ def probe(name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES
         noise_between_sessions=_short(between),
         disturbed=spread > BUSY,
         latency=table,
-        **facts,
+        cpu=facts["cpu"],
+        instruction_sets=tuple(facts["instruction_sets"]),
+        cores=facts["cores"],
+        memory_gb=facts["memory_gb"],
+        system=facts["system"],
+        versions=facts["versions"],
     )
     many = "one thread" if threads == 1 else f"{threads} threads"
     engine = f"ONNX Runtime {facts['versions']['onnxruntime']}"
@@ -81,9 +94,9 @@ def probe(name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES
     return DeviceProfile(name=name, summary=summary, threads=threads, recorded=recorded)
 
 
-def machine() -> dict[str, Any]:
+def machine() -> MachineParts:
     """Processor, cores free to us, memory, system, and versions of what runs files here."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     engines = {name: runtimes[name].version() for name in runtimes}
     return {
         **processor(),

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
 VOCABULARY, POSITIONS = 2000, 256

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from autocomp.environment import WorkersFacts
-
 Data = Mapping[str, Any]
 
 
@@ -206,7 +204,7 @@ class WorkerPool(Protocol):
     def at_device(self, work: Work, job: Data) -> dict[str, Any]:
         """Do one job where the device is, with nothing beside it; here if it has no place of its own."""
 
-    def facts(self) -> WorkersFacts:
+    def facts(self) -> dict[str, Any]:
         """Who they are, for the journal."""
 
     def close(self) -> None:

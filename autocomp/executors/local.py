@@ -17,7 +17,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
-from autocomp.environment import WorkersFacts
 from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Work
 from autocomp.executors.processes import WorkerDied, WorkerNeverStarted, WorkerProcess
 from autocomp.executors.two_step import TwoStepExecutor
@@ -78,7 +77,7 @@ class LocalPool:
         """In this process."""
         return work.run(job)
 
-    def facts(self) -> WorkersFacts:
+    def facts(self) -> dict[str, Any]:
         """Nothing but their number."""
         return {"kind": "local", "workers": self.workers, "threads": self.threads, "gpus": self.gpus}
 

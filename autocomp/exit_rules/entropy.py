@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.exit_rules._softmax import log_softmax
+from autocomp.exit_rules import log_softmax
 
 if TYPE_CHECKING:
-    from autocomp.formats.graph import GraphBuilder
+    from autocomp.formats import GraphBuilder
 
 
 class Entropy:

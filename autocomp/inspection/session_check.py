@@ -9,7 +9,7 @@ import onnx
 
 from autocomp.artifact.operators import branches, optimized, walk
 from autocomp.errors import ExportMismatch
-from autocomp.formats.saturation import LARGEST_PAIR
+from autocomp.formats.quantize import LARGEST_PAIR
 from autocomp.inspection.matmuls import WRITTEN_INT8, Product, constants, layers_of, products, stored_layers
 
 Fault = tuple[int, str]

@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 from autocomp.budget import Charge, Fidelity
-from autocomp.environment import MachineFacts, WorkersFacts
+from autocomp.environment import Machine
 from autocomp.journal.member import DataFacts, EvidenceFile, MadeOf, RankAgreement, StudentFacts
 from autocomp.journal.member import Member as Member
 from autocomp.record import RecordJson, TrialRecord
@@ -136,10 +136,10 @@ class StudyBegun(Event):
     data: DataFacts = field(default_factory=DataFacts)
     objectives: Sequence[JsonView] = ()
     knobs: Mapping[str, Sequence[Any]] | None = field(default=None, metadata=OPTIONAL)
-    machine: MachineFacts = field(default_factory=MachineFacts)
+    machine: Machine | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     out: str = ""
-    crew: WorkersFacts = field(default_factory=WorkersFacts)
+    crew: JsonView = field(default_factory=dict)
     made_of: MadeOf | None = field(default=None, metadata=OPTIONAL)
 
 
@@ -148,7 +148,7 @@ class StudyResumed(Event):
     """An interrupted study goes on, perhaps with other workers."""
 
     event: ClassVar[str] = "resumed"
-    crew: WorkersFacts | None = field(default=None, metadata=OPTIONAL)
+    crew: JsonView | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)

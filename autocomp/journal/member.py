@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict, cast
 
-from autocomp.environment import MachineFacts
+from autocomp.environment import Machine
 from autocomp.strict_json import JsonView
 
 
@@ -155,7 +155,7 @@ class MadeOf(TypedDict, total=False):
     settings: JsonView
     versions: Mapping[str, str]
     code: Mapping[str, str]
-    machine: MachineFacts
+    machine: Machine
 
 
 class StudentFacts(TypedDict):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from autocomp.measurement import Measurement
-from autocomp.measures._subject import Subject
+from autocomp.measures import Subject
 
 
 def exit_depth(depths: Iterable[int]) -> Measurement:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 from autocomp.timing import time_interleaved as time_interleaved  # how the times are taken that are judged here
 
 ON_DEVICE = True

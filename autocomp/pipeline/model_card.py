@@ -10,7 +10,7 @@ from autocomp.exit_rules import exit_rules
 from autocomp.measures import headline
 
 if TYPE_CHECKING:
-    from autocomp.formats.weight_format import WeightFormat
+    from autocomp.formats import WeightFormat
     from autocomp.models.student import Student
 
 _HUGGING_FACE = """\

@@ -1,9 +1,10 @@
-"""Data sets from files: CSV, TSV, JSON lines, JSON and Parquet, as one file or a folder of splits."""
+"""Data sets from files, also inside packages: CSV, TSV, JSON (lines) and Parquet, as one file or a folder of splits."""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib.util
 import re
 import tempfile
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from autocomp.encodings import decode
-from autocomp.errors import DataError, listed
+from autocomp.errors import DataError, MissingExtra, listed
 from autocomp.tasks._base import TaskData
 from autocomp.tasks._columns import Reading, read_tables
 from autocomp.tasks._hub import tables_of
@@ -191,6 +192,22 @@ def saved_splits(path: Path) -> dict[str, Dataset] | None:
     except Exception as error:  # what a damaged Arrow file raises is no tree of errors
         raise DataError(f"{path}: `save_to_disk` wrote it, but it cannot be opened: {_first_line(error)}") from error
     return dict(found) if isinstance(found, dict) else {"train": found}
+
+
+def package_path(package: str, inside: str, extra: str, what: str) -> Path:
+    """Path of a file or folder in an installed package; none of the package's code runs.
+
+    Raises:
+        MissingExtra: if the package is not installed; carries the pip line of `extra`.
+        DataError: if it is, but lacks the file.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise MissingExtra(extra, f"{what} reads its data from the package {package}, which is not installed; it")
+    path = Path(found.submodule_search_locations[0], inside)
+    if not path.exists():
+        raise DataError(f"{what}: {path} does not exist in this version of {package}; reinstall 'autocomp[{extra}]'")
+    return path
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from autocomp.tasks._base import Example, Task, TaskData
-from autocomp.tasks._packages import package_path
+from autocomp.tasks._files import package_path
 from autocomp.tasks._splits import finish_task
 
 LABELS = ("negative", "neutral", "positive")

@@ -23,7 +23,7 @@ import torch
 
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan, SpecError
-from autocomp.formats.weight_format import FLOAT32
+from autocomp.formats import FLOAT32
 from autocomp.models.groups import linear_groups
 from autocomp.models.student import Student, fingerprint
 from autocomp.pipeline.export import model_of

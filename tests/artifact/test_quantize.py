@@ -3,8 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocomp.formats.quantize import dequantize, largest_code, quantize, scales_as_float16
-from autocomp.formats.saturation import FITTING_PAIR, LARGEST_PAIR, pair_sizes
+from autocomp.formats.quantize import (
+    FITTING_PAIR,
+    LARGEST_PAIR,
+    dequantize,
+    largest_code,
+    pair_sizes,
+    quantize,
+    scales_as_float16,
+)
 
 
 @settings(max_examples=60, deadline=None)

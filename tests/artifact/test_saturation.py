@@ -9,9 +9,9 @@ from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.operators import optimized
 from autocomp.artifact.runtime import int8_products_overflow
 from autocomp.artifact.writer import write_model
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import encode
-from autocomp.formats.saturation import row_scales, saturates
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.quantize import row_scales, saturates
 from autocomp.inspection.matmuls import products
 from autocomp.testing.models import tiny_shape
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autocomp.devices.fitting import fit, fit_error, left_out_errors
+from autocomp.devices.predicting import fit, fit_error, left_out_errors
 
 COSTS = np.array([0.02, 3e-9, 0.0, 5e-7])
 

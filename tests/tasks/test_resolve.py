@@ -2,9 +2,9 @@
 
 import pytest
 
+from autocomp import tasks as resolve_module
 from autocomp.errors import DataError, UnknownName
 from autocomp.tasks import Example, Task, TaskData, resolve_task, tasks
-from autocomp.tasks import _resolve as resolve_module
 
 
 @pytest.fixture

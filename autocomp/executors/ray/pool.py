@@ -13,7 +13,6 @@ from typing import Any
 
 import ray
 
-from autocomp.environment import NodeFacts, WorkersFacts
 from autocomp.errors import ClusterError, GpuError
 from autocomp.executors import Data, Ended, Executor, Failure, FollowUp, Lost, NodeFunctions, Part, Work
 from autocomp.executors.places import device_resource
@@ -101,17 +100,11 @@ class RayPool:
         alive = {n["address"]: n["host"] for n in cluster.nodes() if n["alive"] and n["resources"].get("CPU")}
         return sorted(alive.values())
 
-    def facts(self) -> WorkersFacts:
+    def facts(self) -> dict[str, Any]:
         """Address, nodes and workers."""
-        nodes = [NodeFacts(node=h["node"], host=h["host"], machine=h["machine"]) for h in self.hosts]
-        return {
-            "kind": "ray",
-            "address": self.address,
-            "workers": self.workers,
-            "threads": self.threads,
-            "gpus": self.gpus,
-            "nodes": nodes,
-        }
+        hosts = [{k: h[k] for k in ("node", "host", "machine")} for h in self.hosts]
+        size = {"workers": self.workers, "threads": self.threads, "gpus": self.gpus}
+        return {"kind": "ray", "address": self.address, **size, "nodes": hosts}
 
     def serve(self, run: Path, store: Path) -> None:
         """Start the study's actor, beside this process, and keep `work/nodes.json` up to date."""

@@ -13,9 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from autocomp.errors import InfeasiblePlan
-from autocomp.formats.graph import GraphBuilder
+from autocomp.formats import GraphBuilder, WeightFormat
 from autocomp.formats.packing import packed_bytes
-from autocomp.formats.weight_format import WeightFormat
 from autocomp.registry import Registry
 
 _OUTLIER_BYTES = 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._floats import Floats
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import Floats
 
 
 class BFloat16(Floats):

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import GraphBuilder
+from autocomp.formats import GraphBuilder, WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._table import nearest, signed, write_pick
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import nearest, signed, write_pick
 
 _ROUNDS = 50
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
+from autocomp.formats import Element, GraphBuilder, WeightFormat
 from autocomp.formats.numbers import Encoded
 from autocomp.formats.quantize import quantize, scales_as_float16
-from autocomp.formats.weight_format import WeightFormat
 
 
 class Integer:

@@ -12,12 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
+from autocomp.formats import Element, GraphBuilder, WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._table import nearest, signed
-from autocomp.formats.quantize import scales_as_float16
-from autocomp.formats.saturation import LARGEST_LEVEL
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import nearest, signed
+from autocomp.formats.quantize import LARGEST_LEVEL, scales_as_float16
 
 _ROUNDS = 10
 _FITTED = 100_000  # weights that the levels are fitted to; all of them gain nothing visible

@@ -13,8 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from autocomp.errors import InfeasiblePlan
-from autocomp.formats.graph import GraphBuilder
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import GraphBuilder, WeightFormat
 from autocomp.registry import Registry
 
 

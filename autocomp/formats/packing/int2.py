@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import GraphBuilder
-from autocomp.formats.packing._bits import field_bytes, trim, write_fields, write_levels
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import GraphBuilder, WeightFormat
+from autocomp.formats.packing._shared import field_bytes, trim, write_fields, write_levels
 
 
 class Int2:

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
-from autocomp.formats.packing._bits import write_levels
-from autocomp.formats.packing._native import narrow_bytes, write_narrow
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import Element, GraphBuilder, WeightFormat
+from autocomp.formats.packing._shared import narrow_bytes, write_levels, write_narrow
 
 
 class Int4:

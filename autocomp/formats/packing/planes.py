@@ -9,10 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
-from autocomp.formats.packing._bits import field_bytes, levels_name, trim, write_fields
-from autocomp.formats.packing._native import narrow_bytes, write_narrow
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import Element, GraphBuilder, WeightFormat
+from autocomp.formats.packing._shared import field_bytes, levels_name, narrow_bytes, trim, write_fields, write_narrow
 
 
 class Planes:

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
+from autocomp.formats import Element, GraphBuilder, WeightFormat
 from autocomp.formats.packing import packed_bytes, packing_for
-from autocomp.formats.packing._bits import field_bytes, trim, write_fields
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.packing._shared import field_bytes, trim, write_fields
 
 
 class Sparse:
