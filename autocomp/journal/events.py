@@ -10,15 +10,14 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 from autocomp.budget import Charge, Fidelity
+from autocomp.environment import Machine
+from autocomp.journal.member import DataFacts, EvidenceFile, MadeOf, RankAgreement, StudentFacts
+from autocomp.journal.member import Member as Member
 from autocomp.record import RecordJson, TrialRecord
+from autocomp.strict_json import Json, JsonView
 
 VERSION = 1
 """Of the journal's format: the number rises when a reader of the last one would misread the next."""
-
-Facts = Mapping[str, Any]
-"""Plain data whose keys depend on the machine, the model or the data set; it is shown and compared as it is."""
-Member = dict[str, Any]
-"""One member of a front as a journal has it: its record's name, its plan, and its figures by the page's keys."""
 
 
 def _fidelities(told: Sequence[Mapping[str, int]]) -> tuple[Fidelity, ...]:
@@ -52,28 +51,28 @@ class Event:
 
     event: ClassVar[str]
     at: float | None = None
-    more: Facts = field(default_factory=dict, metadata=OWN)
+    more: JsonView = field(default_factory=dict, metadata=OWN)
     keys: tuple[str, ...] = field(default=(), compare=False, repr=False, metadata=OWN)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The line's JSON object: an event that was read has the keys that it was read with."""
         written = _format(type(self))
         told = {key: getattr(self, key) for key in written.keys}
         told |= {key: write(told[key]) for key, write in written.writers.items()}
-        line: dict[str, Any] = {"event": self.event, **told, **self.more}
+        line: Json = {"event": self.event, **told, **self.more}
         if self.keys:
             return {key: line[key] for key in self.keys}
         return {k: v for k, v in line.items() if v is not None or k not in written.optional}
 
     @classmethod
-    def from_json(cls, line: Facts) -> Self:
+    def from_json(cls, line: JsonView) -> Self:
         """Inverse of `to_json`; keys that older versions did not write get their defaults.
 
         Raises:
             ValueError: a key is missing without which the event says nothing.
         """
         written = _format(cls)
-        given: dict[str, Any] = {"keys": tuple(line)}
+        given: Json = {"keys": tuple(line)}
         more = {}
         for key, value in line.items():
             if key not in written.keys:
@@ -133,15 +132,15 @@ class StudyBegun(Event):
 
     event: ClassVar[str] = "study"
     version: int = VERSION
-    spec: Facts = field(default_factory=dict)
-    data: Facts = field(default_factory=dict)
-    objectives: Sequence[Facts] = ()
+    spec: JsonView = field(default_factory=dict)
+    data: DataFacts = field(default_factory=DataFacts)
+    objectives: Sequence[JsonView] = ()
     knobs: Mapping[str, Sequence[Any]] | None = field(default=None, metadata=OPTIONAL)
-    machine: Facts = field(default_factory=dict)
+    machine: Machine | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     out: str = ""
-    crew: Facts = field(default_factory=dict)
-    made_of: Facts | None = field(default=None, metadata=OPTIONAL)
+    crew: JsonView = field(default_factory=dict)
+    made_of: MadeOf | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +148,7 @@ class StudyResumed(Event):
     """An interrupted study goes on, perhaps with other workers."""
 
     event: ClassVar[str] = "resumed"
-    crew: Facts | None = field(default=None, metadata=OPTIONAL)
+    crew: JsonView | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,13 +227,13 @@ class JobStarted(Event):
     event: ClassVar[str] = "started"
     job: str
     kind: str = ""
-    plan: Facts | None = None
+    plan: JsonView | None = None
     describe: str = ""
     fidelity: Fidelity | None = field(default=None, metadata=FIDELITY)
     rungs: tuple[Fidelity, ...] = field(default=(), metadata=FIDELITIES)
     source: str = ""
     expected_s: float | None = None
-    student: Facts | None = field(default=None, metadata=OPTIONAL)
+    student: StudentFacts | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,8 +316,8 @@ class FrontWritten(Event):
     teacher: Member | None = field(default=None, metadata=OPTIONAL)
     plain_int8: Member | None = field(default=None, metadata=OPTIONAL)
     hypervolume: float | None = None
-    agreement: Facts | None = None
-    evidence: Facts | None = None
+    agreement: RankAgreement | None = None
+    evidence: EvidenceFile | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,12 +352,12 @@ class UnknownEvent(Event):
     event: ClassVar[str] = ""
     name: str = field(metadata=OWN)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The line as it was read."""
         return {**super().to_json(), "event": self.name}
 
     @classmethod
-    def from_json(cls, line: Facts) -> Self:
+    def from_json(cls, line: JsonView) -> Self:
         """Keep everything of a line aside."""
         more = {k: v for k, v in line.items() if k not in ("event", "at")}
         return cls(name=line["event"], at=line.get("at"), more=more, keys=tuple(line))
@@ -375,7 +374,7 @@ KINDS: dict[str, type[Event]] = {
 """Every kind of event by its name in the journal."""
 
 
-def event_of(line: Facts) -> Event:
+def event_of(line: JsonView) -> Event:
     """The event that a line's JSON object is.
 
     Raises:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autocomp.journal.member import Member, with_figures
 from autocomp.measures import TIME, Subject, measures
 from autocomp.measures.latency import is_disturbed
 from autocomp.pipeline.baseline import NAMES
@@ -74,6 +75,7 @@ def _logits(context: StudyContext, split: str) -> dict[str, np.ndarray]:
     return {"teacher": arrays[f"{split}_logits"], "plain_int8": arrays[f"plain_int8_{split}_logits"]}
 
 
-def landmark_member(name: str, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+def landmark_member(name: str, measured: Mapping[str, Measurement]) -> Member:
     """A landmark as the reports show it; its files lie in the run's folder of its name."""
-    return {"id": name, "describe": NAMES[name], **figures(measured), "path": name}
+    known = with_figures({"id": name, "describe": NAMES[name]}, figures(measured))
+    return {**known, "path": name}

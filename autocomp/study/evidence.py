@@ -25,6 +25,7 @@ from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.storage import write_atomically
 
 if TYPE_CHECKING:
+    from autocomp.journal.member import EvidenceFile, Member
     from autocomp.pipeline.context import StudyContext
     from autocomp.result_cache import ResultCache
     from autocomp.study.front import Seen
@@ -38,9 +39,7 @@ MOST_TIMES = 400
 LANDMARKS = ("teacher", "plain_int8")
 
 
-def write_evidence(
-    run: Path, context: StudyContext, found: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]
-) -> dict[str, str]:
+def write_evidence(run: Path, context: StudyContext, found: Sequence[Member], seen: Mapping[str, Seen]) -> EvidenceFile:
     """Write the file; it is whole or not there, and replaces an older one.
 
     Args:
@@ -55,9 +54,7 @@ def write_evidence(
     return {"file": FILE, "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def gather(
-    run: Path, context: StudyContext, found: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]
-) -> dict[str, Any]:
+def gather(run: Path, context: StudyContext, found: Sequence[Member], seen: Mapping[str, Seen]) -> dict[str, Any]:
     """The file's content, as docs/command-line.md describes it."""
     named = {m["id"]: m["record"] for m in found} | {name: name for name in LANDMARKS if name in seen}
     models = {name: _model(seen[record]) for name, record in named.items()}

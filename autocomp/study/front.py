@@ -16,6 +16,7 @@ from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.errors import EnvironmentFailure, ExportMismatch
 from autocomp.executors import Work
 from autocomp.inspection.session_check import check_session
+from autocomp.journal.member import Figures, Member, RankAgreement, with_figures
 from autocomp.measurement import rank_correlation
 from autocomp.measures import TIME, figures_of
 from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
@@ -158,7 +159,7 @@ def _scored(
 
 def members(
     context: StudyContext, judge: LossScale, chosen: Sequence[TrialRecord], seen: Mapping[str, Seen]
-) -> list[dict[str, Any]]:
+) -> list[Member]:
     """Those that stay non-dominated with their final latency, smallest first; held-out figures added.
 
     The held-out split chooses nothing: it is only shown.
@@ -167,7 +168,7 @@ def members(
     alive = [_timed_again(context, r, seen[r.id]) for r in chosen if r.id in seen]
     stays = pareto.is_non_dominated(judge.of(alive)).tolist() if alive else []
     kept = [
-        {**member(r, describe(r.plan, shape)), **held_out_figures(context, seen, r.id)}
+        with_figures(member(r, describe(r.plan, shape)), held_out_figures(context, seen, r.id))
         for r, stay in zip(alive, stays, strict=True)
         if stay
     ]
@@ -181,7 +182,7 @@ def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> Tria
     return replace(record, measurements={**record.measurements, TIME: timed})
 
 
-def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
+def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> Figures:
     """Score, error and paired difference on the held-out split; latency from the common timing."""
     labels = np.array([e.label for e in context.data.held_out])
     metric, classes, positive = context.data.metric, len(context.data.labels), context.data.positive
@@ -202,9 +203,7 @@ def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str)
     }
 
 
-def write_out(
-    context: StudyContext, run: Path, found: Sequence[dict[str, Any]], seen: Mapping[str, Seen]
-) -> list[dict[str, Any]]:
+def write_out(context: StudyContext, run: Path, found: Sequence[Member], seen: Mapping[str, Seen]) -> list[Member]:
     """Copy each member to `RUN/front/ID` with its measurements in the manifest; members with sizes of what lies there.
 
     The student that it was made of is kept in `RUN/students`, so that it can be exported as a checkpoint.
@@ -227,8 +226,9 @@ def write_out(
         student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
         one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
         final = {} if one["latency_predicted"] else figures_of(final_measurements(folder))
-        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, **final}
-        done.append({**one, "path": f"front/{one['id']}"})
+        one = with_figures(one, {"bytes": size, "times_smaller": teacher_bytes / size, **final})
+        one["path"] = f"front/{one['id']}"
+        done.append(one)
     return done
 
 
@@ -249,7 +249,8 @@ def runs_as_stored(folder: Path) -> bool:
     return True
 
 
-def rank_agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
+def rank_agreement(found: Sequence[Member]) -> RankAgreement:
     """Spearman's rank correlation between search score and held-out score over the members."""
-    search, held_out = ([m[key] for m in found] for key in ("search_score", "score"))
+    search = [m["search_score"] for m in found if m["search_score"] is not None]
+    held_out = [m["score"] for m in found if m["score"] is not None]
     return {"search_vs_held_out": rank_correlation(search, held_out), "members": len(found)}

@@ -12,6 +12,7 @@ from autocomp.environment import COMPUTING, machine_facts, same_version, version
 from autocomp.errors import ChangedStudy, RunFolderError
 from autocomp.journal import read_events
 from autocomp.journal.events import StudyBegun
+from autocomp.journal.member import MadeOf
 from autocomp.pipeline.context import content_of
 from autocomp.plan import canonical, fingerprint
 from autocomp.result_cache import code_versions
@@ -29,7 +30,7 @@ SHOWN = 60
 """Letters of a value; of a longer one it is only said that it is another one."""
 
 
-def pins(checked: Checked) -> dict[str, Any]:
+def pins(checked: Checked) -> MadeOf:
     """All that decides the results of a study, as plain data: contents, not names of files, which may be moved."""
     from autocomp.models.encoder import plain_weights
     from autocomp.models.student import facts_of, weights_fingerprint
@@ -86,7 +87,7 @@ def check_unchanged(run: Path, checked: Checked, is_local: bool) -> None:
     begun = next(read_events(run / "journal.jsonl", StudyBegun), None)
     if begun is None:
         return
-    then, now = pinned(begun), pins(checked)
+    then, now = pinned(begun), dict(pins(checked))
     if not (is_local and begun.crew.get("kind") == "local" and checked.device.recorded is None):
         now.pop("machine")  # latencies are those of the device, wherever the others work
     found = list(changes(then, now))
@@ -98,7 +99,7 @@ def pinned(begun: StudyBegun) -> dict[str, Any]:
     """What the journal's `study` event says that a study is made of; older ones say less."""
     if begun.made_of is not None:
         return dict(begun.made_of)
-    data, spec = begun.data, begun.spec
+    data, spec = dict(begun.data), begun.spec
     known = {key: getattr(begun, key) for key in ("objectives", "versions", "machine") if getattr(begun, key)}
     splits = {s: {"rows": data[s]} for s in SPLITS if s in data}
     known["data"] = {**{k: data[k] for k in ("fingerprint", "labels", "metric") if k in data}, **splits}

@@ -18,6 +18,7 @@ from autocomp.study.lengths import texts_of_task, with_length
 from autocomp.tasks import resolve_task, tasks
 
 if TYPE_CHECKING:
+    from autocomp.journal.member import DataFacts
     from autocomp.models.loading import LoadedModel
     from autocomp.objective import Objective
     from autocomp.space import SearchSpace
@@ -118,14 +119,16 @@ def check_study(spec: StudySpec) -> dict[str, Any]:
     }
 
 
-def data_facts(data: TaskData) -> dict[str, Any]:
+def data_facts(data: TaskData) -> DataFacts:
     """What a run says of its data."""
     return {
         "name": data.name,
         "labels": list(data.labels),
         "metric": data.metric,
         "positive": data.positive_label,
-        **{split: len(getattr(data, split)) for split in ("train", "search", "held_out")},
+        "train": len(data.train),
+        "search": len(data.search),
+        "held_out": len(data.held_out),
         "notes": list(data.notes),
         "fingerprint": data.fingerprint,
     }
