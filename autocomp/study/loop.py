@@ -94,12 +94,12 @@ class Loop:
             for attempt in self.executor.lost():
                 self._book_lost(attempt)
             for node in self.executor.news():
-                self.journal.append(NodeChanged(**node))
+                self.journal.append(NodeChanged(**vars(node)))
             if stops:
                 raise EnvironmentFailure(stops[0])
             self._show_progress()
 
-    def _take(self, data: Data, result: dict[str, Any] | None, failure: Failure | None) -> str | None:
+    def _take(self, data: Data, result: Data | None, failure: Failure | None) -> str | None:
         """Absorb a job that ended, or say why the study must stop."""
         if failure and failure.is_environment:
             return f"{data['id']} could not be done, nor could any other: {failure}"
@@ -266,7 +266,7 @@ class Loop:
         cost = cores + held(result.get("at_gpu_s", 0.0), 0, job.get("gpu_share", 0.0))
         self.purse.charge_part(job["id"], Job.from_json(job).kind, cost)
 
-    def absorb(self, job: Job, result: dict[str, Any] | None, failure: Failure | None) -> None:
+    def absorb(self, job: Job, result: Data | None, failure: Failure | None) -> None:
         """Journal what a job brought, charge it, and let searcher and rungs know."""
         result = result or _died(job, str(failure or "unknown"))
         known = {r.id for r in self.unfinished.get(job.id, ())}
