@@ -11,7 +11,7 @@ that knows `KNOWN`: the best, and of the others the latest (`benchmarks/README.m
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from autocomp.registry import Registry
 if TYPE_CHECKING:
     import optuna
 
-    from autocomp.space import SearchSpace
+    from autocomp.space import Point, SearchSpace
 
 searchers: Registry[Any] = Registry("searcher", "autocomp.searchers", "sampler")
 ATTEMPTS = 40
@@ -55,7 +55,7 @@ class Searcher:
         self._distributions = _distributions(space)
         self._study = _new_study(losses, searchers[name](seed))
         self._told: list[_Told] = []
-        self._open: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._open: dict[str, tuple[int, Point]] = {}
         self._points = 0
         self._rng = np.random.default_rng([seed, len(space.knobs)])
 
@@ -67,7 +67,7 @@ class Searcher:
         if identity in self._open:
             self._study.tell(self._open.pop(identity)[0], state=optuna.trial.TrialState.FAIL)
 
-    def ask(self, plan_of: Callable[[Mapping[str, Any]], CompressionPlan]) -> dict[str, Any] | None:
+    def ask(self, plan_of: Callable[[Point], CompressionPlan]) -> Point | None:
         """A point of a new student; None when none is found (the space is spent)."""
         trial = self._study.ask(self._distributions)
         self._points += 1
@@ -77,7 +77,7 @@ class Searcher:
                 return point
         return None
 
-    def _around(self, point: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _around(self, point: Point) -> Iterator[Point]:
         """A point, then others that differ in ever more knobs: what is good is proposed again and again."""
         yield point
         names = list(self.space.knobs)
@@ -85,7 +85,7 @@ class Searcher:
             changed = self._rng.permutation(names)[: 1 + attempt * len(names) // ATTEMPTS]
             yield {**point, **{k: v for k, v in self.space.sample(self._rng).items() if k in changed}}
 
-    def _await(self, trial: optuna.Trial, point: dict[str, Any]) -> int:
+    def _await(self, trial: optuna.Trial, point: Point) -> int:
         """Let the sampler know what is measured now, in place of what it had proposed; the trial's number."""
         from optuna.trial import TrialState
 
@@ -102,7 +102,7 @@ class Searcher:
         self._seen.add(identity)
         return True
 
-    def tell(self, point: Mapping[str, Any], losses: Sequence[float] | None) -> None:
+    def tell(self, point: Point, losses: Sequence[float] | None) -> None:
         """A measured point; None for one that failed. Points outside an edited space teach nothing."""
         if not all(k in self.space.knobs and self.space.knobs[k].contains(v) for k, v in point.items()):
             return
@@ -121,7 +121,7 @@ class Searcher:
         state = TrialState.FAIL if told.losses is None else TrialState.COMPLETE
         return create_trial(params=params, distributions=distributions, values=told.losses, state=state)
 
-    def _running(self, point: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
+    def _running(self, point: Point) -> optuna.trial.FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
         return create_trial(params=dict(point), distributions=self._distributions, state=TrialState.RUNNING)
@@ -141,7 +141,7 @@ class Searcher:
 class _Told:
     """A point and its losses; None where it failed."""
 
-    point: Mapping[str, Any]
+    point: Point
     losses: tuple[float, ...] | None
 
 

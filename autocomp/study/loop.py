@@ -22,7 +22,7 @@ from autocomp.pipeline.plans import describe, plan_of, structural
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.searchers import Searcher
-from autocomp.space import SearchSpace
+from autocomp.space import Point, SearchSpace
 from autocomp.study.archive import ParetoArchive
 from autocomp.study.asha import Finished, Promotions
 from autocomp.study.budget_tracker import BudgetTracker
@@ -190,7 +190,7 @@ class Loop:
         stage = self.context.store.find(artifact) if artifact else None
         return str(self.context.store.inputs(artifact)["student"]) if artifact and stage else None
 
-    def starting_with(self, start: Sequence[Mapping[str, Any]]) -> Loop:
+    def starting_with(self, start: Sequence[Point]) -> Loop:
         """Queue the space's known good points; those marked `post_training` are swept without recovery."""
         for entry in start:
             point = {k: v for k, v in entry.items() if k != "post_training"}
@@ -215,7 +215,7 @@ class Loop:
             self.promotions.taken(identity(job.plan), job.rungs[-1].rung)
         return replace(job, id=started.job)
 
-    def _enqueue(self, point: Mapping[str, Any], rungs: tuple[Fidelity, ...], source: str) -> None:
+    def _enqueue(self, point: Point, rungs: tuple[Fidelity, ...], source: str) -> None:
         """Put a plan before all proposals."""
         plan = plan_of(self.space.nearest(point))
         self.searcher.seen(identity(plan))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autocomp.plan import CompressionPlan, Step
+from autocomp.space import Point
 from autocomp.testing.runs import TEACHER_SCORE, Event, charge_event, landmarks, member, study_event
 
 GRID: dict[str, tuple[Any, ...]] = {
@@ -184,7 +185,7 @@ def _number(value: float, unit: str, spread: float | None = None, n: int = 1, de
     return {"value": float(value), "unit": unit, "spread": spread, "n": n, "device": device, "details": details or {}}
 
 
-def _settled(point: Mapping[str, Any]) -> CompressionPlan:
+def _settled(point: Point) -> CompressionPlan:
     """The point as a plan with settled options, as long as real ones."""
     options: dict[str, Event] = {}
     for name, value in point.items():
@@ -200,7 +201,7 @@ def _settled(point: Mapping[str, Any]) -> CompressionPlan:
     return CompressionPlan(tuple(Step(name, values) for name, values in options.items()))
 
 
-def _words(point: Mapping[str, Any]) -> str:
+def _words(point: Point) -> str:
     heads, width = round(12 * point["attention_heads.kept"]), round(1536 * point["feed_forward.kept"])
     layers = point["depth.layers"]
     shape = f"{layers} of 6 layers · {heads} heads · feed-forward {'-'.join([str(width)] * layers)}"
