@@ -15,9 +15,9 @@ from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
 from autocomp.inspection.activations import norm_states
 from autocomp.inspection.session_check import check_session
+from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.fake_quantize import simulate
 from autocomp.pipeline.plans import cheap, convert
-from autocomp.pipeline.scoring import texts_of
 from autocomp.pipeline.students import technique_context
 from autocomp.pipeline.teacher import cut_of, manifest_of
 from autocomp.pipeline.verify import Answer, check_parity

@@ -19,7 +19,7 @@ from autocomp.exit_rules._softmax import softmax
 from autocomp.journal import read_events
 from autocomp.journal.events import ResourcesCharged, TrialRecorded
 from autocomp.pipeline.context import context_keys
-from autocomp.pipeline.measuring import PREDICTED
+from autocomp.pipeline.evaluate import PREDICTED
 from autocomp.pipeline.plans import structural
 from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.storage import write_atomically

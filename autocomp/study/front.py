@@ -14,18 +14,17 @@ import numpy as np
 from autocomp import pareto
 from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.errors import EnvironmentFailure, ExportMismatch
-from autocomp.executors import Work
+from autocomp.executors import Data, Work
 from autocomp.inspection.session_check import check_session
 from autocomp.measurement import rank_correlation
 from autocomp.measures import TIME, figures_of
 from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
+from autocomp.pipeline.baselines import final_measurements, held_out_logits
 from autocomp.pipeline.checkpoint_export import keep
-from autocomp.pipeline.figures import final_measurements
-from autocomp.pipeline.job_io import artifact_needs, keys_of
-from autocomp.pipeline.landmarks import held_out_logits
-from autocomp.pipeline.measuring import HERE, TIMING, folders_of, latency_of, place, times_of
+from autocomp.pipeline.context import open_context
+from autocomp.pipeline.evaluate import HERE, TIMING, folders_of, latency_of, place, run_over
+from autocomp.pipeline.job_io import HeldOutJob, HeldOutResult, TimingJob, Timings, artifact_needs, keys_of
 from autocomp.pipeline.plans import describe
-from autocomp.pipeline.scoring import run_over
 from autocomp.storage import atomic_folder
 from autocomp.study.losses import LossScale, member
 from autocomp.tasks import paired_difference, score_with_error
@@ -63,14 +62,13 @@ class Seen:
     disturbed: bool = False
 
 
-def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
-    """In a worker: logits of one artifact on the held-out split, and the layers that ran on each row."""
-    from autocomp.pipeline.context import open_context
-
-    context = open_context(Path(data["run"]))
-    [key] = data["artifacts"].values()
+def score_held_out(data: Data) -> Data:
+    """Do a `HeldOutJob`, in a worker."""
+    job = HeldOutJob.from_json(data)
+    context = open_context(Path(job.run))
+    [key] = job.artifacts.values()
     run = run_over(context.store.folder(key) / "artifact", context.data.held_out, context.device.threads)
-    return {"logits": run.logits.tolist(), "depths": run.depths.tolist()}
+    return HeldOutResult(run.logits, run.depths.tolist()).to_json()
 
 
 SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
@@ -99,7 +97,7 @@ def see(
     context: StudyContext,
     run: Path,
     chosen: Sequence[TrialRecord],
-    crew: WorkerPool,
+    pool: WorkerPool,
     timing_s: float = TIMING_S,
     left_s: Callable[[], float] = lambda: math.inf,
     warn: Callable[[str], object] = lambda text: None,
@@ -114,27 +112,24 @@ def see(
         EnvironmentFailure: the machine failed, not a file.
     """
     artifacts = keys_of(chosen)
-    with crew.executor(SCORING, len(chosen)) as executor:
+    with pool.executor(SCORING, len(chosen)) as executor:
         scored = dict(_scored(run, artifacts, executor, warn))
-    logits = {name: np.array(one["logits"], np.float32) for name, one in scored.items()}
-    artifacts = {name: key for name, key in artifacts.items() if name in logits}
-    job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
+    artifacts = {name: key for name, key in artifacts.items() if name in scored}
     repeats_s = max(0.0, left_s() - timing_s - MEMBER_S * len(artifacts))
-    where = place(context.device, crew)
-    timed = crew.at_device(TIMING, {**job, "measured": where, "repeats_s": min(repeats_s, ATTEMPTS * timing_s)})
-    times, tokens = times_of(timed), timed.get("tokens", {})
-    logits |= held_out_logits(context)
+    where, repeats_s = place(context.device, pool), min(repeats_s, ATTEMPTS * timing_s)
+    job = TimingJob("front", str(run), artifacts, "held_out", timing_s, where, repeats_s)
+    timed = Timings.from_json(pool.at_device(TIMING, job.to_json()))
     every = [context.teacher.encoder.shape.depth] * len(context.data.held_out)
-    depths = {name: scored[name].get("depths", ()) if name in scored else every for name in logits}
+    scored |= {name: HeldOutResult(logits, every) for name, logits in held_out_logits(context).items()}
     return {
         name: Seen(
             folder=folder,
-            logits=logits[name],
-            times=times[name],
+            logits=scored[name].logits,
+            times=timed.times[name],
             where=where,
-            tokens=tuple(tokens.get(name, ())),
-            depths=tuple(depths[name]),
-            disturbed=is_disturbed(times, name),
+            tokens=tuple(timed.tokens.get(name, ())),
+            depths=tuple(scored[name].depths),
+            disturbed=is_disturbed(timed.times, name),
         )
         for name, folder in folders_of(context, artifacts).items()
     }
@@ -142,8 +137,9 @@ def see(
 
 def _scored(
     run: Path, artifacts: Mapping[str, str], executor: Executor, warn: Callable[[str], object]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    waiting = [{"id": name, "run": str(run), "artifacts": {name: key}} for name, key in artifacts.items()]
+) -> Iterator[tuple[str, HeldOutResult]]:
+    """The results of all files that could be scored, as they come."""
+    waiting = [HeldOutJob(name, str(run), {name: key}).to_json() for name, key in artifacts.items()]
     while waiting or executor.running:
         while waiting and executor.free > 0:
             executor.submit(waiting.pop(0))
@@ -153,7 +149,7 @@ def _scored(
             if result is None:
                 warn(f"candidate {job['id']} is left out of the front, as it could not be scored: {failure}")
             else:
-                yield job["id"], result
+                yield job["id"], HeldOutResult.from_json(result)
 
 
 def members(

@@ -16,8 +16,8 @@ from autocomp.journal import Journal
 from autocomp.journal.events import CandidatesChanged, JobProgressed, JobRetried, JobStarted, NodeChanged, TrialRecorded
 from autocomp.journal.file import Listener
 from autocomp.pipeline.context import StudyContext
+from autocomp.pipeline.evaluate import HERE
 from autocomp.pipeline.jobs import Job, progress_file
-from autocomp.pipeline.measuring import HERE
 from autocomp.pipeline.plans import describe, plan_of, structural
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord

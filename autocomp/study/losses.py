@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autocomp import pareto
-from autocomp.pipeline.figures import figures
+from autocomp.pipeline.baselines import figures
 
 if TYPE_CHECKING:
     from autocomp.measurement import Measurement

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,12 @@ from autocomp.journal.events import (
     WarningGiven,
 )
 from autocomp.journal.file import Listener
-from autocomp.pipeline.baseline import BASELINE
+from autocomp.pipeline.baselines import BASELINE, landmark_measurements, landmark_member
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import ContextKeys, StudyContext, data_stage, open_context, teacher_before
+from autocomp.pipeline.evaluate import place
+from autocomp.pipeline.job_io import BaselineJob, BaselineResult
 from autocomp.pipeline.jobs import GPU_TRIALS, TRIALS, Job, teller
-from autocomp.pipeline.landmarks import landmark_measurements, landmark_member
-from autocomp.pipeline.measuring import place
 from autocomp.pipeline.teacher import forward_s, knowledge_stage, teacher_stage
 from autocomp.report.summary import summary
 from autocomp.result_cache import ResultCache, default_store
@@ -57,7 +58,7 @@ from autocomp.study.validate import (
     new_run,
     with_absolute_paths,
 )
-from autocomp.study.workers import open_crew, usable_gpus
+from autocomp.study.workers import open_pool, usable_gpus
 
 if TYPE_CHECKING:
     from autocomp.measurement import Measurement
@@ -79,7 +80,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
     if Path(out).exists():
         new_run(out)
     checked = check(spec)
-    with open_crew(checked, ray) as crew:
+    with open_pool(checked, ray) as crew:
         run, spec = new_run(out), with_absolute_paths(spec)
         (run / "study.json").write_text(spec.model_dump_json(indent=1), encoding="utf-8")
         journal = Journal(run / "journal.jsonl", listen)
@@ -118,7 +119,7 @@ def resume_study(out: Path, listen: Listener | None = None, ray: str | None = No
     check_unchanged(run, checked, is_local=ray is None)
     lived = (e.at or 0.0 for e in read_events(run / "journal.jsonl") if not isinstance(e, StudyResumed))
     last = max(lived, default=0.0)
-    with open_crew(checked, ray) as crew:
+    with open_pool(checked, ray) as crew:
         journal = Journal(run / "journal.jsonl", listen)
         journal.append(StudyResumed(crew=crew.facts()))
         return _go_on(checked, run, journal, listen, crew, interrupted_after=last)
@@ -205,12 +206,20 @@ def _prepare_teacher(
         forward = 0.0 if spec.wants_gpus else forward_s(student, data, spec.seed)
         purse.charge("knowledge", gpus=gpus)
     _teller(run, listen, "exporting and measuring the teacher")(0.0)
-    device = checked.device.model_dump()
-    made_of: dict[str, Any] = {"store": str(store.root), "data": rows.key, "teacher": teacher.key, "device": device}
-    baseline = crew.at_device(BASELINE, {"id": "baseline", "run": str(run), **made_of})
+    job = BaselineJob(str(run), str(store.root), rows.key, teacher.key, checked.device)
+    baseline = BaselineResult.from_json(crew.at_device(BASELINE, job.to_json()))
     purse.charge("measuring")
-    seen = {"machine": baseline["machine"], "speed": {**baseline["speed"], "forward_s": forward}}
-    ContextKeys(**made_of, **seen, knowledge=learnt.key, baseline=baseline["key"], seed=spec.seed).write(run)
+    ContextKeys(
+        store=job.store,
+        data=job.data,
+        teacher=job.teacher,
+        knowledge=learnt.key,
+        baseline=baseline.key,
+        device=checked.device.model_dump(),
+        machine=baseline.machine,
+        seed=spec.seed,
+        speed=replace(baseline.speed, forward_s=forward),
+    ).write(run)
     open_context.cache_clear()
     return open_context(run)
 
