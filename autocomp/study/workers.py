@@ -60,7 +60,7 @@ def _check_some_gpu(spec: StudySpec, pool: WorkerPool, ray: str | None) -> None:
 
 
 def usable_gpus() -> int:
-    """GPUs of this machine that PyTorch can use."""
+    """How many GPUs of this machine PyTorch can use."""
     from autocomp.training.accelerator import gpus
 
     return gpus()
