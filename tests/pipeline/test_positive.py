@@ -12,7 +12,7 @@ from autocomp.pipeline.context import LANDMARKS
 from autocomp.pipeline.evaluate import measure_artifact
 from autocomp.pipeline.job_io import Timings
 from autocomp.pipeline.teacher import manifest_of
-from autocomp.study.front import Seen, held_out_figures
+from autocomp.study.front import Scored, held_out_figures
 from autocomp.study.validate import data_facts
 
 POSITIVES = (0, 1)
@@ -47,7 +47,7 @@ def different(context):
 @pytest.mark.parametrize("positive", POSITIVES)
 def test_of_the_final_front(context, different, positive):
     times = np.ones((3, 4))
-    other = Seen(context.teacher_artifact, different, times, "here", [1] * 4, np.ones(len(different)))
+    other = Scored(context.teacher_artifact, different, times, "here", [1] * 4, np.ones(len(different)))
     perfect = replace(other, logits=answers(context, 0))
     found = held_out_figures(about(context, positive), {"m01": other, "teacher": perfect}, "m01")
     assert found["score"] == pytest.approx(expected(context, different, positive))
