@@ -24,7 +24,6 @@ from autocomp.measures import TIME, Subject, measures, on_device
 from autocomp.measures.latency import is_disturbed, latency, time_steadily
 from autocomp.pipeline.context import LANDMARKS, open_context, texts_of
 from autocomp.pipeline.job_io import MeasuringJob, MeasuringResult, TimingJob, Timings, artifact_needs
-from autocomp.strict_json import Json
 from autocomp.timing import CLOCK, Clock, once, time_interleaved
 
 if TYPE_CHECKING:
@@ -242,7 +241,7 @@ def measure_artifacts(data: Data) -> Data:
     return MeasuringResult(measured, errors, time.time() - started).to_json()
 
 
-def with_measured(result: Data, measured: Data | str) -> Json:
+def with_measured(result: Data, measured: Data | str) -> Data:
     """A trial's result with what was measured at the device; what could not be measured has failed.
 
     Args:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -22,7 +21,8 @@ from autocomp.pipeline.students import technique_context
 from autocomp.pipeline.teacher import cut_of, manifest_of
 from autocomp.pipeline.verify import Answer, check_parity
 from autocomp.plan import CompressionPlan
-from autocomp.result_cache import CachedResult
+from autocomp.result_cache import CachedResult, Facts
+from autocomp.strict_json import JsonView
 
 if TYPE_CHECKING:
     import onnx
@@ -35,6 +35,15 @@ FOLLOWED_TEXTS = 8
 """Of these, texts on which every layer is compared. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
 LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
+
+
+class ExitFacts(TypedDict):
+    """What a manifest says of exits: their rule and its threshold, after which layers they are, and of how many."""
+
+    rule: str
+    threshold: float
+    depths: list[int]
+    layers: int
 
 
 def artifact_stage(context: StudyContext, student: Student, key: str, plan: CompressionPlan) -> CachedResult:
@@ -50,7 +59,7 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
         "knowledge": context.knowledge_key,
     }
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> Facts:
         converted, _ = convert(student, plan, technique_context(context))
         export(context, converted, plan, folder / "artifact")
         agreement = check(context, converted, folder / "artifact")
@@ -65,7 +74,7 @@ def export(context: StudyContext, student: Student, plan: CompressionPlan, folde
     write_artifact(student, folder, {**manifest_of(student, context.data), "plan": plan.to_json()})
 
 
-def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any] | None = None) -> None:
+def write_artifact(student: Student, folder: str | Path, facts: JsonView | None = None) -> None:
     """Write a student as files to run, its weights stored as its `formats` say; an older artifact is replaced.
 
     Args:
@@ -100,13 +109,17 @@ def model_of(student: Student) -> onnx.ModelProto:
     )
 
 
-def exits_of(student: Student) -> dict[str, Any] | None:
-    """What a manifest says of the exits: rule, threshold, after which layers, of how many; None without any."""
+def exits_of(student: Student) -> ExitFacts | None:
+    """The exits of a student; None without any."""
     shape = student.encoder.shape
     if student.exit_threshold is None or not shape.exits:
         return None
-    rule = {"rule": student.exit_rule, "threshold": student.exit_threshold}
-    return {**rule, "depths": list(shape.exits), "layers": shape.depth}
+    return {
+        "rule": student.exit_rule,
+        "threshold": student.exit_threshold,
+        "depths": list(shape.exits),
+        "layers": shape.depth,
+    }
 
 
 def check(context: StudyContext, student: Student, folder: Path) -> float:

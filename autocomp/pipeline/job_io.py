@@ -19,7 +19,6 @@ from autocomp.measurement import Measurement
 from autocomp.pipeline.context import FILE, Speed, context_keys
 from autocomp.spec import DeviceProfile
 from autocomp.storage import write_atomically
-from autocomp.strict_json import Json, JsonView
 
 if TYPE_CHECKING:
     from autocomp.record import TrialRecord
@@ -33,7 +32,7 @@ Artifacts = Mapping[str, str]
 class Message:
     """A job or result of plain values: its fields are the keys of the JSON object that travels."""
 
-    def to_json(self) -> Json:
+    def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
         return dict(vars(self))
 
@@ -61,7 +60,7 @@ class BaselineJob(Message):
     device: DeviceProfile
     id: str = "baseline"
 
-    def to_json(self) -> Json:
+    def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
         return {**super().to_json(), "device": self.device.model_dump()}
 
@@ -85,7 +84,7 @@ class BaselineResult(Message):
     machine: str
     speed: Speed
 
-    def to_json(self) -> Json:
+    def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
         return {**super().to_json(), "speed": self.speed.to_json()}
 
@@ -124,7 +123,7 @@ class MeasuringResult(Message):
     errors: Mapping[str, str]
     seconds: float
 
-    def to_json(self) -> Json:
+    def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
         measured = {name: {m: v.to_json() for m, v in found.items()} for name, found in self.measured.items()}
         return {**super().to_json(), "measured": measured}
@@ -170,7 +169,7 @@ class Timings(Message):
     tokens: Mapping[str, Sequence[int]] = field(default_factory=dict)
     load_ms: Mapping[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> Json:
+    def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
         return {**super().to_json(), "times": {name: times.tolist() for name, times in self.times.items()}}
 
@@ -196,7 +195,7 @@ class HeldOutResult(Message):
     logits: np.ndarray
     depths: Sequence[int] = ()
 
-    def to_json(self) -> Json:
+    def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
         return {"logits": self.logits.tolist(), "depths": list(self.depths)}
 
@@ -249,13 +248,13 @@ def keys_of(chosen: Sequence[TrialRecord]) -> dict[str, str]:
     return {record.id: record.artifact or "" for record in chosen}
 
 
-def card(run: Path) -> Json:
+def card(run: Path) -> Data:
     """What another machine has to know of a study; empty before its context is written."""
     file = run / FILE
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 
-def mirror(known: JsonView, store: Path, folder: Path) -> Path:
+def mirror(known: Data, store: Path, folder: Path) -> Path:
     """A run directory on another machine, with stages in a store of its own: enough for `open_context`."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({**known, "store": str(store)})

@@ -22,7 +22,6 @@ from autocomp.journal.events import GpusShared
 from autocomp.pipeline.context import StudyContext, open_context
 from autocomp.pipeline.job_io import Message, context_needs
 from autocomp.pipeline.teacher import as_student
-from autocomp.strict_json import Json
 from autocomp.study.time_model import BATCH
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Sharing(Message):
     whole_s: float
     tried: tuple[Rate, ...] = ()
 
-    def to_json(self) -> Json:
+    def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
         return {**super().to_json(), "tried": [asdict(rate) for rate in self.tried]}
 
