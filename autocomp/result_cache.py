@@ -24,7 +24,7 @@ CODE = {
     "data": "autocomp.pipeline.context",
     "teacher": "autocomp.pipeline.teacher",
     "knowledge": "autocomp.pipeline.teacher",
-    "baseline": "autocomp.pipeline.baseline",
+    "baseline": "autocomp.pipeline.baselines",
     "student": "autocomp.pipeline.students",
     "artifact": "autocomp.pipeline.export",
 }

@@ -34,8 +34,8 @@ from autocomp.journal import Journal
 from autocomp.journal.events import StudyBegun, TrialRecorded
 from autocomp.measures import OF_RECORDS
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
-from autocomp.pipeline.context import ContextKeys, StudyContext, open_context, write_data
-from autocomp.pipeline.measuring import HERE
+from autocomp.pipeline.context import ContextKeys, Speed, StudyContext, open_context, write_data
+from autocomp.pipeline.evaluate import HERE
 from autocomp.pipeline.plans import build_space, plan_of
 from autocomp.report.summary import summary
 from autocomp.searchers import Searcher
@@ -82,7 +82,7 @@ def make_context(run: Path, shape: str) -> StudyContext:
     seen = {name: np.zeros((1, 2)) for name in ("search_logits", "held_out_logits")}
     save_file(seen, store / "baseline" / "arrays.safetensors")
     device = {"name": "simulated", "summary": "", "runtime": "onnxruntime", "threads": 1, "warmup": 5, "rounds": 60}
-    speed = {"alone_ms": [2.0] * 60}
+    speed = Speed((2.0,) * 60)
     ContextKeys(str(store), "data", "teacher", "knowledge", "baseline", device, "simulated", 0, speed).write(run)
     return open_context(run)
 

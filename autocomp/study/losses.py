@@ -10,7 +10,7 @@ import numpy as np
 
 from autocomp import pareto
 from autocomp.journal.member import Member, with_figures
-from autocomp.pipeline.figures import figures
+from autocomp.pipeline.baselines import figures
 
 if TYPE_CHECKING:
     from autocomp.measurement import Measurement

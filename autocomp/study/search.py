@@ -21,8 +21,8 @@ from autocomp.journal.events import (
     ResourcesCharged,
     TrialRecorded,
 )
+from autocomp.pipeline.evaluate import place
 from autocomp.pipeline.jobs import Job, JobResult, progress_file
-from autocomp.pipeline.measuring import place
 from autocomp.pipeline.plans import describe
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
@@ -141,7 +141,7 @@ class Search:
             for attempt in self.executor.lost():
                 self._charge_lost(attempt)
             for node in self.executor.news():
-                self.journal.append(NodeChanged(**node))
+                self.journal.append(NodeChanged(**vars(node)))
             if stops:
                 raise EnvironmentFailure(stops[0])
             self._tell_progress()

@@ -1,11 +1,11 @@
-"""Before the search: everything checked, then the teacher made, learnt from and measured."""
+"""Before anything starts: everything that a study names is loaded and checked."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     from autocomp.tasks import TaskData
 
 SPARE_BYTES = 500_000_000
+
+
+class StudyFacts(DataFacts):
+    """What `autocomp validate` prints of a study that is right; `points` are those of the search space."""
+
+    model: str
+    fine_tuned: bool
+    layers: int
+    hidden: int
+    vocabulary: int
+    space: str
+    techniques: list[str]
+    points: int
+    objectives: list[str]
+    device: str
+    budget: str
 
 
 @dataclass(frozen=True)
@@ -99,8 +115,8 @@ def _absolute(name: str, suffix: str = "") -> str:
     return str(path.resolve()) if name.endswith(suffix) and path.exists() else name
 
 
-def check_study(spec: StudySpec) -> dict[str, Any]:
-    """What `autocomp validate` prints of a study that is right."""
+def check_study(spec: StudySpec) -> StudyFacts:
+    """Check a study as `check` does; facts of one that is right."""
     done = check(spec)
     shape = done.loaded.student.encoder.shape
     return {
@@ -120,7 +136,7 @@ def check_study(spec: StudySpec) -> dict[str, Any]:
 
 
 def data_facts(data: TaskData) -> DataFacts:
-    """What a run says of its data."""
+    """What a run keeps of its data: sizes and names, no texts."""
     return {
         "name": data.name,
         "labels": list(data.labels),
