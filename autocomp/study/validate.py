@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
+from autocomp.journal.member import DataFacts
 from autocomp.measures import OF_RECORDS, measures
 from autocomp.pipeline.plans import build_space
 from autocomp.result_cache import default_store
@@ -18,7 +19,6 @@ from autocomp.study.lengths import texts_of_task, with_length
 from autocomp.tasks import resolve_task, tasks
 
 if TYPE_CHECKING:
-    from autocomp.journal.member import DataFacts
     from autocomp.models.loading import LoadedModel
     from autocomp.objective import Objective
     from autocomp.space import SearchSpace
