@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from autocomp.errors import EnvironmentFailure, NothingMeasured
+from autocomp.strict_json import Json
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
     from autocomp.journal.events import Event
-    from autocomp.spec import StudySpec
+    from autocomp.spec import Overrides, StudySpec
 
-Listener = Callable[[dict[str, Any]], None]
+Listener = Callable[[Json], None]
 Paths = str | os.PathLike[str]
 JOURNAL = "journal.jsonl"
 _TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length", "positive")
@@ -254,8 +255,8 @@ def open_run(path: Paths) -> Run:
     return run
 
 
-def _task_apart(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _task_apart(overrides: Overrides) -> Overrides:
+    flat: dict[str, object] = {}
     for key, value in overrides.items():
         if key == "task" and isinstance(value, Mapping):
             flat |= {f"task.{k}": v for k, v in value.items()}

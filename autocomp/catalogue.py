@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from autocomp.errors import SpecError, UnknownName
+from autocomp.strict_json import Json
 
 _PACKAGE = Path(__file__).parent
 
@@ -65,7 +65,7 @@ def find(kind: str, name: str, include: Iterable[Path] = ()) -> Path:
     return known[name]
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> Json:
     """A YAML mapping.
 
     Raises:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from autocomp.errors import SpecError
 from autocomp.measurement import Measurement
+from autocomp.plan import Options
 
 
 class Objective(BaseModel):
@@ -27,7 +28,7 @@ class Objective(BaseModel):
     name: str
     summary: str = ""
     measure: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
     direction: Literal["minimize", "maximize"] = "minimize"
     worst_times_teacher: float = Field(default=1.1, gt=0)
     limit: float | None = None

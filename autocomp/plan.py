@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
-from autocomp.strict_json import Json, JsonView
+from autocomp.strict_json import JsonView
 
 Options = Mapping[str, Any]
-"""The options of one technique, by name: plain JSON values, of which the technique alone knows names and types."""
+"""Options of a technique, or of a measure, by name: plain JSON values, whose names and types it alone knows."""
 
 
 def canonical(data: Any) -> str:
@@ -25,6 +25,19 @@ def fingerprint(data: Any) -> str:
     return hashlib.sha256(canonical(data).encode()).hexdigest()[:16]
 
 
+class StepJson(TypedDict):
+    """A step as plain data."""
+
+    technique: str
+    options: Options
+
+
+class PlanJson(TypedDict):
+    """A plan as plain data."""
+
+    steps: list[StepJson]
+
+
 @dataclass(frozen=True)
 class Step:
     """One technique with settled options (plain JSON values)."""
@@ -32,8 +45,8 @@ class Step:
     technique: str
     options: Options
 
-    def to_json(self) -> Json:
-        """`{"technique": …, "options": …}`."""
+    def to_json(self) -> StepJson:
+        """The step as plain data, its options' sequences as lists."""
         return {"technique": self.technique, "options": json.loads(canonical(dict(self.options)))}
 
 
@@ -63,8 +76,8 @@ class CompressionPlan:
         kept = tuple(new.pop(s.technique, s) for s in self.steps)
         return CompressionPlan((*kept, *new.values()))
 
-    def to_json(self) -> Json:
-        """`{"steps": […]}`."""
+    def to_json(self) -> PlanJson:
+        """The plan as plain data."""
         return {"steps": [s.to_json() for s in self.steps]}
 
     @classmethod

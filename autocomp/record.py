@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from autocomp.budget import Fidelity
-from autocomp.measurement import Measurement
-from autocomp.plan import CompressionPlan
+from autocomp.measurement import Measurement, MeasurementJson
+from autocomp.plan import CompressionPlan, PlanJson
 from autocomp.space import Point
 
 Status = Literal["complete", "failed"]
@@ -25,9 +25,9 @@ class RecordJson(TypedDict):
     source: str
     error: str | None
     point: Point
-    plan: dict[str, Any]
+    plan: PlanJson
     fidelity: dict[str, int]
-    measurements: dict[str, dict[str, Any]]
+    measurements: dict[str, MeasurementJson]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class TrialRecord:
     @classmethod
     def from_json(cls, data: RecordJson) -> TrialRecord:
         """Inverse of `to_json`."""
-        plain: dict[str, Any] = {
+        plain: Any = {
             **data,
             "plan": CompressionPlan.from_json(data["plan"]),
             "fidelity": Fidelity(**data["fidelity"]),

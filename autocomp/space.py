@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Knob:
             return tuple(sorted(set(values), reverse=self.values[0] > self.values[-1]))
         return tuple(v for v in self.values if v in values)
 
-    def _between(self, wanted: Mapping[str, Any], source: str, key: str) -> Knob:
+    def _between(self, wanted: Mapping[str, object], source: str, key: str) -> Knob:
         unknown = set(wanted) - {"min", "max"}
         if unknown or not self.is_numeric:
             raise SpecError(source, key, "a mapping must have only `min` and `max`, of a numeric knob", dict(wanted))
@@ -95,7 +95,7 @@ class Knob:
         return ", ".join(map(str, self.values))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 COMPACT = (",", ":")
@@ -31,12 +32,12 @@ def dumps(
     Raises:
         TypeError: a value that JSON does not know, and no `default`.
     """
-    layout: dict[str, Any] = {"ensure_ascii": False, "indent": indent, "separators": separators, "allow_nan": False}
+    write = partial(json.dumps, ensure_ascii=False, indent=indent, separators=separators, allow_nan=False)
     try:
-        return json.dumps(data, default=default, **layout)
+        return write(data, default=default)
     except ValueError:
         known = default and (lambda value: _finite(default(value)))
-        return json.dumps(_finite(data), default=known, **layout)
+        return write(_finite(data), default=known)
 
 
 def loads(text: str | bytes) -> Any:

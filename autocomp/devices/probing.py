@@ -17,7 +17,7 @@ from autocomp.artifact.runtimes import runtimes
 from autocomp.devices.fitting import fit, fit_error, left_out_errors
 from autocomp.devices.samples import SMALL, Sample, samples, text
 from autocomp.devices.work import COUNTED, work
-from autocomp.environment import processor
+from autocomp.environment import Machine, processor
 from autocomp.inspection.speed import gemm_rates
 from autocomp.measures.latency import ATTEMPTS
 from autocomp.spec import DeviceProfile, LatencyTable, Recorded
@@ -32,6 +32,13 @@ BUSY = 0.2
 """Spread of one file's single times over which the machine is not quiet enough; the profile is then marked."""
 
 
+class MachineParts(Machine):
+    """A machine with its memory, 10^9 bytes (None where the system does not say), and versions of its runtimes."""
+
+    memory_gb: float | None
+    versions: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Timed:
     """One file at one length: place of the file, tokens, milliseconds and their interquartile range, work done."""
@@ -43,7 +50,9 @@ class Timed:
     work: np.ndarray
 
 
-def probe(name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES, tell: Tell | None = None) -> Any:
+def probe(
+    name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES, tell: Tell | None = None
+) -> DeviceProfile:
     """A profile of this machine as a device.
 
     Args:
@@ -73,7 +82,12 @@ def probe(name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES
         noise_between_sessions=_short(between),
         disturbed=spread > BUSY,
         latency=table,
-        **facts,
+        cpu=facts["cpu"],
+        instruction_sets=tuple(facts["instruction_sets"]),
+        cores=facts["cores"],
+        memory_gb=facts["memory_gb"],
+        system=facts["system"],
+        versions=facts["versions"],
     )
     many = "one thread" if threads == 1 else f"{threads} threads"
     engine = f"ONNX Runtime {facts['versions']['onnxruntime']}"
@@ -81,9 +95,9 @@ def probe(name: str, threads: int = 1, seconds: float = 60.0, files: int = FILES
     return DeviceProfile(name=name, summary=summary, threads=threads, recorded=recorded)
 
 
-def machine() -> dict[str, Any]:
+def machine() -> MachineParts:
     """Processor, cores free to us, memory, system, and versions of what runs files here."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     engines = {name: runtimes[name].version() for name in runtimes}
     return {
         **processor(),

@@ -16,11 +16,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from autocomp.errors import MeasurementError, UnknownName
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
+from autocomp.measures._figure import Figure, FigureJson
 from autocomp.measures._subject import Subject
 from autocomp.registry import Registry
 
@@ -102,12 +101,12 @@ def headline() -> tuple[Figure, Figure, Figure]:
     return size, time, score
 
 
-def figures_of(measured: Mapping[str, Measurement | None]) -> dict[str, Any]:
+def figures_of(measured: Mapping[str, Measurement | None]) -> dict[str, float | None]:
     """Measurements under the keys that their measures declare, as a member has them."""
-    found: dict[str, Any] = {}
+    found: dict[str, float | None] = {}
     for name, measurement in measured.items():
         for figure in measures.figures(name):
-            found |= figure.told(measurement)
+            found |= figure.entries(measurement)
     return found
 
 
@@ -118,6 +117,7 @@ def all_figures(names: Iterable[str] = ()) -> list[Figure]:
 
 
 __all__ = [
-    "HEADLINE", "OF_FINAL_FILES", "OF_RECORDS", "SCORE", "SIZE", "TIME", "USUAL", "Figure", "Measure", "Subject",
+    "HEADLINE", "OF_FINAL_FILES", "OF_RECORDS", "SCORE", "SIZE", "TIME", "USUAL",
+    "Figure", "FigureJson", "Measure", "Subject",
     "all_figures", "figure_of", "figures_of", "headline", "measures", "measures_of_files", "of_files", "on_device",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,14 +12,14 @@ from autocomp.artifact.loader import load
 from autocomp.artifact.writer import requires_of, write_model
 from autocomp.errors import ExportMismatch
 from autocomp.inspection.session_check import check_session, norm_states
+from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.fake_quantize import simulate
 from autocomp.pipeline.plans import cheap, convert
-from autocomp.pipeline.scoring import texts_of
 from autocomp.pipeline.students import technique_context
 from autocomp.pipeline.teacher import cut_of, manifest_of
 from autocomp.pipeline.verify import Answer, check_parity
 from autocomp.plan import CompressionPlan
-from autocomp.result_cache import CachedResult
+from autocomp.result_cache import CachedResult, Facts
 
 if TYPE_CHECKING:
     import onnx
@@ -47,7 +47,7 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
         "knowledge": context.knowledge_key,
     }
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> Facts:
         converted, _ = convert(student, plan, technique_context(context))
         export(context, converted, plan, folder / "artifact")
         agreement = check(context, converted, folder / "artifact")
@@ -100,7 +100,7 @@ def model_of(student: Student) -> onnx.ModelProto:
 
 
 def exits_of(student: Student) -> ExitFacts | None:
-    """What a manifest says of the exits: rule, threshold, after which layers, of how many; None without any."""
+    """The exits of a student; None without any."""
     shape = student.encoder.shape
     if student.exit_threshold is None or not shape.exits:
         return None

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
 
 from autocomp.pipeline.context import content_of
-from autocomp.result_cache import CachedResult, ResultCache
+from autocomp.result_cache import CachedResult, Facts, Inputs, ResultCache
 from autocomp.timing import once
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ TEACHER_SHARE = 0.5
 """Of the time that the budget has left, what fine-tuning may take: what is learnt in its second half is a point or two,
 and without the other half nothing is compressed."""
 Progress = Callable[[float], None]
+
+
+class TeacherFacts(TypedDict):
+    """Facts of a teacher's stage: who fine-tuned it; if autocomp did, steps, those wanted, and seconds."""
+
+    fine_tuned_by: str
+    steps: NotRequired[int]
+    of_steps: NotRequired[int]
+    train_s: NotRequired[float]
 
 
 def teacher_stage(
@@ -58,7 +67,12 @@ def teacher_stage(
     teacher, done = _fine_tuned(loaded, data, spec, time.time() + TEACHER_SHARE * allowed_s, progress)
     wanted = _steps_wanted(data, spec)
     cut_short = {} if done.steps >= wanted else {"stopped_after": done.steps}
-    facts = {"fine_tuned_by": "autocomp", "steps": done.steps, "of_steps": wanted, "train_s": done.seconds}
+    facts: TeacherFacts = {
+        "fine_tuned_by": "autocomp",
+        "steps": done.steps,
+        "of_steps": wanted,
+        "train_s": done.seconds,
+    }
     return _saved(store, {**inputs, **cut_short}, teacher, facts)
 
 
@@ -68,17 +82,17 @@ def _steps_wanted(data: TaskData, spec: StudySpec) -> int:
     return steps_of(len(data.train), spec.teacher_epochs)
 
 
-def _made_of(loaded: LoadedModel, data: TaskData, spec: StudySpec) -> dict[str, Any]:
+def _made_of(loaded: LoadedModel, data: TaskData, spec: StudySpec) -> Inputs:
     from autocomp.models.student import fingerprint
 
-    inputs: dict[str, Any] = {"model": fingerprint(loaded.student), "data": content_of(data)}
+    inputs: Inputs = {"model": fingerprint(loaded.student), "data": content_of(data)}
     if not loaded.fine_tuned:
         rate = spec.teacher_learning_rate
-        inputs |= {"epochs": spec.teacher_epochs, "learning_rate": rate, "seed": spec.seed}
+        return {**inputs, "epochs": spec.teacher_epochs, "learning_rate": rate, "seed": spec.seed}
     return inputs
 
 
-def _cut_short(store: ResultCache, key: str | None, inputs: dict[str, Any]) -> CachedResult | None:
+def _cut_short(store: ResultCache, key: str | None, inputs: Inputs) -> CachedResult | None:
     """The stage of that key, if it was made of these inputs by this code and then ran out of time."""
     found = store.find(key) if key else None
     if not key or not found:
@@ -103,10 +117,10 @@ def _fine_tuned(
     )
 
 
-def _saved(store: ResultCache, inputs: dict[str, Any], teacher: Student, facts: dict[str, Any]) -> CachedResult:
+def _saved(store: ResultCache, inputs: Inputs, teacher: Student, facts: TeacherFacts) -> CachedResult:
     from autocomp.models.student import save_student
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> Facts:
         save_student(teacher, folder / "student")
         return facts
 
@@ -119,7 +133,7 @@ def knowledge_stage(store: ResultCache, teacher: Student, key: str, data: TaskDa
     return store.make("knowledge", inputs, lambda f: _learn(teacher, data, seed, f))
 
 
-def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[str, Any]:
+def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> Facts:
     from safetensors.numpy import save_file
 
     from autocomp.models.importance import measure_importance
@@ -159,7 +173,7 @@ def _some(data: TaskData, most: int, seed: int) -> list[Example]:
 
 
 def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
-    """What every manifest says of its student and data."""
+    """A student and its data as every manifest has them."""
     return {
         "labels": list(student.labels),
         "max_length": student.max_length,
@@ -173,7 +187,7 @@ def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
 
 
 def cut_of(student: Student) -> OptionalFacts:
-    """What a manifest says of texts that are too long, unless they lose their end."""
+    """Which end of a text is cut, if it is not the right one."""
     return {} if student.truncation_side == "right" else {"truncation_side": student.truncation_side}
 
 

@@ -1,11 +1,11 @@
-"""Before the search: everything checked, then the teacher made, learnt from and measured."""
+"""Before anything starts: everything that a study names is loaded and checked."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
@@ -25,6 +25,36 @@ if TYPE_CHECKING:
     from autocomp.tasks import TaskData
 
 SPARE_BYTES = 500_000_000
+
+
+class DataFacts(TypedDict):
+    """A data set as a run keeps it; `train`, `search` and `held_out` are numbers of rows."""
+
+    name: str
+    labels: list[str]
+    metric: str
+    positive: str | None
+    train: int
+    search: int
+    held_out: int
+    notes: list[str]
+    fingerprint: str
+
+
+class StudyFacts(DataFacts):
+    """What `autocomp validate` prints of a study that is right; `points` are those of the search space."""
+
+    model: str
+    fine_tuned: bool
+    layers: int
+    hidden: int
+    vocabulary: int
+    space: str
+    techniques: list[str]
+    points: int
+    objectives: list[str]
+    device: str
+    budget: str
 
 
 @dataclass(frozen=True)
@@ -98,8 +128,8 @@ def _absolute(name: str, suffix: str = "") -> str:
     return str(path.resolve()) if name.endswith(suffix) and path.exists() else name
 
 
-def check_study(spec: StudySpec) -> dict[str, Any]:
-    """What `autocomp validate` prints of a study that is right."""
+def check_study(spec: StudySpec) -> StudyFacts:
+    """Check a study as `check` does; facts of one that is right."""
     done = check(spec)
     shape = done.loaded.student.encoder.shape
     return {
@@ -118,14 +148,16 @@ def check_study(spec: StudySpec) -> dict[str, Any]:
     }
 
 
-def data_facts(data: TaskData) -> dict[str, Any]:
-    """What a run says of its data."""
+def data_facts(data: TaskData) -> DataFacts:
+    """What a run keeps of its data: sizes and names, no texts."""
     return {
         "name": data.name,
         "labels": list(data.labels),
         "metric": data.metric,
         "positive": data.positive_label,
-        **{split: len(getattr(data, split)) for split in ("train", "search", "held_out")},
+        "train": len(data.train),
+        "search": len(data.search),
+        "held_out": len(data.held_out),
         "notes": list(data.notes),
         "fingerprint": data.fingerprint,
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autocomp.errors import DataError, listed, shown
+from autocomp.strict_json import JsonView
 from autocomp.tasks._tables import PlainTable
 
 _SPACE = re.compile(r"[\s\x00]*")
@@ -66,7 +67,7 @@ def _of_records(records: Sequence[Any], place: str) -> PlainTable:
     return PlainTable({name: [record.get(name) for record in records] for name in names})
 
 
-def _of_object(value: Mapping[str, Any], place: str) -> tuple[PlainTable, str]:
+def _of_object(value: JsonView, place: str) -> tuple[PlainTable, str]:
     """The table in one object, and in words how it is written there (nothing for a single record)."""
     inner = list(value.values())
     if "columns" in value and isinstance(value.get("data"), list) and set(value) <= {"columns", "index", "data"}:
@@ -92,7 +93,7 @@ def _holds_records(parts: Sequence[Sequence[Any]]) -> bool:
     return any(part and isinstance(part[0], dict) for part in parts)
 
 
-def _of_split(value: Mapping[str, Any], place: str) -> PlainTable:
+def _of_split(value: JsonView, place: str) -> PlainTable:
     names, rows = [str(name) for name in value["columns"]], value["data"]
     wrong = next((row for row in rows if not isinstance(row, list) or len(row) != len(names)), None)
     if wrong is not None:
@@ -100,7 +101,7 @@ def _of_split(value: Mapping[str, Any], place: str) -> PlainTable:
     return PlainTable({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
 
-def _of_objects(value: Mapping[str, Mapping[str, Any]], place: str) -> tuple[PlainTable, str]:
+def _of_objects(value: Mapping[str, JsonView], place: str) -> tuple[PlainTable, str]:
     """Objects in an object: columns of rows by number, or rows by number of columns."""
     rows = list(value.values())
     keys = list(dict.fromkeys(key for row in rows for key in row))

@@ -24,7 +24,7 @@ class Table(Protocol):
     @property
     def column_names(self) -> list[str]: ...
     @property
-    def features(self) -> Mapping[str, Any]: ...
+    def features(self) -> Mapping[str, object]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, column: str, /) -> Any: ...
 
@@ -41,7 +41,7 @@ class PlainTable:
         return list(self.columns)
 
     @property
-    def features(self) -> Mapping[str, Any]:
+    def features(self) -> Mapping[str, object]:
         """No column has a type of its own."""
         return dict.fromkeys(self.columns)
 
@@ -159,16 +159,19 @@ def _rows(text: str, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
 
 def _parse(text: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
     """Rows with the lines that they end in."""
-    options: dict[str, Any] = {"delimiter": dialect.separator, "strict": dialect.quotes != "loose"}
-    # a space before a quote is no part of a cell that the quote begins
-    options["skipinitialspace"] = f'{dialect.separator} "' in text
-    if dialect.quotes == "plain":
-        options["quoting"] = csv.QUOTE_NONE
-    if dialect.quotes == "backslash":
-        options |= {"escapechar": "\\", "doublequote": False}
-        text = _with_letters_escaped(text, dialect.separator)
+    escapes = dialect.quotes == "backslash"
+    text = _with_letters_escaped(text, dialect.separator) if escapes else text
     limit = csv.field_size_limit(MOST_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), **options)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=dialect.separator,
+        strict=dialect.quotes != "loose",
+        # a space before a quote is no part of a cell that the quote begins
+        skipinitialspace=f'{dialect.separator} "' in text,
+        quoting=csv.QUOTE_NONE if dialect.quotes == "plain" else csv.QUOTE_MINIMAL,
+        escapechar="\\" if escapes else None,
+        doublequote=not escapes,
+    )
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:

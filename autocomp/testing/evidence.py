@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from autocomp.strict_json import Json, JsonView
 
 LABELS = ("benign", "injection")
 TEXTS = (
@@ -31,7 +32,7 @@ SHAPE = {
 }
 
 
-def evidence(names: Sequence[str], rows: int = 200, seed: int = 0) -> dict[str, Any]:
+def evidence(names: Sequence[str], rows: int = 200, seed: int = 0) -> Json:
     """The content of an `evidence.json` for these members and both landmarks; later members answer better."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 2, rows)
@@ -60,7 +61,7 @@ def evidence(names: Sequence[str], rows: int = 200, seed: int = 0) -> dict[str, 
     }
 
 
-def _model(answers: np.ndarray, number: int, rng: np.random.Generator) -> dict[str, Any]:
+def _model(answers: np.ndarray, number: int, rng: np.random.Generator) -> Json:
     tokens = np.sort(rng.integers(4, 128, 100))
     each = (0.3 + 0.02 * tokens) * 1.3**number * rng.uniform(0.95, 1.1, 100)
     mean, (p50, p95, p99) = float(each.mean()), map(float, np.percentile(each, [50, 95, 99]))
@@ -76,7 +77,7 @@ def _model(answers: np.ndarray, number: int, rng: np.random.Generator) -> dict[s
     }
 
 
-def put_evidence(run: Path, data: Mapping[str, Any] | None = None) -> Path:
+def put_evidence(run: Path, data: JsonView | None = None) -> Path:
     """Write a finished run's `evidence.json` and name it in the front event of its journal. Returns the file."""
     journal = run / "journal.jsonl"
     events = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]

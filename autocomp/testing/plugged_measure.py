@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Any
 
 from autocomp.measurement import Measurement
 from autocomp.measures import figures_of
-from autocomp.testing.runs import journal
+from autocomp.testing.runs import Event, journal
 
 SOURCE = """
     from autocomp.measurement import Measurement
@@ -36,7 +35,7 @@ def write_plug_in(site: Path, source: str = SOURCE) -> Path:
     return site
 
 
-def events_with_energy() -> list[dict[str, Any]]:
+def events_with_energy() -> list[Event]:
     """A finished run's events in which candidates and members have the measure `energy`, as a study writes them."""
     made = journal()
     for event in made:

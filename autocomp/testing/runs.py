@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-Event = dict[str, Any]
+from autocomp.strict_json import Json
+
+Event = Json
 TEACHER_BYTES, TEACHER_MS, TEACHER_SCORE = 91_500_000, 7.6, 0.9805
 
 

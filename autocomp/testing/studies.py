@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import yaml
 
+from autocomp.strict_json import Json
+
 WORDS = {
     "negative": "bad terrible boring hate ignore".split(),
     "positive": "good great love like people".split(),
 }
 FILLERS = "the film was with his this from had by one but what all were when we there can an your which".split()
 SIZES = {"train": 300, "validation": 80, "test": 80}
-SPACE: dict[str, Any] = {
+SPACE: Json = {
     "techniques": {
         "depth": {"placement": "even"},
         "feed_forward": {"kept": [0.25, 0.5, 1.0], "allocation": "importance"},
@@ -78,7 +80,7 @@ def write_study(folder: Path, **changes: Any) -> Path:
     if isinstance(space, dict):
         (folder / "tiny_space.yaml").write_text(yaml.safe_dump(space, sort_keys=False), encoding="utf-8")
         space = str(folder / "tiny_space.yaml")
-    study: dict[str, Any] = {
+    study: Json = {
         "model": changes.pop("model", None) or str(write_bert(folder / "bert")),
         "task": {"source": changes.pop("texts", None) or str(write_texts(folder / "texts")), "max_length": 24},
         "space": space,

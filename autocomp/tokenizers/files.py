@@ -15,6 +15,8 @@ from autocomp.errors import ModelError
 
 Text = str | tuple[str, str]
 Side = Literal["left", "right"]
+TokenizerJson = dict[str, Any]
+"""A tokenizer.json or a part of it: `tokenizers` has keys of its own for each kind of model and post-processor."""
 SAMPLE = 200
 """Texts on which our tokenizer and transformers' are compared."""
 SHORT_CUT = 16
@@ -284,18 +286,18 @@ def _without_types(tokenizer: Tokenizer) -> Tokenizer:
     return _natural_lengths(Tokenizer.from_str(json.dumps(data, ensure_ascii=False)))
 
 
-def _templates(processor: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
+def _templates(processor: TokenizerJson | None) -> Iterable[TokenizerJson]:
     if processor is None:
         return []
     inner = processor["processors"] if processor["type"] == "Sequence" else [processor]
     return [part for part in inner if part["type"] == "TemplateProcessing"]
 
 
-def _template_of_bert(processor: dict[str, Any]) -> dict[str, Any]:
+def _template_of_bert(processor: TokenizerJson) -> TokenizerJson:
     """BertProcessing as a template without types."""
     (cls, cls_id), (sep, sep_id) = processor["cls"], processor["sep"]
 
-    def special(piece: str) -> dict[str, Any]:
+    def special(piece: str) -> TokenizerJson:
         return {"SpecialToken": {"id": piece, "type_id": 0}}
 
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")

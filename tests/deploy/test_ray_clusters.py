@@ -15,7 +15,7 @@ import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from autocomp.executors.places import device_resource
+from autocomp.executors import device_resource
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

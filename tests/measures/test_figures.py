@@ -11,7 +11,7 @@ from autocomp.cli import main
 from autocomp.errors import InputError
 from autocomp.measurement import Measurement
 from autocomp.measures import USUAL, Figure, all_figures, figure_of, figures_of, measures
-from autocomp.pipeline.figures import figures
+from autocomp.pipeline.baselines import figures
 from autocomp.publishing._run import read_run
 from autocomp.report.page import page_data
 from autocomp.report.pick import pick

@@ -12,10 +12,10 @@ from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.pipeline import export as exporting
+from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.export import check, export, write_artifact
 from autocomp.pipeline.fake_quantize import cost, estimated_bytes, leave, rounded, simulate
 from autocomp.pipeline.plans import convert
-from autocomp.pipeline.scoring import texts_of
 from autocomp.pipeline.students import technique_context
 from autocomp.training.batches import encode
 from autocomp.training.predictions import Predictions, fit_exits

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Become a node of the cluster, in the foreground unless told otherwise; nothing starts when something is wrong."""
     from autocomp.cli._say import note
-    from autocomp.executors.places import device_resource
+    from autocomp.executors import device_resource
 
     host, port = address_of(args.address)
     if args.cores < 0:
