@@ -206,7 +206,7 @@ def _predicted_times(context: StudyContext, folder: Path, examples: Sequence[Exa
 
 
 def measured_by(names: Sequence[str], where: str) -> tuple[str, ...]:
-    """Those of the measures that a job takes itself."""
+    """The measures that a job takes itself."""
     return tuple(name for name in names if where == HERE or not on_device(name))
 
 
