@@ -1,4 +1,4 @@
-"""What the driver of a large study costs: the real loop with 64 simulated workers that replay recorded results.
+"""What the driver of a large study costs: the real search with 64 simulated workers that replay recorded results.
 
     python benchmarks/scale.py                                  # 5,000 trials with TPE, then with random draws
     python benchmarks/scale.py --trials 500 --searchers tpe --profile tpe.prof --out /tmp/scale.json
@@ -6,7 +6,7 @@
     python benchmarks/scale.py --quality 6 --trials 600 --known 2048 --searchers tpe     # by a sampler that knows all
     python benchmarks/scale.py --record RUN RUN …               # makes data/recorded.json.gz anew from real runs
 
-Loop, searcher, judge, rungs, purse and journal are the real ones, and so is the teacher that every proposal is sliced
+Search, searcher, losses, rungs, budget and journal are the real ones, and so is the teacher that every proposal is sliced
 from: a random model of MiniLM's or BERT-base's sizes, which it stands on disk as it does in a study. Only the workers
 are not (`_replay.py`). What the simulation itself computes is not counted; the journal is on the disk, synchronised.
 """
