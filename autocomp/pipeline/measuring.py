@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autocomp.artifact.files import MODEL
-from autocomp.devices.predicting import as_latency, is_here, predicted_ms, table_of
+from autocomp.devices.predicting import as_latency, is_this_machine, predicted_ms, table_of
 from autocomp.errors import InputError, raise_if_environment
 from autocomp.executors import Data, FollowUp, Work
 from autocomp.measures import TIME, on_device
@@ -37,7 +37,7 @@ def place(device: DeviceProfile, crew: WorkerPool) -> str:
     """Where that is in a study: predicted if neither a node of the crew nor this machine is the device."""
     if crew.has_device:
         return AT_DEVICE
-    return HERE if is_here(device) else PREDICTED
+    return HERE if is_this_machine(device) else PREDICTED
 
 
 def check_place(device: DeviceProfile, wanted: Sequence[str], crew: WorkerPool) -> None:

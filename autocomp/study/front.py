@@ -18,7 +18,7 @@ from autocomp.executors import Work
 from autocomp.inspection.session_check import check_session
 from autocomp.measurement import rank_correlation
 from autocomp.measures import TIME, figures_of
-from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
+from autocomp.measures.latency import ATTEMPTS, is_disturbed, speedup
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.figures import final_measurements
 from autocomp.pipeline.job_io import artifact_needs, keys_of
@@ -189,7 +189,7 @@ def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str)
     score, error = score_with_error(metric, labels, ours, classes, positive)
     difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
     timed = latency_of(context, seen[name].times, seen[name].where, seen[name].disturbed)
-    faster = times_faster(seen["teacher"].times, seen[name].times)
+    faster = speedup(seen["teacher"].times, seen[name].times)
     return {
         "score": score,
         "score_se": error,
