@@ -41,7 +41,7 @@ def dumps(
 
 
 def loads(text: str | bytes) -> Any:
-    """What a JSON text says, where NaN, Infinity and numbers beyond every float are None.
+    """The data of a JSON text, where NaN, Infinity and numbers beyond every float are None.
 
     Raises:
         ValueError: it is no JSON.

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from autocomp.artifact.operators import branches
 from autocomp.artifact.writer import THRESHOLD
-from autocomp.formats.packing._native import packed
+from autocomp.formats.packing._shared import packed
 
 SMALLEST_PACKED = 1024
 """Integers from which a constant of 4-bit values is worth storing as such."""

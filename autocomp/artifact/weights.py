@@ -10,12 +10,11 @@ from onnx import TensorProto
 
 from autocomp.artifact.graph import Graph
 from autocomp.errors import ExportMismatch
+from autocomp.formats import FLOAT32, WeightFormat
 from autocomp.formats.factors import factor_names, runs_as_two
 from autocomp.formats.numbers import Encoded, encode, gives_int8, numbers_for
 from autocomp.formats.packing import packing_for
-from autocomp.formats.quantize import scales_as_float16
-from autocomp.formats.saturation import write_row_scales
-from autocomp.formats.weight_format import FLOAT32, WeightFormat
+from autocomp.formats.quantize import scales_as_float16, write_row_scales
 
 Codes = tuple[np.ndarray, np.ndarray]
 """Codes int8 `[rows, width]` and scales float32 `[rows]`, as `quantize` returns them."""

@@ -17,7 +17,7 @@ from autocomp.plan import CompressionPlan
 from autocomp.storage import atomic_folder
 
 if TYPE_CHECKING:
-    from autocomp.formats.weight_format import WeightFormat
+    from autocomp.formats import WeightFormat
     from autocomp.models.student import Student
 
 FOLDER = "students"

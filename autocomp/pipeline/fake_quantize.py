@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from autocomp.exit_rules import DEFAULT, left_at
+from autocomp.formats import FLOAT32, WeightFormat
 from autocomp.formats.factors import balanced_factors, factor_names, multiplies
 from autocomp.formats.numbers import decode, encode, stored_bytes
-from autocomp.formats.weight_format import FLOAT32, WeightFormat
 from autocomp.models.low_rank import stored_parameters
 from autocomp.training.inference import Predictions, predict
 

@@ -60,7 +60,7 @@ def sensitivity(student: Student, data: Encoded, reference: np.ndarray) -> dict[
     """Error of each group of linear weights at each width; above 4 bits it falls fourfold a bit."""
     from dataclasses import replace
 
-    from autocomp.formats.weight_format import usual_format
+    from autocomp.formats import usual_format
 
     by_group: dict[str, dict[int, float]] = {}
     for group, names in linear_groups(student.encoder.shape).items():

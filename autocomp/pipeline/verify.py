@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from autocomp.errors import ExportMismatch
+from autocomp.formats import FLOAT32
 from autocomp.formats.factors import factor_names, runs_as_two
 from autocomp.formats.numbers import gives_int8
-from autocomp.formats.saturation import row_scales
-from autocomp.formats.weight_format import FLOAT32
+from autocomp.formats.quantize import row_scales
 from autocomp.models.encoder import Block
 from autocomp.models.low_rank import stored_parameters
 from autocomp.pipeline.fake_quantize import stored_weights

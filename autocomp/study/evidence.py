@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import numpy as np
 
 from autocomp import strict_json
-from autocomp.exit_rules._softmax import softmax
+from autocomp.exit_rules import softmax
 from autocomp.journal import read_events
 from autocomp.journal.events import Member, ResourcesCharged, TrialRecorded
 from autocomp.pipeline.context import LANDMARKS, context_keys

@@ -18,7 +18,7 @@ from autocomp.executors import Data, Work
 from autocomp.inspection.session_check import check_session
 from autocomp.measurement import rank_correlation
 from autocomp.measures import TIME, figures_of
-from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
+from autocomp.measures.latency import ATTEMPTS, is_disturbed, speedup
 from autocomp.pipeline.baselines import final_measurements, held_out_logits
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import open_context
@@ -194,7 +194,7 @@ def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: 
     score, error = score_with_error(metric, labels, ours, classes, positive)
     difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
     timed = latency_of(context, scored[name].times, scored[name].where, scored[name].disturbed)
-    faster = times_faster(scored["teacher"].times, scored[name].times)
+    faster = speedup(scored["teacher"].times, scored[name].times)
     return {
         "score": score,
         "score_se": error,

@@ -4,7 +4,7 @@ import onnx
 from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.shape import BlockShape
 from autocomp.testing.models import tiny_shape
 

@@ -5,7 +5,7 @@ import pytest
 
 from autocomp.artifact.operators import optimized, running_operators
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.inspection import roofline as floors
 from autocomp.inspection.node_times import node_times
 from autocomp.inspection.roofline import Rates, floor, gemm_rates

@@ -11,10 +11,10 @@ from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.weights import WeightStore
 from autocomp.errors import InfeasiblePlan
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import decode, encode, number_systems, stored_bytes
 from autocomp.formats.numbers.adaptivfloat import magnitudes
 from autocomp.formats.numbers.codebook import k_means
-from autocomp.formats.weight_format import WeightFormat
 
 FORMATS = [
     WeightFormat(bits, sparse, name)

@@ -4,7 +4,7 @@ import pytest
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.testing.models import tiny_shape
 
 

@@ -6,13 +6,16 @@ import pytest
 from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch, InfeasiblePlan
-from autocomp.formats import factors
-from autocomp.formats.quantize import dequantize, quantize
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat, factors
+from autocomp.formats.quantize import quantize
 from autocomp.models.encoder import encoder_from
 from autocomp.testing.models import tiny_shape
 
 torch = pytest.importorskip("torch")
+
+
+def dequantize(codes, scales):
+    return codes.astype(np.float32) * scales.astype(np.float32)[:, None]
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.operators import optimized, walk
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.inspection import session_check
 from autocomp.inspection.matmuls import products
 from autocomp.inspection.session_check import check_session

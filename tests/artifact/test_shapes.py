@@ -6,8 +6,7 @@ import pytest
 from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
-from autocomp.formats import factors
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat, factors
 from autocomp.models.groups import linear_groups
 from autocomp.testing.models import tiny_shape
 

@@ -17,7 +17,7 @@ from autocomp.artifact.requirements import requires_of
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError
 from autocomp.exit_rules import exit_rules
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.models.groups import linear_groups
 from autocomp.pipeline.export import write_artifact
