@@ -257,7 +257,7 @@ class JobStarted(Event):
     student: StudentFacts | None = field(default=None, metadata=OPTIONAL)
 
 
-_RECORD_KEYS = ("event", "at", "record")
+_RECORD_KEYS = frozenset(("event", "at", "record"))
 
 
 @_event
@@ -269,11 +269,11 @@ class TrialRecorded(Event):
 
     @classmethod
     def from_json(cls, line: JsonView) -> Self:
-        """Inverse of `to_json`; a line as this version writes it takes a short way, for there are tens of thousands."""
-        keys = tuple(line)
-        if keys == _RECORD_KEYS and line["record"] is not None:
-            return cls(at=line["at"], record=line["record"], keys=_RECORD_KEYS)
-        return super().from_json(line)
+        """Inverse of `to_json`; a line with the usual keys takes a short way, for there are tens of thousands."""
+        record = line.get("record")
+        if record is None or line.keys() != _RECORD_KEYS:
+            return super().from_json(line)
+        return cls(at=line["at"], record=record, keys=tuple(line))
 
     @property
     def trial(self) -> TrialRecord:
