@@ -14,6 +14,7 @@ from autocomp.strict_json import Json
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
     from autocomp.journal.events import Event
+    from autocomp.journal.member import Member
     from autocomp.spec import Overrides, StudySpec
 
 Listener = Callable[[Json], None]
@@ -39,16 +40,16 @@ class Run:
         return summary(self.path)
 
     @property
-    def front(self) -> list[dict[str, Any]]:
+    def front(self) -> list[Member]:
         """The members, smallest first."""
         return list(self.summary["members"])
 
     @property
-    def best(self) -> dict[str, Any]:
+    def best(self) -> Member:
         """The member with the best score."""
         return self.pick("best")
 
-    def pick(self, expression: str = "knee") -> dict[str, Any]:
+    def pick(self, expression: str = "knee") -> Member:
         """One member: knee, fastest, smallest, best, an id, or limits such as `accuracy>=0.95,latency_ms<=2`.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from autocomp.errors import InputError
 from autocomp.exit_rules import exit_rules
-from autocomp.journal.events import Member
+from autocomp.journal.member import Member
 from autocomp.measures import headline
 from autocomp.plan import CompressionPlan
 from autocomp.storage import atomic_folder

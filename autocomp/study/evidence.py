@@ -17,7 +17,7 @@ import numpy as np
 from autocomp import strict_json
 from autocomp.exit_rules import softmax
 from autocomp.journal import read_events
-from autocomp.journal.events import Member, ResourcesCharged, TrialRecorded
+from autocomp.journal.events import ResourcesCharged, TrialRecorded
 from autocomp.pipeline.context import LANDMARKS, context_keys
 from autocomp.pipeline.evaluate import PREDICTED
 from autocomp.pipeline.plans import structural
@@ -26,6 +26,7 @@ from autocomp.storage import write_atomically
 from autocomp.strict_json import JsonView
 
 if TYPE_CHECKING:
+    from autocomp.journal.member import EvidenceFile, Member
     from autocomp.pipeline.context import StudyContext
     from autocomp.result_cache import ResultCache
     from autocomp.study.front import Scored
@@ -102,7 +103,7 @@ class EvidenceJson(TypedDict):
 
 def write_evidence(
     run: Path, context: StudyContext, members: Sequence[Member], scored: Mapping[str, Scored]
-) -> dict[str, str]:
+) -> EvidenceFile:
     """Write the file; it is whole or not there, and replaces an older one.
 
     Args:

@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
+from autocomp.journal.member import DataFacts
 from autocomp.measures import OF_RECORDS, measures
 from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.plans import build_space
@@ -41,20 +42,6 @@ MANY = 0.05
 AT_ONCE = 4096
 Text = str | tuple[str, str]
 """A text, or a pair of texts."""
-
-
-class DataFacts(TypedDict):
-    """A data set as a run keeps it; `train`, `search` and `held_out` are numbers of rows."""
-
-    name: str
-    labels: list[str]
-    metric: str
-    positive: str | None
-    train: int
-    search: int
-    held_out: int
-    notes: list[str]
-    fingerprint: str
 
 
 class StudyFacts(DataFacts):
