@@ -1,13 +1,24 @@
-"""What computes here: the machine and the libraries, for the journal and to compare with others."""
+"""What computes here: which autocomp, the machine and the libraries, for the journal and to compare with others."""
 
 from __future__ import annotations
 
 import os
 import platform
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
 
+
+def _version_of_autocomp() -> str:
+    # A checkout that was never installed has no metadata: its pyproject.toml is the source of both.
+    checkout = Path(__file__).parents[1] / "pyproject.toml"
+    if checkout.is_file():
+        return str(tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]["version"])
+    return version("autocomp")
+
+
+__version__ = _version_of_autocomp()
 COMPUTING = ("autocomp", "torch", "onnxruntime", "onnx", "tokenizers", "safetensors", "numpy")
 """Results of other versions of these are not mixed: by a cluster, or by a study that is resumed."""
 _DECIDE_SPEED = (

@@ -58,7 +58,7 @@ class Objective(BaseModel):
         return self.limit is None or self.to_loss(value) <= self.to_loss(self.limit)
 
     def relative_loss(self, value: float, teacher: float) -> float:
-        """The value beside the teacher's, minimised: what counts in hypervolumes, and what searchers are told.
+        """The value beside the teacher's, minimised: what hypervolumes count and searchers learn from.
 
         Sizes and times count by the logarithm of their ratio to the teacher's, scores by the difference to it: ten
         times smaller is as much again after the first ten times, one point less is one point less.

@@ -116,9 +116,9 @@ class ResultCache:
         it is complete; if another process was first, its result is taken, as one that was there.
         """
         key = self.key(kind, inputs)
-        found = self.find(key)
-        if found:
-            return found
+        cached = self.find(key)
+        if cached:
+            return cached
 
         def write(scratch: Path) -> None:
             started = time.time()

@@ -50,7 +50,7 @@ class Knob:
         return min(self.values, key=lambda v: abs(v - value))
 
     def narrow(self, wanted: Any, source: str, key: str) -> Knob:
-        """The part of the grid a person asked for: a list of values, `{min:, max:}`, or one fixed value.
+        """The part of the grid that a person wants: a list of values, `{min:, max:}`, or one fixed value.
 
         Numbers may lie between the grid's. Whatever the order they are given in, the last value of the result
         compresses least, and none occurs twice.

@@ -16,7 +16,6 @@ from autocomp.objective import Objective
 from autocomp.plan import Options
 from autocomp.space import Point
 from autocomp.storage import write_atomically
-from autocomp.strict_json import Json, JsonView
 
 Overrides = Mapping[str, Any]
 """Keys of a `StudySpec`, and of its task as `task.text`, with what a person gave for them; None is not given."""
@@ -45,7 +44,7 @@ class TaskSpec(Spec):
 
     @field_validator("positive", mode="before")
     @classmethod
-    def _is_a_name(cls, label: Any) -> Any:
+    def _label_as_text(cls, label: Any) -> Any:
         """YAML reads a label `1` as a number and `true` as a boolean."""
         if isinstance(label, bool):
             return str(label).lower()
@@ -193,17 +192,17 @@ def read_study(study: str | None, overrides: Overrides, include: Sequence[str] =
     written, source = read_yaml(file) if file else {}, str(file or "command line")
     data = _merge(written, overrides, source)
     if include:
-        data["include"] = [*_listed(data.get("include", ())), *include]
+        data["include"] = [*_as_list(data.get("include", ())), *include]
     spec = build(StudySpec, data, source)
     parse_budget(spec.budget)
     return spec
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _merge(written: JsonView, overrides: Overrides, source: str) -> Json:
+def _merge(written: Mapping[str, object], overrides: Overrides, source: str) -> dict[str, object]:
     data = dict(written)
     task = data.get("task") or {}
     if not isinstance(task, str | Mapping):
@@ -219,7 +218,7 @@ def _merge(written: JsonView, overrides: Overrides, source: str) -> Json:
     return {**data, "task": data_task} if data_task else data
 
 
-def build(model: type[M], data: JsonView, source: str) -> M:
+def build(model: type[M], data: Mapping[str, object], source: str) -> M:
     """A checked spec, or the first broken rule as a SpecError naming file, key, rule and value."""
     try:
         return model.model_validate(dict(data))
@@ -283,7 +282,7 @@ def write_device(profile: DeviceProfile, file: Path) -> None:
 
 
 def _short_numbers(data: Any) -> Any:
-    """Whole numbers without `.0`: most of a table's are."""
+    """Data whose whole numbers have no `.0`, as most of a table are."""
     if isinstance(data, dict):
         return {key: _short_numbers(value) for key, value in data.items()}
     if isinstance(data, list):

@@ -25,7 +25,7 @@ from autocomp.artifact.loader import Predictor, load
 from autocomp.artifact.runtimes import runtimes
 from autocomp.artifact.writer import THRESHOLD
 from autocomp.errors import ExportMismatch, InputError
-from autocomp.formats.packing._native import packed
+from autocomp.formats.packing._shared import packed
 from autocomp.storage import atomic_folder
 
 SMALLEST_PACKED = 1024

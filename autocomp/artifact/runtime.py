@@ -89,7 +89,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def int8_products_overflow() -> bool:
-    """Whether large int8 products overflow on this machine (`formats/saturation.py`): a known one is computed."""
+    """Whether large int8 products overflow on this machine (`formats/quantize.py`): a known one is computed."""
     from onnx import TensorProto, helper, numpy_helper  # a file that is only run needs no onnx
 
     weight = numpy_helper.from_array(np.full((4, 16), 127, np.int8), "weight")

@@ -20,8 +20,8 @@ from autocomp.artifact.runtime import int8_products_overflow
 from autocomp.artifact.tokens import Tokens
 from autocomp.artifact.weights import WeightStore
 from autocomp.exit_rules import DEFAULT, exit_rules
+from autocomp.formats import WeightFormat
 from autocomp.formats.factors import with_factors
-from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.shape import EncoderShape
 
 THRESHOLD = "exit_threshold"

@@ -16,7 +16,7 @@ import onnx
 from onnx import numpy_helper
 
 from autocomp.artifact.graph import INT8_OPERATORS, walk
-from autocomp.formats.saturation import saturates
+from autocomp.formats.quantize import saturates
 
 WRITTEN_INT8 = "MatMulInteger"
 _PRODUCTS = (WRITTEN_INT8, "MatMul", "Gemm")

@@ -72,29 +72,29 @@ class Figure:
 
     def entries(self, measurement: Measurement | None) -> dict[str, float | None]:
         """The number of the search split, its spread and its marks, under the keys of a member's JSON."""
-        found: dict[str, float | None] = {self.search or self.key: self.of(measurement)}
+        entries: dict[str, float | None] = {self.search or self.key: self.of(measurement)}
         if self.spread:
-            found[self.spread] = measurement.spread if measurement else None
+            entries[self.spread] = measurement.spread if measurement else None
         if self.marks and self.statistic is None:
-            found[f"{self.marks}_predicted"] = bool(measurement and measurement.predicted)
-            found[f"{self.marks}_disturbed"] = bool(measurement and measurement.disturbed)
-        return found
+            entries[f"{self.marks}_predicted"] = bool(measurement and measurement.predicted)
+            entries[f"{self.marks}_disturbed"] = bool(measurement and measurement.disturbed)
+        return entries
 
     def read(self, member: JsonView) -> float | None:
         """A member's number: of the held-out split, else of the search split, else None."""
         return next((member[key] for key in self.keys if member.get(key) is not None), None)
 
     def error(self, member: JsonView) -> float | None:
-        """The spread of what `read` gives; None where it is not told."""
-        found = (spread for key, spread in zip(self.keys, self.spreads, strict=True) if member.get(key) is not None)
-        return member.get(next(found, ""))
+        """The spread of what `read` gives; None where a member has none."""
+        spreads = (spread for key, spread in zip(self.keys, self.spreads, strict=True) if member.get(key) is not None)
+        return member.get(next(spreads, ""))
 
     def is_marked(self, member: JsonView, mark: Literal["predicted", "disturbed"]) -> bool:
         """Whether a member's number was predicted, or disturbed each time that it was measured."""
         return bool(self.marks and member.get(f"{self.marks}_{mark}"))
 
     def to_json(self, metric: str) -> FigureJson:
-        """What scripts and pages read of it.
+        """The figure as scripts and pages read it.
 
         Args:
             metric: the task's metric in words.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autocomp.errors import ModelError
 from autocomp.exit_rules import DEFAULT
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import Encoder, encoder_from, plain_weights
 from autocomp.models.shape import EncoderShape
 from autocomp.storage import atomic_folder

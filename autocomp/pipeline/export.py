@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CHECKED_TEXTS = 24
 FOLLOWED_TEXTS = 8
-"""Of these, texts on which every layer is compared. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
+"""Texts on which every layer is compared too. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
 LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
 
@@ -133,10 +133,10 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
         raise ExportMismatch(f"{folder}: {error}") from error
 
 
-def _agreement(expected: np.ndarray, found: np.ndarray) -> float:
-    if not np.isfinite(found).all():
+def _agreement(expected: np.ndarray, actual: np.ndarray) -> float:
+    if not np.isfinite(actual).all():
         raise ExportMismatch("the file gives logits that are not numbers")
-    agreement = float((found.argmax(-1) == expected.argmax(-1)).mean())
+    agreement = float((actual.argmax(-1) == expected.argmax(-1)).mean())
     if agreement < LEAST_AGREEMENT:
         rule = f"at least {LEAST_AGREEMENT:.0%} of the file's labels must equal the student's"
         raise ExportMismatch(f"{rule}, {agreement:.0%} do")

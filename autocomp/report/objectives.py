@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from autocomp.errors import InputError
+from autocomp.journal.member import read_figure
 from autocomp.measurement import Measurement, MeasurementJson
 from autocomp.measures import Figure, FigureJson, all_figures, figure_of, measures
 from autocomp.objective import Objective
@@ -96,7 +97,6 @@ def _one(measured: Mapping[str, MeasurementJson], name: str) -> dict[str, Measur
 
 def of_teacher(state: RunState, objectives: tuple[Objective, ...]) -> dict[str, float | None]:
     """The teacher's value by objective: as the journal has it, else (older runs) from its figures."""
-    figures = state.teacher or {}
     keys = {objective.name: _figure(objective).keys[-1] for objective in objectives}
-    found = {name: figures.get(key) for name, key in keys.items()}
+    found = {name: read_figure(state.teacher, key) for name, key in keys.items()}
     return {**found, **state.judged_by}

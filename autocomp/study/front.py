@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.errors import EnvironmentFailure, ExportMismatch
 from autocomp.executors import Data, Work
 from autocomp.inspection.session_check import check_session
+from autocomp.journal.member import Figures, Member, RankAgreement, with_figures
 from autocomp.measurement import rank_correlation
 from autocomp.measures import TIME, figures_of
-from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
+from autocomp.measures.latency import ATTEMPTS, is_disturbed, speedup
 from autocomp.pipeline.baselines import final_measurements, held_out_logits
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import open_context
@@ -31,7 +32,6 @@ from autocomp.tasks import paired_difference, score_with_error
 
 if TYPE_CHECKING:
     from autocomp.executors import Executor, WorkerPool
-    from autocomp.journal.events import Member
     from autocomp.pipeline.context import StudyContext
     from autocomp.record import TrialRecord
 
@@ -74,13 +74,6 @@ def score_held_out(data: Data) -> Data:
 
 
 SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
-
-
-class RankAgreement(TypedDict):
-    """Spearman's rank correlation between search score and held-out score over the members, and their number."""
-
-    search_vs_held_out: float | None
-    members: int
 
 
 def candidates(
@@ -172,7 +165,7 @@ def members(
     timed = [_timed_again(context, r, scored[r.id]) for r in chosen if r.id in scored]
     stays = pareto.is_non_dominated(scale.of(timed)).tolist() if timed else []
     kept = [
-        {**member(r, describe(r.plan, shape)), **held_out_figures(context, scored, r.id)}
+        with_figures(member(r, describe(r.plan, shape)), held_out_figures(context, scored, r.id))
         for r, stay in zip(timed, stays, strict=True)
         if stay
     ]
@@ -186,7 +179,7 @@ def _timed_again(context: StudyContext, record: TrialRecord, scored: Scored) -> 
     return replace(record, measurements={**record.measurements, TIME: timed})
 
 
-def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: str) -> dict[str, float | None]:
+def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: str) -> Figures:
     """Score, error and paired difference on the held-out split; latency from the common timing."""
     labels = np.array([e.label for e in context.data.held_out])
     metric, classes, positive = context.data.metric, len(context.data.labels), context.data.positive
@@ -194,7 +187,7 @@ def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: 
     score, error = score_with_error(metric, labels, ours, classes, positive)
     difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
     timed = latency_of(context, scored[name].times, scored[name].where, scored[name].disturbed)
-    faster = times_faster(scored["teacher"].times, scored[name].times)
+    faster = speedup(scored["teacher"].times, scored[name].times)
     return {
         "score": score,
         "score_se": error,
@@ -230,8 +223,9 @@ def write_out(context: StudyContext, run: Path, front: Sequence[Member], scored:
         student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
         one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
         final = {} if one["latency_predicted"] else figures_of(final_measurements(folder))
-        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, **final}
-        done.append({**one, "path": f"front/{one['id']}"})
+        one = with_figures(one, {"bytes": size, "times_smaller": teacher_bytes / size, **final})
+        one["path"] = f"front/{one['id']}"
+        done.append(one)
     return done
 
 
@@ -254,5 +248,6 @@ def runs_as_stored(folder: Path) -> bool:
 
 def rank_agreement(front: Sequence[Member]) -> RankAgreement:
     """How far the held-out split ranks the members as the search split did."""
-    search, held_out = ([m[key] for m in front] for key in ("search_score", "score"))
+    search = [m["search_score"] for m in front if m["search_score"] is not None]
+    held_out = [m["score"] for m in front if m["score"] is not None]
     return {"search_vs_held_out": rank_correlation(search, held_out), "members": len(front)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from autocomp.environment import COMPUTING, Machine, machine_facts, same_version, versions
+from autocomp.environment import COMPUTING, machine_facts, same_version, versions
 from autocomp.errors import ChangedStudy, RunFolderError
 from autocomp.journal import read_events
 from autocomp.journal.events import StudyBegun
+from autocomp.journal.member import MadeOf
 from autocomp.pipeline.context import content_of
 from autocomp.plan import canonical, fingerprint
 from autocomp.result_cache import code_versions
@@ -25,38 +26,12 @@ if TYPE_CHECKING:
 SPLITS = ("train", "search", "held_out")
 SETTINGS = ("seed", "searcher", "teacher_epochs", "teacher_learning_rate", "recovery_steps")
 LATENCIES = ("cpu", "instruction_sets")
-"""Of a machine: with others, times are of another machine."""
-SHOWN = 60
-"""Letters of a value; of a longer one it is only said that it is another one."""
+"""Facts of a machine that decide its times."""
+MOST_LETTERS = 60
+"""Letters of a value; a longer one is not written out."""
 
 
-class SpacePins(TypedDict):
-    """The search space: its techniques, the grid of each knob, and the points that are tried first."""
-
-    techniques: list[str]
-    knobs: dict[str, list[Any]]
-    start: Sequence[JsonView]
-
-
-class Pins(TypedDict):
-    """All that decides the results of a study: contents, not names of files, which may be moved.
-
-    `data` has the rows of each split by number and hash, `settings` some keys of the study's spec; `versions` are those
-    of libraries, `code` those of what makes each kind of stage.
-    """
-
-    data: JsonView
-    model: JsonView
-    objectives: list[Json]
-    space: SpacePins
-    device: Json
-    settings: JsonView
-    versions: dict[str, str]
-    code: dict[str, str]
-    machine: Machine
-
-
-def pins(checked: Checked) -> Pins:
+def pins(checked: Checked) -> MadeOf:
     """What is pinned of a study."""
     from autocomp.models.encoder import plain_weights
     from autocomp.models.student import facts_of, weights_fingerprint
@@ -125,7 +100,7 @@ def pinned(begun: StudyBegun) -> Json:
     """What the journal's `study` event says that a study is made of; older ones say less."""
     if begun.made_of is not None:
         return dict(begun.made_of)
-    data, spec = begun.data, begun.spec
+    data, spec = dict(begun.data), begun.spec
     known = {key: getattr(begun, key) for key in ("objectives", "versions", "machine") if getattr(begun, key)}
     splits = {s: {"rows": data[s]} for s in SPLITS if s in data}
     known["data"] = {**{k: data[k] for k in ("fingerprint", "labels", "metric") if k in data}, **splits}
@@ -188,10 +163,10 @@ def _words(key: str, old: Any, new: Any) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         inner = ", ".join(sorted(k for k in {*old, *new} if old.get(k) != new.get(k)))
         return f"another {key} ({inner})"
-    shown = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
-    if max(map(len, shown)) > SHOWN or key in ("weights", "tokenizer"):
+    written = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
+    if max(map(len, written)) > MOST_LETTERS or key in ("weights", "tokenizer"):
         return f"another {key}" if isinstance(old, str) else f"other {key}"
-    return f"{key} {shown[0]} then, {shown[1]} now"
+    return f"{key} {written[0]} then, {written[1]} now"
 
 
 def next_run(run: Path) -> Path:

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from autocomp.errors import TrialError
 from autocomp.pipeline.context import StudyContext, open_context
@@ -18,9 +18,9 @@ from autocomp.pipeline.plans import prepare, structural
 from autocomp.pipeline.students import technique_context
 from autocomp.pipeline.teacher import as_student
 from autocomp.plan import CompressionPlan, Step, canonical
-from autocomp.strict_json import JsonView
 
 if TYPE_CHECKING:
+    from autocomp.journal.member import StudentFacts
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
@@ -30,19 +30,12 @@ SHARED_STEPS = 3
 """Many plans share their first steps, and cutting the vocabulary is one: what later ones make must not push it out."""
 
 
-class StudentSizes(TypedDict):
-    """Sizes of a student: its encoder's shape, and the teacher's layer, from 0, that each of its layers comes from."""
-
-    shape: JsonView
-    origin: list[int]
-
-
 def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, CompressionPlan]:
     """Shape and settled plan of a plan's student; the teacher's shape where the plan cannot be made."""
     return _prepared(run, canonical(plan.to_json()))[:2]
 
 
-def student_facts(run: Path, plan: CompressionPlan) -> StudentSizes:
+def student_facts(run: Path, plan: CompressionPlan) -> StudentFacts:
     """The sizes of a plan's student: what reports show of it before it has files."""
     shape, _, origin = _prepared(run, canonical(plan.to_json()))
     return {"shape": shape.to_json(), "origin": list(range(shape.depth) if origin is None else origin)}

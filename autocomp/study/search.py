@@ -235,8 +235,10 @@ class Search:
         Their plans stand in the records: a journal of thousands of jobs must not repeat them.
         """
         front = self.scale.spread(self.archive.front(), self.members)
-        members = (member(record, describe(record.plan, self.teacher)) for record in front)
-        return [{k: v for k, v in one.items() if k != "plan"} for one in members]
+        members = [member(record, describe(record.plan, self.teacher)) for record in front]
+        for one in members:
+            del one["plan"]
+        return members
 
     def _tell_progress(self) -> None:
         """Tell the listener; now and then only, as many workers end jobs all the time and each has a file to read."""

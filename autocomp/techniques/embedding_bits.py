@@ -27,7 +27,7 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
 
     Where texts are no pairs the file holds no token-type table but its first row, exactly.
     """
-    from autocomp.formats.weight_format import usual_format
+    from autocomp.formats import usual_format
 
     tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
     formats = {f"embeddings.{table}.weight": usual_format(bits) for table in tables}

@@ -53,7 +53,7 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
 
 def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
     """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
-    from autocomp.formats.weight_format import FLOAT32, usual_format
+    from autocomp.formats import FLOAT32, usual_format
     from autocomp.models.linears import linear_groups
 
     formats = dict(student.formats)

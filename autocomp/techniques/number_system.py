@@ -16,7 +16,7 @@ from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, Stage, Technique
 
 if TYPE_CHECKING:
-    from autocomp.formats.weight_format import WeightFormat
+    from autocomp.formats import WeightFormat
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
@@ -61,7 +61,7 @@ class NumberSystemOptions(Options):
 
 def format_of(options: NumberSystemOptions) -> WeightFormat:
     """How each linear weight is stored."""
-    from autocomp.formats.weight_format import WeightFormat
+    from autocomp.formats import WeightFormat
 
     group = {"row": None, "matrix": 0}.get(str(options.scales), options.scales)
     return WeightFormat(
@@ -99,7 +99,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
 
     def convert(self, student: Student, options: NumberSystemOptions, context: Context) -> Student:
         """Set the weights' format; sparse ones stay sparse."""
-        from autocomp.formats.weight_format import FLOAT32
+        from autocomp.formats import FLOAT32
         from autocomp.models.linears import linear_groups
 
         if options.bits == 32:

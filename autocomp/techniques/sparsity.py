@@ -47,7 +47,7 @@ def sparsify(student: Student, per_group: dict[str, float]) -> Student:
 
     import torch
 
-    from autocomp.formats.weight_format import WeightFormat
+    from autocomp.formats import WeightFormat
     from autocomp.models.linears import linear_groups
 
     encoder, formats = copy.deepcopy(student.encoder), dict(student.formats)

@@ -44,19 +44,6 @@ def prune_vocabulary(tokenizer: Tokenizer, kept: Collection[str]) -> tuple[Token
     return Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), old_ids
 
 
-def essential_pieces(tokenizer: Tokenizer) -> set[str]:
-    """Pieces without which some text could not be written.
-
-    Special and added tokens, the unknown piece, byte pieces (`<0x0A>`), and every single character, as a word's start
-    and as its continuation (`a`, `##a`); of a byte-level BPE these are its whole alphabet.
-    """
-    data: TokenizerJson = json.loads(tokenizer.to_str())
-    model = _model(data)
-    character = _character_of(model)
-    spelled = {piece for piece in _pieces(model) if character(piece) is not None or _is_byte(piece)}
-    return spelled | _protected(data)
-
-
 def count_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
     """How often each piece occurs in the texts, special tokens left out."""
     encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -87,7 +74,7 @@ def choose_pieces(tokenizer: Tokenizer, counts: Mapping[str, int], size: int) ->
             f"vocabulary = {size}, but size >= {len(protected)} must hold for the special tokens alone"
         )
     chosen, parts = set(protected), _parts(model)
-    for piece in _by_worth(model, data, counts):
+    for piece in _by_priority(model, data, counts):
         needed = _closure(piece, parts) - chosen
         if needed and len(chosen) + len(needed) <= size:
             chosen |= needed
@@ -96,20 +83,20 @@ def choose_pieces(tokenizer: Tokenizer, counts: Mapping[str, int], size: int) ->
     return chosen
 
 
-def _by_worth(model: TokenizerJson, data: TokenizerJson, counts: Mapping[str, int]) -> list[str]:
+def _by_priority(model: TokenizerJson, data: TokenizerJson, counts: Mapping[str, int]) -> list[str]:
     """All pieces, the most necessary first (tiers 2, 3, 4 of `choose_pieces`)."""
     character, pieces = _character_of(model), _pieces(model)
     seen = set(string.printable).union(*(piece for piece, count in counts.items() if count > 0))
     byte_level = '"ByteLevel"' in json.dumps([data["pre_tokenizer"], data["decoder"]])
     rank = {piece: i for i, piece in enumerate(pieces)}
 
-    def worth(piece: str) -> tuple[int, int, int, str]:
+    def priority(piece: str) -> tuple[int, int, int, str]:
         single, count = character(piece), counts.get(piece, 0)
         needed = _is_byte(piece) or (single is not None and (byte_level or single in seen))
         tier = 2 if needed else 3 if count else 4 if single is not None else 5
         return tier, -count, rank[piece] if tier > 3 else 0, piece
 
-    return sorted(pieces, key=worth)
+    return sorted(pieces, key=priority)
 
 
 def _model(data: TokenizerJson) -> TokenizerJson:
@@ -170,14 +157,14 @@ def _parts(model: TokenizerJson) -> dict[str, tuple[str, str]]:
 
 def _closure(piece: str, parts: Mapping[str, tuple[str, str]]) -> set[str]:
     """A piece and everything that must exist before merges can make it."""
-    found: set[str] = set()
+    closure: set[str] = set()
     waiting = [piece]
     while waiting:
         current = waiting.pop()
-        if current not in found:
-            found.add(current)
+        if current not in closure:
+            closure.add(current)
             waiting.extend(parts.get(current, ()))
-    return found
+    return closure
 
 
 def _kept_merges(model: TokenizerJson, own: Collection[str]) -> list[tuple[str, str]]:
@@ -231,7 +218,7 @@ def _inserted(processor: TokenizerJson | None) -> list[tuple[str, Any]]:
     if processor is None:
         return []
     if processor["type"] == "Sequence":
-        return [found for inner in processor["processors"] for found in _inserted(inner)]
+        return [entry for inner in processor["processors"] for entry in _inserted(inner)]
     if processor["type"] == "TemplateProcessing":
         special = processor["special_tokens"].values()
         return [(token, place) for place in special for token in place["tokens"]]

@@ -5,7 +5,7 @@ import pytest
 
 from autocomp.artifact.graph import optimized
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.inspection import speed as floors
 from autocomp.inspection.speed import Rates, floor, gemm_rates, node_times
 from autocomp.testing.models import tiny_shape

@@ -3,7 +3,7 @@ import pytest
 
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.testing.models import tiny_shape
 
 

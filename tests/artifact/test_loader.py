@@ -16,7 +16,7 @@ from autocomp.artifact.loader import load
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError, InputError
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.pipeline.export import write_artifact
 from autocomp.tasks import Example

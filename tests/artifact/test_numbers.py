@@ -10,10 +10,10 @@ from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.weights import WeightStore
 from autocomp.errors import InfeasiblePlan
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import decode, encode, number_systems, stored_bytes
 from autocomp.formats.numbers.adaptivfloat import magnitudes
 from autocomp.formats.numbers.codebook import k_means
-from autocomp.formats.weight_format import WeightFormat
 
 FORMATS = [
     WeightFormat(bits, sparse, name)

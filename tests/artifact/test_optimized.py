@@ -16,7 +16,7 @@ from autocomp.artifact.graph import walk
 from autocomp.artifact.loader import load
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError, InputError
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student, tiny_shape
 

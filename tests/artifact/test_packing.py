@@ -8,9 +8,9 @@ from onnx import TensorProto, helper
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan
+from autocomp.formats import WeightFormat
 from autocomp.formats.packing import packed_bytes, packing_for, packings
 from autocomp.formats.quantize import largest_code
-from autocomp.formats.weight_format import WeightFormat
 
 FORMATS = [WeightFormat(bits, sparse) for bits in (2, 3, 4, 5, 6, 7, 8, 32) for sparse in (False, True)]
 

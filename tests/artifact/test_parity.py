@@ -5,10 +5,9 @@ import pytest
 
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch, InfeasiblePlan
-from autocomp.formats import factors
+from autocomp.formats import WeightFormat, factors
 from autocomp.formats.numbers import decode, encode
 from autocomp.formats.packing import packing_for
-from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import encoder_from
 from autocomp.testing.models import tiny_shape
 

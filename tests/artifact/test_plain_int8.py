@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 
 from autocomp.artifact.writer import plain_int8, write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.shape import BlockShape
 from autocomp.testing.models import tiny_shape
 

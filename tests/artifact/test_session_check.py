@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from autocomp.artifact.graph import optimized, walk
 from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.errors import ExportMismatch
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.inspection import session_check
 from autocomp.inspection.matmuls import products
 from autocomp.inspection.session_check import check_session

@@ -5,8 +5,7 @@ import pytest
 
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
-from autocomp.formats import factors
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat, factors
 from autocomp.models.linears import linear_groups
 from autocomp.testing.models import tiny_shape
 

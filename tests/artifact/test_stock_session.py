@@ -15,7 +15,7 @@ from autocomp.artifact.loader import load
 from autocomp.artifact.writer import plain_int8, requires_of, write_model
 from autocomp.errors import ArtifactError
 from autocomp.exit_rules import exit_rules
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.models.linears import linear_groups
 from autocomp.pipeline.export import write_artifact

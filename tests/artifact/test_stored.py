@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from autocomp.artifact.writer import plain_int8, write_model
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import encode, stored_bytes
-from autocomp.formats.weight_format import WeightFormat
 from autocomp.inspection.stored import stored_weights
 from autocomp.testing.models import tiny_shape
 

@@ -139,7 +139,7 @@ def test_one_image_with_the_ray_that_was_tested(kube, groups):
     (image,) = {c["image"] for g in groups.values() for c in g["template"]["spec"]["containers"]}
     docker = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert f"-t {image} " in docker and "-c constraints.txt" in docker
-    from autocomp.version import __version__
+    from autocomp.environment import __version__
 
     assert image == f"autocomp:{__version__}"
     assert kube["RayJob"]["spec"]["rayClusterSpec"]["rayVersion"] == PINS["ray"]

@@ -13,7 +13,7 @@ from autocomp.report.cards import card, evidence_of
 from autocomp.report.summary import read_state
 from autocomp.spec import DeviceProfile, write_device
 from autocomp.study.workers import check_place
-from autocomp.testing.devices import AWAY, recorded_device
+from autocomp.testing.studies import AWAY, recorded_device
 
 #: A device on which a run costs 2 ms and each value of a layer norm 10 us.
 COSTS = {"runs": 2.0, "normed": 0.01}

@@ -9,7 +9,7 @@ from autocomp.artifact.files import artifact_bytes
 from autocomp.artifact.loader import load
 from autocomp.errors import ExportMismatch
 from autocomp.exit_rules import DEFAULT, exit_rules
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline.context import texts_of

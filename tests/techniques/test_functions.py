@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autocomp.errors import InfeasiblePlan, SpecError
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.importance import block_scores, measure_importance
 from autocomp.models.linears import group_sizes, linear_groups, scaled_magnitudes
 from autocomp.tasks import Example
