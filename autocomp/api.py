@@ -114,12 +114,12 @@ def search(
     from autocomp.spec import StudySpec, read_study
     from autocomp.study.run import run_study
 
-    keys = _task_apart(overrides)
+    keys = _with_dotted_task_keys(overrides)
     if isinstance(study, StudySpec):
-        spec = read_study(None, {**_task_apart(study.model_dump(exclude_unset=True)), **keys})
+        spec = read_study(None, {**_with_dotted_task_keys(study.model_dump(exclude_unset=True)), **keys})
     else:
         spec = read_study(None if study is None else os.fspath(study), keys)
-    return watched(Path(out), _as_json(listen), lambda emit: run_study(spec, Path(out), emit, ray))
+    return locked_run(Path(out), _as_json(listen), lambda emit: run_study(spec, Path(out), emit, ray))
 
 
 def resume(
@@ -150,14 +150,14 @@ def resume(
     from autocomp.study.run import resume_study, run_study
 
     try:
-        return watched(Path(out), _as_json(listen), lambda emit: resume_study(Path(out), emit, ray))
+        return locked_run(Path(out), _as_json(listen), lambda emit: resume_study(Path(out), emit, ray))
     except ChangedStudy as changed:
         if not accept_changes:
             raise
         from autocomp.study.pins import spec_of
 
         spec, new = spec_of(Path(out)), Path(new_out or changed.new)
-        return watched(new, _as_json(listen), lambda emit: run_study(spec, new, emit, ray))
+        return locked_run(new, _as_json(listen), lambda emit: run_study(spec, new, emit, ray))
 
 
 def _as_json(listen: Listener | None) -> Callable[[Event], None] | None:
@@ -165,7 +165,9 @@ def _as_json(listen: Listener | None) -> Callable[[Event], None] | None:
     return listen and (lambda event: listen(event.to_json()))
 
 
-def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[Callable[[Event], None]], Any]) -> Run:
+def locked_run(
+    out: Path, listen: Callable[[Event], None] | None, work: Callable[[Callable[[Event], None]], Any]
+) -> Run:
     """Do `work` while holding the run's lock, then write its page: shared by search and resume.
 
     Raises:
@@ -182,7 +184,7 @@ def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[C
             if listen:
                 listen(event)
 
-        with _failures_of_the_machine(out):
+        with _environment_failures(out):
             work(emit)
             write_report([out], out / "report.html")
     _check_some_candidate(out)
@@ -190,7 +192,7 @@ def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[C
 
 
 @contextmanager
-def _failures_of_the_machine(out: Path) -> Iterator[None]:
+def _environment_failures(out: Path) -> Iterator[None]:
     """Name the way out of what the system refused; a reader of ours that went away is no such failure."""
     try:
         yield
@@ -256,7 +258,7 @@ def open_run(path: Paths) -> Run:
     return run
 
 
-def _task_apart(overrides: Overrides) -> Overrides:
+def _with_dotted_task_keys(overrides: Overrides) -> Overrides:
     flat: dict[str, object] = {}
     for key, value in overrides.items():
         if key == "task" and isinstance(value, Mapping):

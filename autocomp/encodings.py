@@ -119,10 +119,10 @@ def form_of(data: bytes, place: str, *, whole: bool) -> Form:
 
 def without_strays(text: str) -> str:
     """Text whose undecodable bytes (lone surrogates of `surrogateescape`) are read as cp1252, or else latin-1."""
-    return _STRAY.sub(lambda stray: _western(ord(stray[0]) - 0xDC00), text)
+    return _STRAY.sub(lambda stray: _as_cp1252(ord(stray[0]) - 0xDC00), text)
 
 
-def _western(byte: int) -> str:
+def _as_cp1252(byte: int) -> str:
     try:
         return bytes([byte]).decode("cp1252")
     except UnicodeDecodeError:

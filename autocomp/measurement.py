@@ -68,12 +68,12 @@ class Measurement:
     @classmethod
     def from_json(cls, data: MeasurementJson) -> Measurement:
         """Inverse of `to_json`; a number that is null is NaN."""
-        details = {name: _known(number) for name, number in (data.get("details") or {}).items()}
-        plain: Any = {**data, "value": _known(data["value"]), "details": details}
+        details = {name: _as_float(number) for name, number in (data.get("details") or {}).items()}
+        plain: Any = {**data, "value": _as_float(data["value"]), "details": details}
         return cls(**plain)
 
 
-def _known(number: float | None) -> float:
+def _as_float(number: float | None) -> float:
     return math.nan if number is None else number
 
 

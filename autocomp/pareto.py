@@ -89,7 +89,7 @@ def added(losses: Losses, others: Losses, reference: Losses) -> float:
     return alone if alone > ROUNDING * hypervolume(inside, reference) else 0.0
 
 
-class Growing:
+class IncrementalHypervolume:
     """The hypervolume of rows that come one by one, exactly.
 
     Only what lies beside a new row is computed: of the others' worse corners with it, few are not dominated.

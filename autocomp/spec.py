@@ -44,7 +44,7 @@ class TaskSpec(Spec):
 
     @field_validator("positive", mode="before")
     @classmethod
-    def _is_a_name(cls, label: Any) -> Any:
+    def _label_as_text(cls, label: Any) -> Any:
         """YAML reads a label `1` as a number and `true` as a boolean."""
         if isinstance(label, bool):
             return str(label).lower()
@@ -192,13 +192,13 @@ def read_study(study: str | None, overrides: Overrides, include: Sequence[str] =
     written, source = read_yaml(file) if file else {}, str(file or "command line")
     data = _merge(written, overrides, source)
     if include:
-        data["include"] = [*_listed(data.get("include", ())), *include]
+        data["include"] = [*_as_list(data.get("include", ())), *include]
     spec = build(StudySpec, data, source)
     parse_budget(spec.budget)
     return spec
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 

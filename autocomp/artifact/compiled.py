@@ -21,10 +21,9 @@ import onnxruntime
 
 from autocomp.artifact.files import MANIFEST, MODEL, Manifest, read_manifest
 from autocomp.artifact.runtime import open_session
-from autocomp.environment import processor
+from autocomp.environment import Processor, processor
 from autocomp.errors import ArtifactError, InputError
 from autocomp.storage import atomic_folder
-from autocomp.strict_json import JsonView
 
 FOLDER, WEIGHTS = "optimized", "weights.bin"
 
@@ -34,7 +33,7 @@ class FormFacts(TypedDict):
 
     original: str
     onnxruntime: str
-    machine: JsonView
+    machine: Processor
     files: dict[str, list[int]]
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from autocomp import strict_json
 from autocomp.errors import ArtifactError
+from autocomp.plan import PlanJson
 from autocomp.storage import atomic_folder, write_atomically
 from autocomp.strict_json import JsonView
 
@@ -53,7 +54,7 @@ class OptionalFacts(TypedDict, total=False):
     """
 
     truncation_side: Literal["left", "right"]
-    plan: JsonView | None
+    plan: PlanJson | None
     measurements: JsonView
     data_fingerprint: str | None
     exits: ExitFacts | None

@@ -59,12 +59,12 @@ def fit_error(errors: np.ndarray) -> FitError:
 Texts = Sequence[Mapping[str, np.ndarray]]
 
 
-def is_here(device: DeviceProfile) -> bool:
+def is_this_machine(device: DeviceProfile) -> bool:
     """Whether this machine is the device: a profile of nothing recorded means whatever machine it is used on."""
-    return device.recorded is None or _known(device) == processor()
+    return device.recorded is None or _recorded_processor(device) == processor()
 
 
-def _known(device: DeviceProfile) -> dict[str, object]:
+def _recorded_processor(device: DeviceProfile) -> dict[str, object]:
     assert device.recorded is not None
     return {"cpu": device.recorded.cpu, "instruction_sets": list(device.recorded.instruction_sets)}
 

@@ -15,7 +15,7 @@ import numpy as np
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import runtimes
 from autocomp.devices.predicting import fit, fit_error, left_out_errors
-from autocomp.devices.samples import SMALL, Sample, samples, text
+from autocomp.devices.samples import SMALL, Sample, random_text, samples
 from autocomp.devices.work import COUNTED, work
 from autocomp.environment import Machine, __version__, processor
 from autocomp.inspection.speed import gemm_rates
@@ -121,7 +121,7 @@ def noise(threads: int) -> tuple[float, float]:
     Returns:
         Interquartile range of its times over their median, and the difference of two sessions' medians over their mean.
     """
-    model, inputs = SMALL.write().SerializeToString(), text(NOISE_TOKENS)
+    model, inputs = SMALL.write().SerializeToString(), random_text(NOISE_TOKENS)
     sessions = {name: _runner(open_session(model, threads), inputs) for name in ("a", "b")}
     times = time_interleaved(sessions, rounds=NOISE_ROUNDS, inputs=NOISE_REPEATS)
     first, second = (float(np.median(times[name])) for name in ("a", "b"))
@@ -162,7 +162,7 @@ def timed(
     counted: dict[tuple[int, int], np.ndarray] = {}
     for place, sample in enumerate(chosen):
         progress(f"writing files, {place + 1} of {len(chosen)}", 0.3 * place / len(chosen))
-        model, texts = sample.write(), [text(tokens) for tokens in sample.lengths]
+        model, texts = sample.write(), [random_text(tokens) for tokens in sample.lengths]
         session = open_session(model.SerializeToString(), threads)
         for tokens, inputs, done in zip(sample.lengths, texts, work(model, texts), strict=True):
             runs[place, tokens], counted[place, tokens] = _runner(session, inputs), done

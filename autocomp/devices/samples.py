@@ -77,11 +77,11 @@ SMALL = Sample(bert_shape(3, 384, 12, 32, 768), int8=True, exit_threshold=None, 
 def samples(count: int, seed: int = 0) -> list[Sample]:
     """Different random files, as many as wanted; two thirds of them in int8, a fifth of them with an exit."""
     rng = np.random.default_rng(seed)
-    drawn = _drawn(rng)
-    return [next(drawn) for _ in range(count)]
+    endless = _random_samples(rng)
+    return [next(endless) for _ in range(count)]
 
 
-def _drawn(rng: np.random.Generator) -> Iterator[Sample]:
+def _random_samples(rng: np.random.Generator) -> Iterator[Sample]:
     number = 0
     while True:
         layers, hidden = int(rng.integers(1, 7)), int(rng.choice([64, 128, 192, 256, 384, 512, 768]))
@@ -97,7 +97,7 @@ def _drawn(rng: np.random.Generator) -> Iterator[Sample]:
         number += 1
 
 
-def text(tokens: int) -> dict[str, np.ndarray]:
+def random_text(tokens: int) -> dict[str, np.ndarray]:
     """Inputs of one random text."""
     ids = np.random.default_rng(tokens).integers(1, VOCABULARY, (1, tokens))
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}

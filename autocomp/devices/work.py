@@ -48,15 +48,15 @@ def work(model: onnx.ModelProto, texts: Texts) -> np.ndarray:
     Args:
         texts: inputs of the file, by name, of one text each.
     """
-    running, alike = optimized(model), _alike(model, texts)
-    first = dict(zip(alike, texts, strict=True))
+    running, kinds = optimized(model), _kinds(model, texts)
+    first = dict(zip(kinds, texts, strict=True))
     heads = {node.output[0]: _heads(node) for node, _ in walk(running.graph) if node.op_type == "Attention"}
     runs = kernels(running, list(first.values()))
-    counted = {key: _added_up(run, heads) for key, run in zip(first, runs, strict=True)}
-    return np.array([counted[key] for key in alike])
+    counted = {key: _total_work(run, heads) for key, run in zip(first, runs, strict=True)}
+    return np.array([counted[key] for key in kinds])
 
 
-def _alike(model: onnx.ModelProto, texts: Texts) -> list[tuple[int, int]]:
+def _kinds(model: onnx.ModelProto, texts: Texts) -> list[tuple[int, int]]:
     """Tokens and layers run of each text: profiling each kind once is a hundred times quicker than each text."""
     tokens = [text["input_ids"].shape[1] for text in texts]
     if all(node.op_type != "If" for node in model.graph.node):
@@ -70,7 +70,7 @@ def _heads(node: onnx.NodeProto) -> int:
     return int(next(a.i for a in node.attribute if a.name == "q_num_heads"))
 
 
-def _added_up(run: Sequence[Kernel], heads: Mapping[str, int]) -> list[float]:
+def _total_work(run: Sequence[Kernel], heads: Mapping[str, int]) -> list[float]:
     total = dict.fromkeys(COUNTED, 0.0) | {"runs": 1.0}
     for kernel in run:
         for name, count in _counts(kernel, heads).items():
@@ -83,8 +83,8 @@ def _counts(kernel: Kernel, heads: Mapping[str, int]) -> dict[str, float]:
     if operator in (*_INT8_PRODUCTS, *_FLOAT_PRODUCTS):
         return _of_product(operator, inputs, outputs[0])
     if operator == "Attention":
-        (*_, asking, width), (*_, tokens, _), (*_, values) = inputs[:3]
-        pairs = asking * tokens
+        (*_, queries, width), (*_, tokens, _), (*_, values) = inputs[:3]
+        pairs = queries * tokens
         return {"attention_macs": pairs * (width + values), "attention_scores": pairs * heads[kernel.name]}
     size = math.prod(outputs[0]) if outputs else 0
     names = {"DynamicQuantizeLinear": "quantized"}

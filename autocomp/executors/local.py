@@ -48,7 +48,7 @@ class LocalPool:
 
     @property
     def cores(self) -> int:
-        """Of all workers."""
+        """Held by all workers."""
         return self.workers * self.threads
 
     def serve(self, run: Path, store: Path) -> None:
@@ -69,11 +69,11 @@ class LocalPool:
         return TwoStepExecutor(first, work.then, rest)
 
     def at_gpu(self, work: Work, job: Data) -> Data:
-        """In this process."""
+        """Do one job in this process."""
         return work.run(job)
 
     def at_device(self, work: Work, job: Data) -> Data:
-        """In this process."""
+        """Do one job in this process."""
         return work.run(job)
 
     def facts(self) -> PoolFacts:

@@ -76,7 +76,7 @@ def quantize(weight: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Codes int8 `[rows, width]` in `[-(2^(bits-1)-1), 2^(bits-1)-1]`, neighbours no larger than every CPU multiplies
-        rightly (`saturation.py`), and scales float32 `[rows]`, > 0, rounded to FP16 where FP16 holds them to 0.1 %.
+        rightly, and scales float32 `[rows]`, > 0, rounded to FP16 where FP16 holds them to 0.1 %.
         Zeros stay exactly zero.
 
     Raises:

@@ -32,7 +32,7 @@ def check_session(model: onnx.ModelProto | str | Path, int8: Mapping[str, bool] 
     Args:
         model: the file.
         int8: whether a linear runs in int8, by parameter name (`head.dense.weight`), absent means FP32; products must
-            then come out alike on every CPU (`saturation.py`). None: as the file's own operators say.
+            then come out alike on every CPU (`formats/quantize.py`). None: as the file's own operators say.
 
     Returns:
         The graph as the session runs it.

@@ -6,10 +6,11 @@ Every key may be missing: older versions wrote fewer, and a running study does n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
-from autocomp.environment import Machine
-from autocomp.strict_json import JsonView
+if TYPE_CHECKING:
+    from autocomp.environment import Machine
+    from autocomp.strict_json import JsonView
 
 
 class Member(TypedDict, total=False):

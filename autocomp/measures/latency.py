@@ -82,7 +82,7 @@ def latency(times: np.ndarray, device: str = "any", disturbed: bool = False) -> 
     return Measurement(float(each.mean()), "ms", float(high - low), times.size, device, details, disturbed=disturbed)
 
 
-def times_faster(teacher: np.ndarray, student: np.ndarray) -> Measurement:
+def speedup(teacher: np.ndarray, student: np.ndarray) -> Measurement:
     """How many times faster the student is, from times of the same rounds `[rounds, inputs]`.
 
     The value is the median over rounds of teacher's mean by student's mean, so what slows a whole round cancels.

@@ -54,7 +54,7 @@ class Student:
     truncation_side: Literal["left", "right"] = "right"
 
 
-class StudentFacts(TypedDict):
+class StudentJson(TypedDict):
     """`student.json`: all of a student but its weights, its shape and its tokenizer."""
 
     labels: list[str]
@@ -123,7 +123,7 @@ def _write(student: Student, folder: Path) -> None:
 
 def _read(folder: Path) -> Student:
     shape = EncoderShape.from_json(json.loads((folder / "shape.json").read_text(encoding="utf-8")))
-    facts: StudentFacts = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+    facts: StudentJson = json.loads((folder / "student.json").read_text(encoding="utf-8"))
     return Student(
         encoder=encoder_from(shape, load_file(folder / "weights.safetensors"), facts["dropout"]),
         tokenizer=Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8")),
@@ -138,7 +138,7 @@ def _read(folder: Path) -> Student:
     )
 
 
-def facts_of(student: Student) -> StudentFacts:
+def facts_of(student: Student) -> StudentJson:
     """All of a student but its weights, its shape and its tokenizer, as plain data."""
     return {
         "labels": list(student.labels),

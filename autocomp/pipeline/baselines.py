@@ -16,7 +16,7 @@ from autocomp.artifact.writer import plain_int8, requires_of, write_model
 from autocomp.environment import machine_facts
 from autocomp.errors import ExportMismatch
 from autocomp.executors import Data, Work
-from autocomp.journal.member import with_figures
+from autocomp.journal.member import Member, with_figures
 from autocomp.measures import OF_FINAL_FILES, TIME, USUAL, Subject, figures_of, measures, of_files
 from autocomp.measures.latency import is_disturbed
 from autocomp.pipeline.context import LANDMARKS, Speed, content_of, read_data
@@ -28,7 +28,6 @@ from autocomp.result_cache import CachedResult, ResultCache
 
 if TYPE_CHECKING:
     from autocomp.executors import WorkerPool
-    from autocomp.journal.events import Member
     from autocomp.measurement import Measurement
     from autocomp.models.student import Student
     from autocomp.pipeline.context import StudyContext

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from autocomp.errors import InputError
 from autocomp.exit_rules import exit_rules
-from autocomp.journal.events import Member
+from autocomp.journal.member import Member
 from autocomp.measures import headline
 from autocomp.plan import CompressionPlan
 from autocomp.storage import atomic_folder
@@ -86,11 +86,11 @@ def student_of(member: Member) -> Student:
 
 
 def _folder(member: Member) -> Path:
-    student = member.get("student")
-    if not student:
+    folder = member.get("student")
+    if not folder:
         why = "none are kept of plain int8, of a run that is not finished, or by autocomp 0.1.0 before this was added"
         raise InputError(f"the run folder holds no trainable weights of {member['id']}: {why}; search again")
-    return Path(student)
+    return Path(folder)
 
 
 def export_checkpoint(member: Member, out: Path) -> str | None:

@@ -178,10 +178,10 @@ def texts_of(examples: Iterable[Example]) -> list[str | tuple[str, str]]:
 def _read_knowledge(learnt: Path, baseline: Path) -> TeacherProfile:
     from safetensors.numpy import load_file
 
-    arrays, seen = load_file(learnt / "arrays.safetensors"), load_file(baseline / "arrays.safetensors")
+    arrays, answers = load_file(learnt / "arrays.safetensors"), load_file(baseline / "arrays.safetensors")
     return TeacherProfile(
         importance={k.removeprefix("importance."): v for k, v in arrays.items() if k.startswith("importance.")},
         pieces=json.loads((learnt / "pieces.json").read_text(encoding="utf-8")),
-        search_logits=seen["search_logits"],
-        held_out_logits=seen["held_out_logits"],
+        search_logits=answers["search_logits"],
+        held_out_logits=answers["held_out_logits"],
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from autocomp.artifact.files import MODEL
 from autocomp.artifact.loader import Predictor, load
-from autocomp.devices.predicting import as_latency, is_here, predicted_ms, table_of
+from autocomp.devices.predicting import as_latency, is_this_machine, predicted_ms, table_of
 from autocomp.errors import raise_if_environment
 from autocomp.executors import Data, FollowUp, Work
 from autocomp.measures import TIME, Subject, measures, on_device
@@ -184,7 +184,7 @@ def place(device: DeviceProfile, pool: WorkerPool) -> str:
     """Where a study's latencies come from: predicted if neither a node of the pool nor this machine is the device."""
     if pool.has_device:
         return AT_DEVICE
-    return HERE if is_here(device) else PREDICTED
+    return HERE if is_this_machine(device) else PREDICTED
 
 
 def latency_of(context: StudyContext, times: np.ndarray, where: str, disturbed: bool = False) -> Measurement:
@@ -206,7 +206,7 @@ def _predicted_times(context: StudyContext, folder: Path, examples: Sequence[Exa
 
 
 def measured_by(names: Sequence[str], where: str) -> tuple[str, ...]:
-    """Those of the measures that a job takes itself."""
+    """The measures that a job takes itself."""
     return tuple(name for name in names if where == HERE or not on_device(name))
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CHECKED_TEXTS = 24
 FOLLOWED_TEXTS = 8
-"""Of these, texts on which every layer is compared. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
+"""Texts on which every layer is compared too. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
 LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
 
@@ -100,7 +100,7 @@ def model_of(student: Student) -> onnx.ModelProto:
 
 
 def exits_of(student: Student) -> ExitFacts | None:
-    """What a manifest says of the exits: rule, threshold, after which layers, of how many; None without any."""
+    """The exits of a student; None without any."""
     shape = student.encoder.shape
     if student.exit_threshold is None or not shape.exits:
         return None
@@ -133,10 +133,10 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
         raise ExportMismatch(f"{folder}: {error}") from error
 
 
-def _agreement(expected: np.ndarray, found: np.ndarray) -> float:
-    if not np.isfinite(found).all():
+def _agreement(expected: np.ndarray, actual: np.ndarray) -> float:
+    if not np.isfinite(actual).all():
         raise ExportMismatch("the file gives logits that are not numbers")
-    agreement = float((found.argmax(-1) == expected.argmax(-1)).mean())
+    agreement = float((actual.argmax(-1) == expected.argmax(-1)).mean())
     if agreement < LEAST_AGREEMENT:
         rule = f"at least {LEAST_AGREEMENT:.0%} of the file's labels must equal the student's"
         raise ExportMismatch(f"{rule}, {agreement:.0%} do")

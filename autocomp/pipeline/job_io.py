@@ -125,14 +125,14 @@ class MeasuringResult(Message):
 
     def to_json(self) -> Data:
         """Plain data; inverse of `from_json`."""
-        measured = {name: {m: v.to_json() for m, v in found.items()} for name, found in self.measured.items()}
+        measured = {name: {m: v.to_json() for m, v in one.items()} for name, one in self.measured.items()}
         return {**super().to_json(), "measured": measured}
 
     @classmethod
     def from_json(cls, data: Data) -> Self:
         """Inverse of `to_json`."""
-        found = {n: {m: Measurement.from_json(v) for m, v in one.items()} for n, one in data["measured"].items()}
-        return super().from_json({**data, "measured": found})
+        measured = {n: {m: Measurement.from_json(v) for m, v in one.items()} for n, one in data["measured"].items()}
+        return super().from_json({**data, "measured": measured})
 
 
 @dataclass(frozen=True)

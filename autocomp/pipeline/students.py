@@ -91,9 +91,9 @@ class _Recovery:
     def rung(self, rungs: Sequence[Fidelity], parent: CachedResult | None) -> CachedResult:
         """The stage after the last of `rungs`, trained on from the one before."""
         inputs, store = self.inputs(rungs, parent), self.context.store
-        found = store.find(store.key("student", inputs))
-        if found:
-            return found
+        cached = store.find(store.key("student", inputs))
+        if cached:
+            return cached
         from autocomp.models.student import load_student
 
         student = load_student(parent.folder / "student") if parent else self.fresh

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 IMPORTANCE_ROWS, TIMED_ROWS, TIMED_PASSES = 512, 128, 4
 TEACHER_SHARE = 0.5
-"""Of the time that the budget has left, what fine-tuning may take: what is learnt in its second half is a point or two,
+"""Share of the time left that fine-tuning may take: what is learnt in its second half is a point or two,
 and without the other half nothing is compressed."""
 Progress = Callable[[float], None]
 
@@ -59,9 +59,9 @@ def teacher_stage(
             the same, even if it was cut short.
     """
     inputs = _made_of(loaded, data, spec)
-    found = store.find(store.key("teacher", inputs)) or _cut_short(store, before, inputs)
-    if found:
-        return found
+    cached = store.find(store.key("teacher", inputs)) or _cut_short(store, before, inputs)
+    if cached:
+        return cached
     if loaded.fine_tuned:
         return _saved(store, inputs, loaded.student, {"fine_tuned_by": "its maker"})
     teacher, done = _fine_tuned(loaded, data, spec, time.time() + TEACHER_SHARE * allowed_s, progress)
@@ -94,11 +94,11 @@ def _made_of(loaded: LoadedModel, data: TaskData, spec: StudySpec) -> Inputs:
 
 def _cut_short(store: ResultCache, key: str | None, inputs: Inputs) -> CachedResult | None:
     """The stage of that key, if it was made of these inputs by this code and then ran out of time."""
-    found = store.find(key) if key else None
-    if not key or not found:
+    cached = store.find(key) if key else None
+    if not key or not cached:
         return None
     cut_short = {**inputs, "stopped_after": store.inputs(key).get("stopped_after")}
-    return found if store.key("teacher", cut_short) == key else None
+    return cached if store.key("teacher", cut_short) == key else None
 
 
 def _fine_tuned(

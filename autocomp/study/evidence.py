@@ -17,7 +17,7 @@ import numpy as np
 from autocomp import strict_json
 from autocomp.exit_rules import softmax
 from autocomp.journal import read_events
-from autocomp.journal.events import Member, ResourcesCharged, TrialRecorded
+from autocomp.journal.events import ResourcesCharged, TrialRecorded
 from autocomp.pipeline.context import LANDMARKS, context_keys
 from autocomp.pipeline.evaluate import PREDICTED
 from autocomp.pipeline.plans import structural
@@ -124,7 +124,7 @@ def gather(run: Path, context: StudyContext, members: Sequence[Member], scored: 
     models = {name: _model(scored[record]) for name, record in named.items()}
     stages, lineage = _lineage(run, context.store, members, scored)
     rows = context.data.held_out
-    differing, shown = rows_to_show({n: _sureness(scored[record].logits) for n, record in named.items()})
+    differing, kept = rows_to_show({n: _sureness(scored[record].logits) for n, record in named.items()})
     return {
         "version": VERSION,
         "split": "held_out",
@@ -133,7 +133,7 @@ def gather(run: Path, context: StudyContext, members: Sequence[Member], scored: 
         "teacher_shape": asdict(context.teacher.encoder.shape),
         "models": models,
         "differing": differing,
-        "texts": [_text(i, rows[i]) for i in shown],
+        "texts": [_text(i, rows[i]) for i in kept],
         "stages": stages,
         "lineage": lineage,
     }
@@ -253,12 +253,12 @@ def _stage(
 def _jobs(run: Path) -> tuple[dict[tuple[str, int], str], dict[str, float]]:
     """The job that first made a student, by its structural plan and rung; and what each job held of the cores."""
     made: dict[tuple[str, int], str] = {}
-    seen: set[str] = set()
+    jobs: set[str] = set()
     for event in read_events(run / "journal.jsonl", TrialRecorded):
         record, job = event.record, event.job
-        if job in seen:  # one student a job
+        if job in jobs:  # one student a job
             continue
-        seen.add(job)
+        jobs.add(job)
         plan = structural(CompressionPlan.from_json(record["plan"]))
         name = (fingerprint(plan.to_json()), int(record["fidelity"]["rung"]))
         made.setdefault(name, job)

@@ -70,6 +70,5 @@ class Finish:
     def landmarks_on_held_out(self, seen: Mapping[str, front.Scored]) -> dict[str, Member]:
         """The landmarks as members, with their figures on the held-out split."""
         members = landmark_members(self.run, self.context, self.landmarks)
-        return {
-            name: with_figures(one, front.held_out_figures(self.context, seen, name)) for name, one in members.items()
-        }
+        held_out = {name: front.held_out_figures(self.context, seen, name) for name in members}
+        return {name: with_figures(one, held_out[name]) for name, one in members.items()}

@@ -19,7 +19,7 @@ from autocomp.inspection.session_check import check_session
 from autocomp.journal.member import Figures, Member, RankAgreement, with_figures
 from autocomp.measurement import rank_correlation
 from autocomp.measures import TIME, figures_of
-from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
+from autocomp.measures.latency import ATTEMPTS, is_disturbed, speedup
 from autocomp.pipeline.baselines import final_measurements, held_out_logits
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import open_context
@@ -32,7 +32,6 @@ from autocomp.tasks import paired_difference, score_with_error
 
 if TYPE_CHECKING:
     from autocomp.executors import Executor, WorkerPool
-    from autocomp.journal.events import Member
     from autocomp.pipeline.context import StudyContext
     from autocomp.record import TrialRecord
 
@@ -188,7 +187,7 @@ def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: 
     score, error = score_with_error(metric, labels, ours, classes, positive)
     difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
     timed = latency_of(context, scored[name].times, scored[name].where, scored[name].disturbed)
-    faster = times_faster(scored["teacher"].times, scored[name].times)
+    faster = speedup(scored["teacher"].times, scored[name].times)
     return {
         "score": score,
         "score_se": error,
@@ -248,7 +247,7 @@ def runs_as_stored(folder: Path) -> bool:
 
 
 def rank_agreement(front: Sequence[Member]) -> RankAgreement:
-    """How far the held-out split ranks the members as the search split did: Spearman's rank correlation."""
+    """How far the held-out split ranks the members as the search split did."""
     search = [m["search_score"] for m in front if m["search_score"] is not None]
     held_out = [m["score"] for m in front if m["score"] is not None]
     return {"search_vs_held_out": rank_correlation(search, held_out), "members": len(front)}

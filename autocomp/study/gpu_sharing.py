@@ -79,7 +79,7 @@ class SharingJob(Message):
     """Measure how trainings share a GPU.
 
     Attributes:
-        share: that a person fixed; None where it is to be found.
+        share: that a person fixed; None where it is to be chosen.
         tried: numbers of trainings side by side.
     """
 

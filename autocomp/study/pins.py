@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 SPLITS = ("train", "search", "held_out")
 SETTINGS = ("seed", "searcher", "teacher_epochs", "teacher_learning_rate", "recovery_steps")
 LATENCIES = ("cpu", "instruction_sets")
-"""Of a machine: with others, times are of another machine."""
-SHOWN = 60
-"""Letters of a value; of a longer one it is only said that it is another one."""
+"""Facts of a machine that decide its times."""
+MOST_LETTERS = 60
+"""Letters of a value; a longer one is not written out."""
 
 
 def pins(checked: Checked) -> MadeOf:
-    """All that decides the results of a study, as plain data: contents, not names of files, which may be moved."""
+    """What is pinned of a study."""
     from autocomp.models.encoder import plain_weights
     from autocomp.models.student import facts_of, weights_fingerprint
 
@@ -163,10 +163,10 @@ def _words(key: str, old: Any, new: Any) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         inner = ", ".join(sorted(k for k in {*old, *new} if old.get(k) != new.get(k)))
         return f"another {key} ({inner})"
-    shown = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
-    if max(map(len, shown)) > SHOWN or key in ("weights", "tokenizer"):
+    written = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
+    if max(map(len, written)) > MOST_LETTERS or key in ("weights", "tokenizer"):
         return f"another {key}" if isinstance(old, str) else f"other {key}"
-    return f"{key} {shown[0]} then, {shown[1]} now"
+    return f"{key} {written[0]} then, {written[1]} now"
 
 
 def next_run(run: Path) -> Path:

@@ -36,11 +36,7 @@ def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, Compressio
 
 
 def student_facts(run: Path, plan: CompressionPlan) -> StudentFacts:
-    """The sizes of a plan's student as plain data: what reports show of it before it has files.
-
-    Returns:
-        `shape`: of its encoder; `origin`: the teacher's layer that each of its layers descends from, from 0.
-    """
+    """The sizes of a plan's student: what reports show of it before it has files."""
     shape, _, origin = _prepared(run, canonical(plan.to_json()))
     return {"shape": shape.to_json(), "origin": list(range(shape.depth) if origin is None else origin)}
 

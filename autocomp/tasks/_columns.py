@@ -12,7 +12,7 @@ from autocomp.errors import DataError, listed, short_repr
 from autocomp.tasks._base import Example, TaskData
 from autocomp.tasks._labels import Value, in_order, label_values, numbering
 from autocomp.tasks._positive import with_positive
-from autocomp.tasks._splits import alike, finish_task, is_blank
+from autocomp.tasks._splits import finish_task, is_blank, normalized
 from autocomp.tasks._tables import Table
 
 PAIRS = (
@@ -90,8 +90,8 @@ def read_tables(name: str, tables: Mapping[str, Table], reading: Reading, notes:
 
 def _alike_labels(labels: Sequence[str]) -> str:
     """A note on labels that look the same but for case, spaces or form."""
-    forms = Counter(alike(label) for label in labels)
-    same = [label for label in labels if forms[alike(label)] > 1]
+    forms = Counter(normalized(label) for label in labels)
+    same = [label for label in labels if forms[normalized(label)] > 1]
     return (
         f"labels {listed(map(short_repr, same))} differ in case, spaces or form only, and are told apart"
         if same

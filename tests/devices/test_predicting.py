@@ -7,13 +7,13 @@ import pytest
 from autocomp.devices.predicting import (
     fit,
     fit_error,
-    is_here,
+    is_this_machine,
     left_out_errors,
     predicted_latency,
     predicted_ms,
     table_of,
 )
-from autocomp.devices.samples import NEVER, Sample, bert_shape, text
+from autocomp.devices.samples import NEVER, Sample, bert_shape, random_text
 from autocomp.devices.work import COUNTED, work
 from autocomp.errors import InputError
 from autocomp.spec import DeviceProfile
@@ -29,7 +29,7 @@ def model(tmp_path_factory):
 
 def test_a_time_is_the_sum_of_what_the_work_costs(model):
     costs = {"runs": 0.5, "int8_macs": 1e-6, "normed": 2e-5}
-    texts = [text(n) for n in (5, 9, 5)]
+    texts = [random_text(n) for n in (5, 9, 5)]
     counts = [dict(zip(COUNTED, row, strict=True)) for row in work(onnx.load(model), texts)]
     expected = [sum(cost * count[kind] for kind, cost in costs.items()) for count in counts]
     table = table_of(recorded_device(**costs))
@@ -37,14 +37,16 @@ def test_a_time_is_the_sum_of_what_the_work_costs(model):
 
 
 def test_a_predicted_latency_says_so_and_has_the_spread_of_such_predictions(model):
-    found = predicted_latency(model, [text(n) for n in (5, 9)], recorded_device(runs=2.0))
+    found = predicted_latency(model, [random_text(n) for n in (5, 9)], recorded_device(runs=2.0))
     assert found.predicted and (found.value, found.unit, found.device, found.n) == (2.0, "ms", "pi4", 2)
     assert found.spread == pytest.approx(2.0 * (0.06 + 0.04)) and found.details["p95"] == 2.0
 
 
 def test_a_machine_is_known_again_by_its_processor():
-    assert is_here(recorded_device(cpu=None)) and not is_here(recorded_device(cpu=AWAY))
-    assert is_here(DeviceProfile(name="cpu_1_thread")), "of a profile without a record every machine is the device"
+    assert is_this_machine(recorded_device(cpu=None)) and not is_this_machine(recorded_device(cpu=AWAY))
+    assert is_this_machine(DeviceProfile(name="cpu_1_thread")), (
+        "of a profile without a record every machine is the device"
+    )
 
 
 @pytest.mark.parametrize(

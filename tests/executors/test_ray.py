@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autocomp import _TELL_NOBODY
+from autocomp import _NO_TELEMETRY
 from autocomp.errors import ClusterError, GpuError
 from autocomp.executors import NodeFunctions, device_resource
 from autocomp.executors.ray.cache_server import packed, unpack
@@ -38,7 +38,7 @@ def cluster(tmp_path_factory):
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     with pytest.MonkeyPatch.context() as patch:
         # Other machines' nodes are not started by us: what is switched off there, their workers have to do.
-        for name in set(_TELL_NOBODY) - {"RAY_USAGE_STATS_ENABLED"}:
+        for name in set(_NO_TELEMETRY) - {"RAY_USAGE_STATS_ENABLED"}:
             patch.delenv(name, raising=False)
         patch.setenv("AUTOCOMP_CACHE", str(folder / "driver"))
         patch.setenv("PYTHONPATH", path)

@@ -40,8 +40,8 @@ def inner_losses(student, teacher, examples) -> tuple[float, float]:
     batch, found = collate(student, encode(student, examples), range(len(examples))), []
     for options in (DistillationOptions(hidden=1.0), DistillationOptions(hidden=0.0, relations=1.0)):
         names = recovery._names(student, teacher, options)
-        said = run_teacher(teacher, encode(teacher, examples), range(len(examples)), names)
-        read = recovery._DistillationBatch(batch, said, names, torch.zeros(len(examples), dtype=torch.bool))
+        answers = run_teacher(teacher, encode(teacher, examples), range(len(examples)), names)
+        read = recovery._DistillationBatch(batch, answers, names, torch.zeros(len(examples), dtype=torch.bool))
         with torch.no_grad():
             out = student.encoder(batch.ids, batch.mask)
             found.append(float(recovery._inner_losses(out, read, options, torch.nn.Identity())))

@@ -30,7 +30,7 @@ except ImportError:  # Windows
 
 STORE_ID = ".store-id"
 KEPT_BYTES = 256 * 2**20
-"""Of packed stages that stay in the object store for the next node; older ones are packed again if one wants them."""
+"""How much of packed stages stays in the object store for the next node; older ones are packed again if needed."""
 
 
 def named(name: str) -> Any:

@@ -291,7 +291,7 @@ class RayPool:
 
 
 def with_needs(work: Work, job: Data) -> Data:
-    """A job with the stages that it needs, found on this side."""
+    """A job with the stages that it needs, as this side knows them."""
     return {**job, "needs": list(work.needs(job))}
 
 
