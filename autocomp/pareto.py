@@ -38,9 +38,9 @@ def is_non_dominated(losses: Losses) -> NDArray[np.bool_]:
         best, left = left[0], left[1:]
         survives[best] = True
         left = left[~np.all(distinct[left] >= distinct[best], axis=1)]
-    found = np.empty(len(losses), bool)
-    found[order] = survives[np.cumsum(is_first) - 1]
-    return found
+    result = np.empty(len(losses), bool)
+    result[order] = survives[np.cumsum(is_first) - 1]
+    return result
 
 
 def ranks(losses: Losses) -> NDArray[np.int64]:
@@ -89,7 +89,7 @@ def added(losses: Losses, others: Losses, reference: Losses) -> float:
     return alone if alone > ROUNDING * hypervolume(inside, reference) else 0.0
 
 
-class Growing:
+class IncrementalHypervolume:
     """The hypervolume of rows that come one by one, exactly.
 
     Only what lies beside a new row is computed: of the others' worse corners with it, few are not dominated.
@@ -126,7 +126,7 @@ def _slice(front: Losses, reference: Losses) -> float:
 
 
 def _volume(front: Losses, reference: Losses) -> float:
-    """Of up to three dimensions: over the grid of all first and second coordinates, the least third one reached."""
+    """Volume in up to three dimensions: over the grid of first and second coordinates, the least third one reached."""
     missing = 3 - front.shape[1]  # a dimension that is not there has the length 1
     front, reference = np.pad(front, ((0, 0), (0, missing))), np.append(reference, np.ones(missing))
     by_x, by_y = (np.argsort(front[:, column], kind="stable") for column in (0, 1))
@@ -204,7 +204,7 @@ class _Chain:
         self.after = dict(zip(order, [*order[1:], None], strict=False))
 
     def drop(self, row: int) -> list[int]:
-        """Take a row out; its neighbours."""
+        """Take a row out, and return its neighbours."""
         before, after = self.before.pop(row), self.after.pop(row)
         if before is not None:
             self.after[before] = after

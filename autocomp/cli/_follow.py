@@ -22,12 +22,12 @@ def follow(args: argparse.Namespace, out: Path, work: Callable[[Listener], Any],
     Raises:
         NothingMeasured: the study ended without a candidate; what there is was printed.
     """
-    from autocomp.api import watched
+    from autocomp.api import locked_run
 
     try:
         with progress(args, out) as view:
             view.replay(before)
-            watched(out, view, work)
+            locked_run(out, view, work)
     except KeyboardInterrupt:
         if (out / "journal.jsonl").exists():
             note(f"\nwhat is finished is kept; go on with:  {command('resume', short_path(out))}")

@@ -147,7 +147,7 @@ class JournalReader:
 def _check_clocks(told: Mapping[str, Any]) -> None:
     """Times are sums' parts: of a run whose books do not add up, nothing else is believed."""
     charge = told.get("charge")
-    if told.get("at", 0.0) is None or (isinstance(charge, Mapping) and None in charge.values()):
+    if told.get("at", 0.0) is None or (isinstance(charge, dict) and None in charge.values()):
         raise ValueError("a time is no number")
 
 

@@ -33,7 +33,8 @@ def files_of(member: Member) -> Path:
     Raises:
         InputError: it has no files yet.
     """
-    source = Path(member["path"]) if member.get("path") else None
+    path = member.get("path")
+    source = Path(path) if path else None
     if source is None or not (source / "model.onnx").is_file():
         raise InputError(f"member {member['id']} has no files yet: they are written when the study ends; resume it")
     return source

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from autocomp.errors import InputError
-from autocomp.measurement import Measurement
-from autocomp.measures import Figure, all_figures, figure_of, measures
+from autocomp.journal.member import read_figure
+from autocomp.measurement import Measurement, MeasurementJson
+from autocomp.measures import Figure, FigureJson, all_figures, figure_of, measures
 from autocomp.objective import Objective
 from autocomp.report.state import RunState
 from autocomp.spec import read_objective
@@ -23,7 +24,7 @@ def _figure(objective: Objective) -> Figure:
     return figure_of(objective.measure, objective.options.get("statistic"))
 
 
-def known_figures(state: RunState, metric: str) -> list[dict[str, Any]]:
+def known_figures(state: RunState, metric: str) -> list[FigureJson]:
     """What the numbers of a run are called and how they are read, as scripts and pages have it.
 
     A figure that its measure does not describe has the name and the direction of the objective that looks at it.
@@ -72,7 +73,7 @@ def described(objective: Objective) -> dict[str, Any]:
     return {**told, "key": key_of(objective)}
 
 
-def figures_of(measured: Mapping[str, Mapping[str, Any]], objectives: tuple[Objective, ...]) -> dict[str, float]:
+def figures_of(measured: Mapping[str, MeasurementJson], objectives: tuple[Objective, ...]) -> dict[str, float]:
     """Numbers of a record's `measurements` by key; what was not measured is absent."""
     found = {figure.key: value for name, m in measured.items() for figure, value in _drawn(name, m)}
     for objective in objectives:
@@ -81,7 +82,7 @@ def figures_of(measured: Mapping[str, Mapping[str, Any]], objectives: tuple[Obje
     return found
 
 
-def _drawn(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[Figure, float]]:
+def _drawn(name: str, measured: MeasurementJson) -> Iterator[tuple[Figure, float]]:
     """The figures of one measurement that charts of all candidates have."""
     for figure in measures.figures(name):
         if figure.statistic is None:
@@ -90,13 +91,12 @@ def _drawn(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[Figure, flo
             yield figure, measured["details"][figure.statistic]
 
 
-def _one(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Measurement]:
-    return {name: Measurement.from_json(dict(measured[name]))}
+def _one(measured: Mapping[str, MeasurementJson], name: str) -> dict[str, Measurement]:
+    return {name: Measurement.from_json(measured[name])}
 
 
 def of_teacher(state: RunState, objectives: tuple[Objective, ...]) -> dict[str, float | None]:
     """The teacher's value by objective: as the journal has it, else (older runs) from its figures."""
-    figures = state.teacher or {}
     keys = {objective.name: _figure(objective).keys[-1] for objective in objectives}
-    found = {name: figures.get(key) for name, key in keys.items()}
+    found = {name: read_figure(state.teacher, key) for name, key in keys.items()}
     return {**found, **state.judged_by}

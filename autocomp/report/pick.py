@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autocomp.errors import InputError, UnknownName
+from autocomp.journal.member import read_figure
 from autocomp.measures import headline
 from autocomp.pareto import knee
 from autocomp.report.state import Member
@@ -113,7 +114,7 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, Read]:
 
 
 def _first(keys: Sequence[str], member: Member) -> float | None:
-    return next((member[key] for key in keys if member.get(key) is not None), None)
+    return next((value for key in keys if (value := read_figure(member, key)) is not None), None)
 
 
 def _limit(part: str, metric: str, numbers: Mapping[str, Read]) -> Limit:

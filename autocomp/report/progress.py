@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autocomp.objective import Objective
-from autocomp.pareto import Growing
+from autocomp.pareto import IncrementalHypervolume
 from autocomp.report.columns import rounded
 from autocomp.report.objectives import key_of
 
@@ -27,7 +27,7 @@ class Progress:
     def __init__(self) -> None:
         self._objectives: tuple[Objective, ...] = ()
         self._teacher: list[float] = []
-        self._growing: Growing | None = None
+        self._growing: IncrementalHypervolume | None = None
         self._rows: list[list[float] | None] = []
         self._record_at: list[float] = []
         self._volumes: list[float] = []
@@ -45,7 +45,7 @@ class Progress:
         if not objectives or None in found or known != len(objectives):
             return
         self._objectives, self._teacher = tuple(objectives), [float(v) for v in found if v is not None]
-        self._growing = Growing(np.array([o.worst_loss(t) for o, t in self._pairs]))
+        self._growing = IncrementalHypervolume(np.array([o.worst_loss(t) for o, t in self._pairs]))
         self._volumes = [self._grown(row) for row in self._rows]
 
     def record(self, at_s: float, figures: Mapping[str, float]) -> None:

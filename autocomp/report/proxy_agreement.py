@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocomp.journal.events import JobStarted
+from autocomp.journal.member import read_figure
 from autocomp.measurement import rank_correlation
 from autocomp.measures import headline
 from autocomp.report.columns import Columns, rounded
@@ -67,7 +68,7 @@ def proxies(state: RunState, columns: Columns, students: Students) -> list[dict[
     members = [m for m in state.members if m.get("record")] if state.final else []
     _, time, score = headline()
     held_out, search = score.keys
-    scores = _pairs((m["id"], m.get(search), m.get(held_out)) for m in members)
+    scores = _pairs((m["id"], read_figure(m, search), read_figure(m, held_out)) for m in members)
     during = columns.by_id(time.key, [m["record"] for m in members])
     times = _pairs((m["id"], during.get(m["record"]), time.read(m)) for m in members)
     asked = [(f"{first}-0", f"{last}-0") for first, last in students.trained_on()]

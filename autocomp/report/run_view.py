@@ -70,7 +70,7 @@ class RunView:
 
     def run_data(self) -> dict[str, Any]:
         """Everything of the run but its cards and importance, as docs/command-line.md describes it."""
-        fixed = {k: getattr(self.state, k) for k in ("spec", "data", "machine", "versions", "began_at")}
+        fixed = {k: getattr(self.state, k) for k in ("spec", "data", "versions", "began_at")}
         return {
             "name": self.run.name,
             "path": str(self.run),
@@ -78,6 +78,7 @@ class RunView:
             "objectives": [described(objective) for objective in self._objectives],
             "trials": self.columns.to_json(self.state.started, self._member()),
             **fixed,
+            "machine": self.state.machine or {},
             "importance": None,
             "cards": None,
         }

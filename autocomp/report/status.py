@@ -148,7 +148,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _this_machine(state: RunState, jobs: list[dict[str, Any]]) -> dict[str, Any]:
     """The one node of a local run."""
-    cores = int(state.machine.get("cores") or 0)
+    cores = int(state.machine.get("cores") or 0) if state.machine else 0
     workers = int(state.spec.get("workers") or 0) or max(1, cores)
     threads = max(1, cores // workers)
     own = any(job["job"] not in state.started for job in jobs)

@@ -10,6 +10,7 @@ import numpy as np
 
 from autocomp.errors import listed
 from autocomp.journal import read_events
+from autocomp.journal.member import with_figures
 from autocomp.measures import headline
 from autocomp.pareto import dominates
 from autocomp.report.lock import is_held
@@ -122,12 +123,12 @@ def _budget(state: RunState) -> dict[str, Any]:
 def _on_split(member: Member | None, final: bool) -> Member | None:
     # Until the front is final only the search split's scores are there for all: the two splits are never compared.
     hidden = dict.fromkeys(("score", "score_se", "score_difference", "score_difference_se"))
-    return member if final or member is None else {**member, **hidden}
+    return member if final or member is None else with_figures(member, hidden)
 
 
 def _member(member: Member, teacher: Member | None, plain: Member | None, run: Path) -> Member:
-    full = _landmark(member, teacher, run) or {}
-    mine, theirs = losses(full), losses(plain or {})
+    full = _landmark(member, teacher, run) or Member()
+    mine, theirs = losses(full), losses(plain or Member())
     full["dominates_plain_int8"] = bool(mine and theirs and dominates(np.array(mine), np.array(theirs)))
     return full
 
@@ -135,8 +136,8 @@ def _member(member: Member, teacher: Member | None, plain: Member | None, run: P
 def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Member | None:
     if member is None:
         return None
-    base, (size, time, _) = teacher or {}, headline()
-    places = {key: str(run / member[key]) if member.get(key) else None for key in ("path", "student")}
+    base, (size, time, _) = teacher or Member(), headline()
+    path, student = member.get("path"), member.get("student")
     return {
         **member,
         "score": member.get("score"),
@@ -144,7 +145,8 @@ def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Membe
         "times_smaller": member.get("times_smaller") or _times(size.read(base), size.read(member)),
         "times_faster": member.get("times_faster") or _times(time.read(base), time.read(member)),
         "times_score": _times(score_of(member), score_of(base)),
-        **places,
+        "path": str(run / path) if path else None,
+        "student": str(run / student) if student else None,
     }
 
 

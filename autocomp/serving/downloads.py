@@ -31,7 +31,8 @@ def files_of(run: Path, member: Member) -> list[Path]:
     Raises:
         Refused: it has none yet, or they are elsewhere.
     """
-    folder = Path(member["path"]) if member.get("path") else None
+    path = member.get("path")
+    folder = Path(path) if path else None
     if folder is None or not folder.is_dir():
         raise Refused(409, "this model has no files yet: they are written when the study ends")
     if not folder.resolve().is_relative_to(run.resolve()):

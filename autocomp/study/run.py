@@ -23,7 +23,7 @@ from autocomp.study.pins import check_unchanged, pins, spec_of
 from autocomp.study.preparation import Preparation
 from autocomp.study.search import Search
 from autocomp.study.validate import Checked, check, check_study, data_facts, new_run, with_absolute_paths
-from autocomp.study.workers import open_crew
+from autocomp.study.workers import open_pool
 
 if TYPE_CHECKING:
     from autocomp.executors import WorkerPool
@@ -43,7 +43,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
     if Path(out).exists():
         new_run(out)
     checked = check(spec)
-    with open_crew(checked, ray) as workers:
+    with open_pool(checked, ray) as workers:
         folder, spec = new_run(out), with_absolute_paths(spec)
         write_atomically(folder / "study.json", spec.model_dump_json(indent=1))
         journal = Journal(folder / "journal.jsonl", listen)
@@ -67,7 +67,7 @@ def resume_study(out: Path, listen: Listener | None = None, ray: str | None = No
     check_unchanged(folder, checked, is_local=ray is None)
     times = (e.at or 0.0 for e in read_events(folder / "journal.jsonl") if not isinstance(e, StudyResumed))
     last = max(times, default=0.0)
-    with open_crew(checked, ray) as workers:
+    with open_pool(checked, ray) as workers:
         journal = Journal(folder / "journal.jsonl", listen)
         journal.append(StudyResumed(crew=workers.facts()))
         run = open_run(folder, checked, journal, workers, listen)

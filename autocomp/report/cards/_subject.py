@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from autocomp.artifact.files import MANIFEST
 from autocomp.models.shape import EncoderShape
@@ -88,11 +88,12 @@ class Subject:
             return list(self.student["origin"])
         return kept_layers(self.plan, self.teacher_shape.depth) if self.teacher_shape else ()
 
-    def within(self, key: str) -> Path | None:
+    def within(self, key: Literal["path", "student"]) -> Path | None:
         """A folder that the member names, which lies in the run folder or does not count."""
-        if not self.member.get(key):
+        named = self.member.get(key)
+        if not named:
             return None
-        run, folder = self.run.resolve(), (self.run / self.member[key]).resolve()
+        run, folder = self.run.resolve(), (self.run / named).resolve()
         return folder if folder.is_relative_to(run) else None
 
 
