@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 DEFAULT = "classification"
+AnswerKey = Literal["label", "labels", "value"]
 Target = int | float | tuple[int, ...]
 """What a row of a task holds: the index of a label, a number, or the indices of several labels."""
 
@@ -94,6 +95,7 @@ class Head(Protocol):
         summary: one line for `autocomp list heads`.
         default_metric: the score where nobody names one.
         exit_rules: rules by which a text may leave early; without any the space's exits are inactive.
+        answer_key: which of an answer people look for: its `label`, its `labels` or its `value`.
         problem_type: what transformers calls it in a configuration.
         has_thresholds: whether answers depend on thresholds that are chosen on the search split.
         fewest_labels: with fewer there is nothing to learn.
@@ -102,6 +104,7 @@ class Head(Protocol):
     summary: str
     default_metric: str
     exit_rules: tuple[str, ...]
+    answer_key: AnswerKey
     problem_type: str
     has_thresholds: bool
     fewest_labels: int
@@ -134,6 +137,9 @@ class Head(Protocol):
 
     def answers(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray:
         """The answers `[n]` or `[n, C]` that metrics compare with the targets."""
+
+    def constants(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
+        """Answers `[n]` or `[n, C]` that never change, by what one would call them: no model may be worse."""
 
     def equal(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
         """Which rows of two models have the same answer, `[n]` from 0 to 1."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.heads import Answer, Target, probabilities
+from autocomp.heads import Answer, AnswerKey, Target, probabilities
 from autocomp.heads._nodes import write_pooled
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Classification:
     summary = "one label of several"
     default_metric = "accuracy"
     exit_rules = ("probability", "entropy", "margin", "patience")
+    answer_key: AnswerKey = "label"
     problem_type = "single_label_classification"
     has_thresholds = False
     fewest_labels = 2
@@ -74,6 +75,10 @@ class Classification:
         """The index of the largest output, `[n]`."""
         chosen: np.ndarray = outputs.argmax(-1)
         return chosen
+
+    def constants(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
+        """Each label."""
+        return {repr(label): np.full_like(targets, i) for i, label in enumerate(labels)}
 
     def equal(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
         """1 where both give the same label."""

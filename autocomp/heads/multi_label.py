@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.heads import Answer, Target
+from autocomp.heads import Answer, AnswerKey, Target
 from autocomp.heads._nodes import write_pooled
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class MultiLabel:
     summary = "any number of labels, each yes or no"
     default_metric = "micro_f1"
     exit_rules = ()
+    answer_key: AnswerKey = "labels"
     problem_type = "multi_label_classification"
     has_thresholds = True
     fewest_labels = 2
@@ -85,6 +86,13 @@ class MultiLabel:
         """1 at each label whose probability reaches its threshold, int64 `[n, C]`; one half without thresholds."""
         least = np.array(thresholds) if len(thresholds) else 0.5
         return np.asarray(sigmoid(outputs) >= least, np.int64)
+
+    def constants(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
+        """No label, every label, and the most frequent one."""
+        most = np.zeros_like(targets)
+        most[:, targets.mean(0).argmax()] = 1
+        common = labels[int(targets.mean(0).argmax())]
+        return {"no label": np.zeros_like(targets), "every label": np.ones_like(targets), repr(common): most}
 
     def equal(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
         """The share of labels on which both answer alike."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.heads import Answer, Target
+from autocomp.heads import Answer, AnswerKey, Target
 from autocomp.heads._nodes import write_pooled
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Regression:
     summary = "one number"
     default_metric = "spearman"
     exit_rules = ()
+    answer_key: AnswerKey = "value"
     problem_type = "regression"
     has_thresholds = False
     fewest_labels = 1
@@ -72,6 +73,10 @@ class Regression:
     def answers(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray:
         """The number, float64 `[n]`."""
         return outputs[..., 0].astype(np.float64)
+
+    def constants(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
+        """The mean."""
+        return {f"{targets.mean():.4g}, the mean": np.full_like(targets, targets.mean())}
 
     def equal(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
         """1 where the numbers differ by less than a quarter of their spread."""

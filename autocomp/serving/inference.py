@@ -47,8 +47,7 @@ class Trying:
             _, taken_ms = once(model.predictor.run, inputs)
             found = model.predictor.predict([text])[0]
         return {
-            "label": found.label,
-            "scores": found.scores,
+            **found.to_json(model.predictor.head.answer_key),
             "exit_depth": found.exit_depth,
             "depth": model.depth,
             "ms": taken_ms,

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autocomp.heads import HeadShape, heads
 from autocomp.training.accelerator import autocast, current_device, on_device, ready_to_read
 from autocomp.training.batches import Batch, Unread, collate, encode, shuffled, varied, word_averages, words_of
 from autocomp.training.loop import Progress, Trained, train
-from autocomp.training.predictions import soft_labels
 from autocomp.training.teacher_signal import RELATED, Answers, TeacherSignal, run_teacher, side_by_side
 
 if TYPE_CHECKING:
@@ -86,16 +85,17 @@ def _losses(
         inputs = batch.inputs
         with autocast():
             out = student.encoder(inputs.ids, inputs.mask, inputs.types)
-        yield _outer_losses(out, batch, options) + _inner_losses(out, batch, options, bridge)
+        outer = _outer_losses(out, batch, options, student.encoder.shape.head)
+        yield outer + _inner_losses(out, batch, options, bridge)
 
 
-def _outer_losses(out: Outputs, batch: _DistillationBatch, options: RecoveryOptions) -> Tensor:
+def _outer_losses(out: Outputs, batch: _DistillationBatch, options: RecoveryOptions, shape: HeadShape) -> Tensor:
     """Losses of the student's answers: to the teacher's, and to the labels of the texts that have one."""
-    logits = out.logits.float()
-    loss = options.logits * soft_labels(logits, batch.answers.logits, options.temperature)
+    head, outputs, unit = heads[shape.kind], out.logits.float(), shape.scale
+    loss = options.logits * head.distance(outputs, batch.answers.logits, options.temperature, unit)
     if not options.labels:
         return loss
-    right = F.cross_entropy(logits, batch.inputs.labels, reduction="none").masked_fill(batch.varied, 0.0)
+    right = head.loss(outputs, batch.inputs.targets, unit).masked_fill(batch.varied, 0.0)
     return loss + options.labels * right.mean()
 
 
