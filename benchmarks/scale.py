@@ -6,9 +6,10 @@
     python benchmarks/scale.py --quality 6 --trials 600 --known 2048 --searchers tpe     # by a sampler that knows all
     python benchmarks/scale.py --record RUN RUN …               # makes data/recorded.json.gz anew from real runs
 
-Search, searcher, losses, rungs, budget and journal are the real ones, and so is the teacher that every proposal is sliced
-from: a random model of MiniLM's or BERT-base's sizes, which it stands on disk as it does in a study. Only the workers
-are not (`_replay.py`). What the simulation itself computes is not counted; the journal is on the disk, synchronised.
+Search, searcher, losses, rungs, budget and journal are the real ones, and so is the teacher that every proposal is
+sliced from: a random model of MiniLM's or BERT-base's sizes, which it stands on disk as it does in a study. Only the
+workers are not (`_replay.py`). What the simulation itself computes is not counted; the journal is on the disk,
+synchronised.
 """
 
 from __future__ import annotations

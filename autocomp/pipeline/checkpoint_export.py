@@ -86,10 +86,11 @@ def student_of(member: Member) -> Student:
 
 
 def _folder(member: Member) -> Path:
-    if not member.get("student"):
+    folder = member.get("student")
+    if not folder:
         why = "none are kept of plain int8, of a run that is not finished, or by autocomp 0.1.0 before this was added"
         raise InputError(f"the run folder holds no trainable weights of {member['id']}: {why}; search again")
-    return Path(member["student"])
+    return Path(folder)
 
 
 def export_checkpoint(member: Member, out: Path) -> str | None:
