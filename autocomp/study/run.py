@@ -37,7 +37,7 @@ from autocomp.pipeline.jobs import GPU_TRIALS, TRIALS, Job, teller
 from autocomp.pipeline.landmarks import landmark_measurements, landmark_member
 from autocomp.pipeline.measuring import place
 from autocomp.pipeline.teacher import forward_s, knowledge_stage, teacher_stage
-from autocomp.report.summary import summary
+from autocomp.report.summary import Summary, summary
 from autocomp.result_cache import ResultCache, default_store
 from autocomp.searchers import Searcher
 from autocomp.spec import StudySpec
@@ -68,7 +68,7 @@ __all__ = ["check_study", "resume_study", "run_study"]
 Landmarks = dict[str, dict[str, "Measurement"]]
 
 
-def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: str | None = None) -> dict[str, Any]:
+def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: str | None = None) -> Summary:
     """Search; leaves a run directory with journal and front, and returns its summary.
 
     Args:
@@ -103,7 +103,7 @@ def _begun(checked: Checked, spec: StudySpec, run: Path, crew: WorkerPool) -> St
     )
 
 
-def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> dict[str, Any]:
+def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> Summary:
     """Go on with an interrupted study, on any crew; a finished one is only summarised.
 
     Raises:
@@ -132,7 +132,7 @@ def _go_on(
     listen: Listener | None,
     crew: WorkerPool,
     interrupted_after: float | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     crew.serve(run, default_store())
     purse = BudgetTracker(checked.budget, journal, crew.cores, _held_gpus(journal, checked.spec))
     if interrupted_after is not None:
