@@ -21,6 +21,7 @@ from autocomp.journal.events import (
     TeacherMeasured,
     TrialRecorded,
 )
+from autocomp.journal.member import StudentFacts
 from autocomp.objective import Objective
 from autocomp.record import RecordJson
 from autocomp.report.cards import Evidence, card, evidence_of
@@ -152,11 +153,11 @@ class RunView:
             return member
         return {**member, "plan": self.trial(member["record"])["plan"]}
 
-    def _facts(self, member: Member) -> dict[str, Any] | None:
+    def _facts(self, member: Member) -> StudentFacts | None:
         """The sizes of its student, which stand where its job was started; None in older journals, and of landmarks."""
         place = self._starts.get(job_of(member.get("record") or ""))
         event = None if place is None else self._journal.event_at(place)
-        return dict(event.student) if isinstance(event, JobStarted) and event.student else None
+        return event.student if isinstance(event, JobStarted) else None
 
     def _evidence(self) -> Evidence | None:
         """What is behind the front's figures, read once for each front."""
