@@ -97,5 +97,5 @@ def int8_products_overflow() -> bool:
     y = helper.make_tensor_value_info("y", TensorProto.INT32, [1, 16])
     graph = helper.make_graph([helper.make_node("MatMulInteger", ["x", "weight"], ["y"])], "probe", [x], [y], [weight])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    found = open_session(model.SerializeToString()).run(None, {"x": np.full((1, 4), 255, np.uint8)})[0]
-    return bool((found != 4 * 127 * 255).any())
+    product = open_session(model.SerializeToString()).run(None, {"x": np.full((1, 4), 255, np.uint8)})[0]
+    return bool((product != 4 * 127 * 255).any())

@@ -18,7 +18,7 @@ from autocomp.devices.predicting import fit, fit_error, left_out_errors
 from autocomp.devices.samples import SMALL, Sample, random_text, samples
 from autocomp.devices.work import COUNTED, work
 from autocomp.environment import Machine, __version__, processor
-from autocomp.inspection.roofline import gemm_rates
+from autocomp.inspection.speed import gemm_rates
 from autocomp.measures.latency import ATTEMPTS
 from autocomp.spec import DeviceProfile, LatencyTable, Recorded
 from autocomp.timing import CLOCK, Clock, time_interleaved

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.operators import INT8_OPERATORS, optimized, walk
+from autocomp.artifact.graph import INT8_OPERATORS, optimized, walk
 from autocomp.artifact.runtime import open_session
-from autocomp.inspection.node_times import Kernel, kernels
+from autocomp.inspection.speed import Kernel, kernels
 
 if TYPE_CHECKING:
     import onnx
@@ -79,20 +79,19 @@ def _total_work(run: Sequence[Kernel], heads: Mapping[str, int]) -> list[float]:
 
 
 def _counts(kernel: Kernel, heads: Mapping[str, int]) -> dict[str, float]:
-    operator = kernel["args"]["op_name"]
-    inputs, outputs = (_shapes(kernel["args"].get(f"{side}_type_shape", ())) for side in ("input", "output"))
+    operator, inputs, outputs = kernel.operator, kernel.inputs, kernel.outputs
     if operator in (*_INT8_PRODUCTS, *_FLOAT_PRODUCTS):
         return _of_product(operator, inputs, outputs[0])
     if operator == "Attention":
         (*_, queries, width), (*_, tokens, _), (*_, values) = inputs[:3]
         pairs = queries * tokens
-        return {"attention_macs": pairs * (width + values), "attention_scores": pairs * heads[kernel["name"]]}
+        return {"attention_macs": pairs * (width + values), "attention_scores": pairs * heads[kernel.name]}
     size = math.prod(outputs[0]) if outputs else 0
     names = {"DynamicQuantizeLinear": "quantized"}
     names |= dict.fromkeys(_ACTIVATIONS, "activated") | dict.fromkeys(_NORMS, "normed")
     if operator in names:
         return {names[operator]: size}
-    return {"other_kernels": 1.0, "other_bytes": float(kernel["args"].get("output_size", 0))}
+    return {"other_kernels": 1.0, "other_bytes": kernel.output_bytes}
 
 
 def _of_product(operator: str, inputs: Sequence[Sequence[int]], output: Sequence[int]) -> dict[str, float]:
@@ -107,8 +106,3 @@ def _of_product(operator: str, inputs: Sequence[Sequence[int]], output: Sequence
     if operator == "DynamicQuantizeMatMul":
         counts["quantized"] = float(math.prod(inputs[0]))
     return counts
-
-
-def _shapes(described: Sequence[Mapping[str, Sequence[int]]]) -> list[Sequence[int]]:
-    """Shapes as the runtime describes them, `[{"float": [1, 16, 384]}]`, as `[[1, 16, 384]]`."""
-    return [shape for one in described for shape in one.values()]

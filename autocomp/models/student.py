@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,6 +20,7 @@ from autocomp.formats import WeightFormat
 from autocomp.models.encoder import Encoder, encoder_from, plain_weights
 from autocomp.models.shape import EncoderShape
 from autocomp.storage import atomic_folder
+from autocomp.strict_json import JsonView
 
 _FILES = ("shape.json", "student.json", "tokenizer.json", "weights.safetensors")
 
@@ -51,6 +52,20 @@ class Student:
     origin: tuple[int, ...] | None = None
     exit_rule: str = DEFAULT
     truncation_side: Literal["left", "right"] = "right"
+
+
+class StudentJson(TypedDict):
+    """`student.json`: all of a student but its weights, its shape and its tokenizer."""
+
+    labels: list[str]
+    max_length: int
+    pairs: bool
+    dropout: float
+    formats: dict[str, JsonView]
+    exit_threshold: float | None
+    exit_rule: str
+    origin: tuple[int, ...] | None
+    truncation_side: Literal["left", "right"]
 
 
 def save_student(student: Student, folder: Path) -> None:
@@ -108,7 +123,7 @@ def _write(student: Student, folder: Path) -> None:
 
 def _read(folder: Path) -> Student:
     shape = EncoderShape.from_json(json.loads((folder / "shape.json").read_text(encoding="utf-8")))
-    facts = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+    facts: StudentJson = json.loads((folder / "student.json").read_text(encoding="utf-8"))
     return Student(
         encoder=encoder_from(shape, load_file(folder / "weights.safetensors"), facts["dropout"]),
         tokenizer=Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8")),
@@ -123,8 +138,8 @@ def _read(folder: Path) -> Student:
     )
 
 
-def facts_of(student: Student) -> dict[str, Any]:
-    """All that a student is beside its weights, its shape and its tokenizer, as plain data."""
+def facts_of(student: Student) -> StudentJson:
+    """All of a student but its weights, its shape and its tokenizer, as plain data."""
     return {
         "labels": list(student.labels),
         "max_length": student.max_length,

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.files import save_artifact
-from autocomp.artifact.requirements import requires_of
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.files import ArtifactFacts, save_artifact
+from autocomp.artifact.writer import plain_int8, requires_of, write_model
 from autocomp.environment import machine_facts
 from autocomp.errors import ExportMismatch
 from autocomp.executors import Data, Work
@@ -72,7 +70,7 @@ def _export_and_run(teacher: Student, data: TaskData, folder: Path) -> None:
     cores = len(os.sched_getaffinity(0))
     arrays: dict[str, np.ndarray] = {}
     for name, file in (("teacher", model), ("plain_int8", plain_int8(model))):
-        facts = {**manifest_of(teacher, data), "requires": requires_of(file)}
+        facts: ArtifactFacts = {**manifest_of(teacher, data), "requires": requires_of(file)}
         save_artifact(folder / name, file, teacher.tokenizer.to_str(), facts)
         prefix = "" if name == "teacher" else "plain_int8_"
         for split in ("search", "held_out"):
@@ -89,7 +87,7 @@ def check_parity(teacher: Student, data: TaskData, logits: np.ndarray) -> None:
         ExportMismatch: they differ by more than 1e-3 of the largest logit (or of 1).
     """
     from autocomp.training.batches import encode
-    from autocomp.training.inference import predict
+    from autocomp.training.predictions import predict
 
     rows = data.search[:CHECKED_ROWS]
     expected = predict(teacher, encode(teacher, rows)).logits

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.files import MODEL, save_artifact, update_manifest
+from autocomp.artifact.files import MODEL, ArtifactFacts, ExitFacts, OptionalFacts, save_artifact, update_manifest
 from autocomp.artifact.loader import load
-from autocomp.artifact.requirements import requires_of
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import requires_of, write_model
 from autocomp.errors import ExportMismatch
-from autocomp.inspection.activations import norm_states
-from autocomp.inspection.session_check import check_session
+from autocomp.inspection.session_check import check_session, norm_states
 from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.fake_quantize import simulate
 from autocomp.pipeline.plans import cheap, convert
@@ -22,7 +20,6 @@ from autocomp.pipeline.teacher import cut_of, manifest_of
 from autocomp.pipeline.verify import Answer, check_parity
 from autocomp.plan import CompressionPlan
 from autocomp.result_cache import CachedResult, Facts
-from autocomp.strict_json import JsonView
 
 if TYPE_CHECKING:
     import onnx
@@ -35,15 +32,6 @@ FOLLOWED_TEXTS = 8
 """Texts on which every layer is compared too. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
 LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
-
-
-class ExitFacts(TypedDict):
-    """What a manifest says of exits: their rule and its threshold, after which layers they are, and of how many."""
-
-    rule: str
-    threshold: float
-    depths: list[int]
-    layers: int
 
 
 def artifact_stage(context: StudyContext, student: Student, key: str, plan: CompressionPlan) -> CachedResult:
@@ -71,10 +59,11 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
 
 def export(context: StudyContext, student: Student, plan: CompressionPlan, folder: Path) -> None:
     """Write a converted student's artifact."""
-    write_artifact(student, folder, {**manifest_of(student, context.data), "plan": plan.to_json()})
+    facts: ArtifactFacts = {**manifest_of(student, context.data), "plan": plan.to_json()}
+    write_artifact(student, folder, facts)
 
 
-def write_artifact(student: Student, folder: str | Path, facts: JsonView | None = None) -> None:
+def write_artifact(student: Student, folder: str | Path, facts: OptionalFacts | None = None) -> None:
     """Write a student as files to run, its weights stored as its `formats` say; an older artifact is replaced.
 
     Args:
@@ -84,7 +73,7 @@ def write_artifact(student: Student, folder: str | Path, facts: JsonView | None 
         ArtifactError: `folder` holds something else.
     """
     model = model_of(student)
-    own = {
+    own: ArtifactFacts = {
         "labels": list(student.labels),
         "max_length": student.max_length,
         "pairs": student.pairs,
@@ -92,7 +81,8 @@ def write_artifact(student: Student, folder: str | Path, facts: JsonView | None 
         "exits": exits_of(student),
         "requires": requires_of(model),
     }
-    save_artifact(folder, model, student.tokenizer.to_str(), {**own, **(facts or {})})
+    whole: ArtifactFacts = {**own, **facts} if facts else own
+    save_artifact(folder, model, student.tokenizer.to_str(), whole)
 
 
 def model_of(student: Student) -> onnx.ModelProto:
@@ -114,12 +104,8 @@ def exits_of(student: Student) -> ExitFacts | None:
     shape = student.encoder.shape
     if student.exit_threshold is None or not shape.exits:
         return None
-    return {
-        "rule": student.exit_rule,
-        "threshold": student.exit_threshold,
-        "depths": list(shape.exits),
-        "layers": shape.depth,
-    }
+    depths = list(shape.exits)
+    return {"rule": student.exit_rule, "threshold": student.exit_threshold, "depths": depths, "layers": shape.depth}
 
 
 def check(context: StudyContext, student: Student, folder: Path) -> float:

@@ -19,8 +19,8 @@ from autocomp.exit_rules import DEFAULT, left_at
 from autocomp.formats import FLOAT32, WeightFormat
 from autocomp.formats.factors import balanced_factors, factor_names, multiplies
 from autocomp.formats.numbers import decode, encode, stored_bytes
-from autocomp.models.low_rank import stored_parameters
-from autocomp.training.inference import Predictions, predict
+from autocomp.models.linears import stored_parameters
+from autocomp.training.predictions import Predictions, predict
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Encoder

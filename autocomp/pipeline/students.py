@@ -133,7 +133,7 @@ class _Recovery:
 
         def build(folder: Path) -> Facts:
             from autocomp.models.student import save_student
-            from autocomp.training.exit_heads import fit_exits
+            from autocomp.training.predictions import fit_exits
 
             rng = seeded(self.context.seed, "exits", inputs)
             save_student(fit_exits(student, self.context.data.train, rng), folder / "student")

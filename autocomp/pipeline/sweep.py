@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autocomp import pareto
-from autocomp.models.groups import linear_groups
+from autocomp.models.linears import linear_groups
 from autocomp.pipeline.fake_quantize import cost, estimated_bytes, simulate
 from autocomp.pipeline.plans import convert, convert_step, in_stage_order, is_cheap, seeded
 from autocomp.pipeline.students import sample, technique_context
 from autocomp.plan import CompressionPlan, Step
 from autocomp.space import SearchSpace
 from autocomp.techniques import Context
-from autocomp.training.inference import divergence
+from autocomp.training.predictions import divergence
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student

@@ -16,6 +16,7 @@ from autocomp.result_cache import CachedResult, Facts, Inputs, ResultCache
 from autocomp.timing import once
 
 if TYPE_CHECKING:
+    from autocomp.artifact.files import ArtifactFacts, OptionalFacts
     from autocomp.models.loading import LoadedModel
     from autocomp.models.student import Student
     from autocomp.spec import StudySpec
@@ -36,24 +37,6 @@ class TeacherFacts(TypedDict):
     steps: NotRequired[int]
     of_steps: NotRequired[int]
     train_s: NotRequired[float]
-
-
-class Truncation(TypedDict):
-    """What a manifest says of texts that are too long, unless they lose their end."""
-
-    truncation_side: NotRequired[str]
-
-
-class StudentManifest(Truncation):
-    """What every manifest says of its student and data."""
-
-    labels: list[str]
-    max_length: int
-    pairs: bool
-    task: str
-    metric: str
-    positive: str | None
-    data_fingerprint: str
 
 
 def teacher_stage(
@@ -94,7 +77,7 @@ def teacher_stage(
 
 
 def _steps_wanted(data: TaskData, spec: StudySpec) -> int:
-    from autocomp.training.fine_tuning import steps_of
+    from autocomp.training.loop import steps_of
 
     return steps_of(len(data.train), spec.teacher_epochs)
 
@@ -121,7 +104,7 @@ def _cut_short(store: ResultCache, key: str | None, inputs: Inputs) -> CachedRes
 def _fine_tuned(
     loaded: LoadedModel, data: TaskData, spec: StudySpec, deadline: float, progress: Progress
 ) -> tuple[Student, Trained]:
-    from autocomp.training.fine_tuning import fine_tune
+    from autocomp.training.loop import fine_tune
 
     return fine_tune(
         loaded.student,
@@ -155,11 +138,11 @@ def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> Facts:
 
     from autocomp.models.importance import measure_importance
     from autocomp.tokenizers.vocabulary import count_pieces
-    from autocomp.training.accelerator import placed
+    from autocomp.training.accelerator import on_device
     from autocomp.training.batches import collate, encode, in_order
 
     sample = encode(teacher, _some(data, IMPORTANCE_ROWS, seed))
-    with placed(teacher.encoder):
+    with on_device(teacher.encoder):
         batches = (collate(teacher, sample, r) for r in in_order(sample, 32))
         importance = measure_importance(teacher.encoder, batches)
     arrays = {f"importance.{name}": scores for name, scores in importance.items()}
@@ -176,7 +159,7 @@ def forward_s(teacher: Student, data: TaskData, seed: int) -> float:
     What else runs for a moment would make all estimates of the study too long, and its recoveries too short.
     """
     from autocomp.training.batches import encode
-    from autocomp.training.inference import predict
+    from autocomp.training.predictions import predict
 
     sample = encode(teacher, _some(data, TIMED_ROWS, seed))
     predict(teacher, sample, fast=True)  # the first run chooses kernels
@@ -189,7 +172,7 @@ def _some(data: TaskData, most: int, seed: int) -> list[Example]:
     return [data.train[i] for i in rows]
 
 
-def manifest_of(student: Student, data: TaskData) -> StudentManifest:
+def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
     """A student and its data as every manifest has them."""
     return {
         "labels": list(student.labels),
@@ -203,7 +186,7 @@ def manifest_of(student: Student, data: TaskData) -> StudentManifest:
     }
 
 
-def cut_of(student: Student) -> Truncation:
+def cut_of(student: Student) -> OptionalFacts:
     """Which end of a text is cut, if it is not the right one."""
     return {} if student.truncation_side == "right" else {"truncation_side": student.truncation_side}
 

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import onnx
 
     from autocomp.artifact.loader import Predictor
-    from autocomp.inspection.attribution import Unpacked
-    from autocomp.inspection.matmuls import Product
-    from autocomp.inspection.node_times import NodeTime
+    from autocomp.inspection.matmuls import Product, Unpacked
+    from autocomp.inspection.speed import NodeTime
     from autocomp.inspection.stored import StoredWeight
 
 Inputs = Sequence[Mapping[str, np.ndarray]]
@@ -36,11 +35,9 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
     """
     import onnx
 
-    from autocomp.artifact.operators import optimized
-    from autocomp.inspection.attribution import layers_of_nodes, unpacked
-    from autocomp.inspection.matmuls import products
-    from autocomp.inspection.node_times import node_times
-    from autocomp.inspection.roofline import floor_of
+    from autocomp.artifact.graph import optimized
+    from autocomp.inspection.matmuls import layers_of_nodes, products, unpacked
+    from autocomp.inspection.speed import floor_of, node_times
     from autocomp.inspection.stored import stored_weights
 
     model = onnx.load(folder / MODEL)
@@ -128,7 +125,7 @@ def _layers(
     times: Mapping[str, NodeTime],
 ) -> list[dict[str, Any]]:
     """A row for every layer, in the order of the file."""
-    from autocomp.inspection.roofline import macs
+    from autocomp.inspection.speed import macs
 
     own: dict[str, list[StoredWeight]] = defaultdict(list)
     for weight in weights:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autocomp.errors import InfeasiblePlan, SpecError
+from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ class Technique(Generic[OptionsT]):
         """What may vary for a teacher of this shape, `{option: Knob}`; the last value compresses least."""
         raise NotImplementedError
 
-    def knobs_for(self, shape: EncoderShape, wanted: Mapping[str, Any]) -> dict[str, Knob]:
-        """The knobs where a space says `wanted` of this technique, as one choice may decide what others can be.
+    def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
+        """The knobs if a space asks for `wanted` of this technique: one choice may decide which others there are.
 
         Default: `knobs`, whatever is wanted.
         """
@@ -135,7 +136,7 @@ class Technique(Generic[OptionsT]):
         return ""
 
     def explain(self, options: OptionsT, teacher: EncoderShape) -> str:
-        """The same in a sentence or two for a model's card, empty when nothing changes. Default: those words."""
+        """A sentence or two for a model's card, empty when nothing changes. Default: the words of `describe`."""
         words = self.describe(options, teacher)
         return f"{words[0].upper()}{words[1:]}." if words else ""
 
@@ -144,7 +145,7 @@ class Technique(Generic[OptionsT]):
         """Whether it only acts after recovery, so that it can be swept."""
         return self.stage > Stage.RECOVERY
 
-    def parse(self, options: Mapping[str, Any], source: str = "plan", name: str = "") -> OptionsT:
+    def parse(self, options: PlanOptions, source: str = "plan", name: str = "") -> OptionsT:
         """Checked options.
 
         Raises:
@@ -209,7 +210,7 @@ def check_groups(student: Student, per_group: Mapping[str, object], technique: s
     Raises:
         InfeasiblePlan: a group is missing or unknown.
     """
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     groups = set(linear_groups(student.encoder.shape))
     if set(per_group) != groups:

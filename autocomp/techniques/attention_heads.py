@@ -41,7 +41,7 @@ def shrink_heads(student: Student, counts: tuple[int, ...], scores: list[np.ndar
 
 
 class AttentionHeads(Technique[AttentionHeadsOptions]):
-    """See the module."""
+    """The technique that removes the least important attention heads."""
 
     summary = "remove the least important attention heads, per layer"
     paper = "Michel et al. 2019, arXiv:1905.10650"
@@ -50,7 +50,7 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
     Options = AttentionHeadsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """A quarter to all heads."""
+        """The fraction of heads kept, from a quarter to all."""
         return {"kept": Knob((0.25, 0.34, 0.5, 0.67, 0.84, 1.0)), "allocation": Knob(("importance", "uniform"))}
 
     def settle(self, student: Student, options: AttentionHeadsOptions, context: Context) -> AttentionHeadsOptions:
@@ -85,7 +85,7 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
         return f"{'-'.join(map(str, counts))} heads" if any(c < full for c in counts) else ""
 
     def explain(self, options: AttentionHeadsOptions, teacher: EncoderShape) -> str:
-        """How many heads are left where."""
+        """A sentence on how many heads each layer keeps."""
         if not self.describe(options, teacher):
             return ""
         return kept_words(options.per_layer or (), max(b.heads for b in teacher.blocks), "attention heads")

@@ -41,7 +41,7 @@ def shrink_depth(student: Student, kept: Sequence[int]) -> Student:
 
 
 class Depth(Technique[DepthOptions]):
-    """See the module."""
+    """The technique that removes whole layers."""
 
     summary = "keep some of the encoder's layers"
     paper = "Sajjad et al. 2020, arXiv:2004.03844"
@@ -50,7 +50,7 @@ class Depth(Technique[DepthOptions]):
     Options = DepthOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """1 to all layers; bottom or even."""
+        """The number of layers, from 1 to all, and which ones: `bottom` or `even`."""
         return {"layers": Knob(tuple(range(1, shape.depth + 1))), "placement": Knob(("even", "bottom"))}
 
     def settle(self, student: Student, options: DepthOptions, context: Context) -> DepthOptions:
@@ -83,7 +83,7 @@ class Depth(Technique[DepthOptions]):
         return f"{layers} of {teacher.depth} layers" if layers and layers < teacher.depth else ""
 
     def explain(self, options: DepthOptions, teacher: EncoderShape) -> str:
-        """Which layers are left."""
+        """A sentence on the layers that are left."""
         if not self.describe(options, teacher):
             return ""
         count = len(options.kept) if options.kept else int(options.layers or 0)

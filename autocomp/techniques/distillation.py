@@ -3,7 +3,7 @@
 Logits: Hinton et al. 2015 (arXiv:1503.02531). Hidden states: TinyBERT (arXiv:1909.10351), but averaged over each word,
 because a student with another vocabulary has other tokens. Relations: MiniLMv2 (arXiv:2012.15828), likewise over words.
 
-A text that comes again has some of its words replaced with a chance of `augment` (`autocomp.training.augmentation`),
+A text that comes again has some of its words replaced with a chance of `augment` (`autocomp.training.batches`),
 and the teacher's answers to that are learnt.
 """
 
@@ -33,7 +33,7 @@ class DistillationOptions(Options):
 
 
 class Distillation(Technique[DistillationOptions]):
-    """See the module. It changes no weight itself; recovery reads its options."""
+    """The technique that says how recovery distils. It changes no weight itself; recovery reads its options."""
 
     summary = "recovery from the teacher's logits, hidden states and attention relations"
     paper = "arXiv:1503.02531, arXiv:1909.10351, arXiv:2012.15828"
@@ -42,7 +42,7 @@ class Distillation(Technique[DistillationOptions]):
     Options = DistillationOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Which losses, and how fast."""
+        """Which losses count, and how fast the student learns."""
         return {
             "hidden": Knob((0.0, 1.0)),
             "relations": Knob((1.0, 0.0)),
@@ -50,7 +50,7 @@ class Distillation(Technique[DistillationOptions]):
         }
 
     def explain(self, options: DistillationOptions, teacher: EncoderShape) -> str:
-        """What it learnt from."""
+        """A sentence on what the student learnt from."""
         weights = {
             "the teacher's answers": options.logits,
             "the labels": options.labels,

@@ -35,7 +35,7 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
 
 
 class EmbeddingBits(Technique[EmbeddingBitsOptions]):
-    """See the module."""
+    """The technique that sets how many bits the embedding tables take."""
 
     summary = "bits of the embedding tables, 2 to 8 or FP32"
     paper = "Zafrir et al. 2019 (Q8BERT), arXiv:1910.06188"
@@ -44,7 +44,7 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
     Options = EmbeddingBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """2 to 8, and 32."""
+        """Bits from 2 to 8, and 32."""
         return {"bits": Knob((2, 3, 4, 5, 6, 7, 8, 32))}
 
     def convert(self, student: Student, options: EmbeddingBitsOptions, context: Context) -> Student:
@@ -60,7 +60,7 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
         return f"{options.bits}-bit embeddings" if options.bits < 32 else ""
 
     def explain(self, options: EmbeddingBitsOptions, teacher: EncoderShape) -> str:
-        """Bits of a number in the tables."""
+        """A sentence on the bits of a number in the tables."""
         return f"Numbers of the embedding tables take {options.bits} bits instead of 32." if options.bits < 32 else ""
 
 

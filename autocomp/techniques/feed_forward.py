@@ -43,7 +43,7 @@ def shrink_feed_forward(student: Student, widths: tuple[int, ...], scores: list[
 
 
 class FeedForward(Technique[FeedForwardOptions]):
-    """See the module."""
+    """The technique that removes the least important neurons of feed-forward layers."""
 
     summary = "narrow the feed-forward of each layer to its most important neurons"
     paper = "McCarley et al. 2019, arXiv:1910.06360"
@@ -52,7 +52,7 @@ class FeedForward(Technique[FeedForwardOptions]):
     Options = FeedForwardOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """An eighth to all neurons."""
+        """The fraction of neurons kept, from an eighth to all."""
         kept = (0.125, 0.17, 0.25, 0.34, 0.5, 0.67, 1.0)
         return {"kept": Knob(kept), "allocation": Knob(("importance", "uniform"))}
 
@@ -88,7 +88,7 @@ class FeedForward(Technique[FeedForwardOptions]):
         return f"feed-forward {'-'.join(map(str, widths))}" if any(w < full for w in widths) else ""
 
     def explain(self, options: FeedForwardOptions, teacher: EncoderShape) -> str:
-        """How wide they are."""
+        """A sentence on how wide each feed-forward layer is."""
         if not self.describe(options, teacher):
             return ""
         full = max(b.feed_forward for b in teacher.blocks)

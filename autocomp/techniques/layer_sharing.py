@@ -30,7 +30,7 @@ class LayerSharingOptions(Options):
 
 
 def runs_of(depth: int, layers: int) -> tuple[int, ...]:
-    """As many layers in each block, the rest in the last."""
+    """Layers of each block: the same number in every block, and the rest in the last."""
     full, rest = divmod(depth, layers)
     return (layers,) * full + ((rest,) if rest else ())
 
@@ -41,7 +41,7 @@ def shared_already(order: Sequence[int]) -> tuple[int, ...]:
 
 
 class LayerSharing(Technique[LayerSharingOptions]):
-    """See the module."""
+    """The technique that lets neighbouring layers share one block of weights."""
 
     summary = "let neighbouring layers run one block of weights (smaller file, same speed)"
     paper = "Lan et al. 2020 (ALBERT), arXiv:1909.11942"
@@ -50,7 +50,7 @@ class LayerSharing(Technique[LayerSharingOptions]):
     Options = LayerSharingOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """All layers, half of them, three, two or one to a block."""
+        """Layers that share a block: all, half of them, three, two or one."""
         layers = {shape.depth, (shape.depth + 1) // 2, *(n for n in (3, 2, 1) if n <= shape.depth)}
         return {"layers": Knob(tuple(sorted(layers, reverse=True))), "start": Knob(("first", "mean"))}
 
@@ -89,11 +89,11 @@ class LayerSharing(Technique[LayerSharingOptions]):
         if options.runs is None:
             return f"{options.layers} layers a block" if options.layers > 1 else ""
         layers, blocks = sum(options.runs), len(options.runs)
-        said = f"{layers} layers in {blocks} block{'s' if blocks > 1 else ''}"
-        return said if blocks < min(layers, len(teacher.blocks)) else ""
+        words = f"{layers} layers in {blocks} block{'s' if blocks > 1 else ''}"
+        return words if blocks < min(layers, len(teacher.blocks)) else ""
 
     def explain(self, options: LayerSharingOptions, teacher: EncoderShape) -> str:
-        """How many sets of weights there are."""
+        """A sentence on how many blocks of weights there are."""
         if not self.describe(options, teacher):
             return ""
         if options.runs is None:

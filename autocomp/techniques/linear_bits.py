@@ -54,7 +54,7 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
 def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
     """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
     from autocomp.formats import FLOAT32, usual_format
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     formats = dict(student.formats)
     for group, names in linear_groups(student.encoder.shape).items():
@@ -64,7 +64,7 @@ def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
     return replace(student, formats=formats)
 
 
-def _place(group: str) -> str:
+def _group_words(group: str) -> str:
     """`attention of layer 1` for `blocks.0.attention`."""
     kind, *rest = group.split(".")
     if kind != "blocks":
@@ -73,7 +73,7 @@ def _place(group: str) -> str:
 
 
 class LinearBits(Technique[LinearBitsOptions]):
-    """See the module."""
+    """The technique that shares out bits among the linear weights."""
 
     summary = "bits of each layer's linear weights, 2 to 8 or FP32, shared out by sensitivity"
     paper = "Dong et al. 2020 (HAWQ-V2), arXiv:1911.03852; Shen et al. 2020 (Q-BERT), arXiv:1909.05840"
@@ -82,12 +82,12 @@ class LinearBits(Technique[LinearBitsOptions]):
     Options = LinearBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Means from 2 to 8, and 32."""
+        """Mean bits from 2 to 8, and 32."""
         return {"bits": Knob((2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 32))}
 
     def settle(self, student: Student, options: LinearBitsOptions, context: Context) -> LinearBitsOptions:
         """Name the bits of each group of weights."""
-        from autocomp.models.groups import group_sizes
+        from autocomp.models.linears import group_sizes
 
         if options.per_group is not None:
             check_groups(student, options.per_group, "linear_bits")
@@ -115,7 +115,7 @@ class LinearBits(Technique[LinearBitsOptions]):
         return f"{options.bits:g}-bit linears{mixed}" if mixed or not widths else f"{widths[0]}-bit linears"
 
     def explain(self, options: LinearBitsOptions, teacher: EncoderShape) -> str:
-        """Bits of a weight, and where they are others."""
+        """A sentence on the bits of a weight, and on the groups that have others."""
         if not self.describe(options, teacher):
             return ""
         groups = options.per_group or {}
@@ -123,7 +123,9 @@ class LinearBits(Technique[LinearBitsOptions]):
         if len(counts) < 2:
             return f"Weights of the linear layers take {min(counts, default=options.bits):g} bits each instead of 32."
         most = max(counts, key=lambda bits: len(counts[bits]))
-        others = [f"{bits} in {listed([_place(g) for g in found])}" for bits, found in counts.items() if bits != most]
+        others = [
+            f"{bits} in {listed([_group_words(g) for g in found])}" for bits, found in counts.items() if bits != most
+        ]
         return f"Weights of the linear layers take {most} bits each instead of 32; {'; '.join(others)}."
 
 

@@ -48,7 +48,7 @@ def sparsify(student: Student, per_group: dict[str, float]) -> Student:
     import torch
 
     from autocomp.formats import WeightFormat
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     encoder, formats = copy.deepcopy(student.encoder), dict(student.formats)
     weights = dict(encoder.named_parameters())
@@ -63,7 +63,7 @@ def sparsify(student: Student, per_group: dict[str, float]) -> Student:
 
 
 class Sparsity(Technique[SparsityOptions]):
-    """See the module."""
+    """The technique that zeroes the smallest linear weights."""
 
     summary = "zero the smallest weights and store only the rest (smaller file, same speed)"
     paper = "Gordon et al. 2020, arXiv:2002.08307"
@@ -72,12 +72,12 @@ class Sparsity(Technique[SparsityOptions]):
     Options = SparsityOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """None to 70 %."""
+        """The fraction of zeros, from none to 70 %."""
         return {"fraction": Knob((0.7, 0.6, 0.5, 0.4, 0.3, 0.0))}
 
     def settle(self, student: Student, options: SparsityOptions, context: Context) -> SparsityOptions:
         """Name each group's fraction."""
-        from autocomp.models.groups import scaled_magnitudes
+        from autocomp.models.linears import scaled_magnitudes
 
         if options.per_group is not None:
             check_groups(student, options.per_group, "sparsity")
@@ -87,7 +87,7 @@ class Sparsity(Technique[SparsityOptions]):
         return options.model_copy(update={"per_group": per_group})
 
     def convert(self, student: Student, options: SparsityOptions, context: Context) -> Student:
-        """Zero weights."""
+        """Zero the smallest weights."""
         per_group = self.settle(student, options, context).per_group
         return sparsify(student, per_group) if per_group else student
 
@@ -100,7 +100,7 @@ class Sparsity(Technique[SparsityOptions]):
         return f"{options.fraction:.0%} sparse".replace("%", " %") if options.fraction else ""
 
     def explain(self, options: SparsityOptions, teacher: EncoderShape) -> str:
-        """How many zeros."""
+        """A sentence on how many weights are zero."""
         if not options.fraction:
             return ""
         zeros = f"{100 * options.fraction:.0f} % of the linear weights, the smallest ones, are zero"

@@ -38,7 +38,7 @@ def shrink_vocabulary(student: Student, size: int, counts: dict[str, int]) -> St
 
 
 class Vocabulary(Technique[VocabularyOptions]):
-    """See the module."""
+    """The technique that keeps the most frequent pieces of the vocabulary."""
 
     summary = "keep the most frequent word pieces; texts are re-tokenised, nothing becomes [UNK]"
     paper = "Zhao et al. 2019, arXiv:1909.11687"
@@ -67,7 +67,7 @@ class Vocabulary(Technique[VocabularyOptions]):
         return f"{options.pieces:,} pieces" if changed else ""
 
     def explain(self, options: VocabularyOptions, teacher: EncoderShape) -> str:
-        """How many pieces are left, and what becomes of the others."""
+        """Sentences on how many pieces are left, and on how other words are spelled."""
         if not self.describe(options, teacher):
             return ""
         counts = f"{options.pieces:,} of the teacher's {teacher.vocabulary:,} word pieces"

@@ -16,7 +16,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from autocomp.models.encoder import Encoder, blank_encoder
-from autocomp.models.low_rank import hold_as_factors
+from autocomp.models.linears import hold_as_factors
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.models.student import Student
 

@@ -24,7 +24,7 @@ import torch
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan, SpecError
 from autocomp.formats import FLOAT32
-from autocomp.models.groups import linear_groups
+from autocomp.models.linears import linear_groups
 from autocomp.models.student import Student, fingerprint
 from autocomp.pipeline.export import model_of
 from autocomp.pipeline.fake_quantize import leave, stored_weights
@@ -32,7 +32,7 @@ from autocomp.tasks import Example
 from autocomp.techniques import Context, Options, Technique
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training.batches import collate, encode
-from autocomp.training.inference import predict
+from autocomp.training.predictions import predict
 
 TEXTS = (
     "the film was good",

@@ -13,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autocomp.training.accelerator import autocast, place, placed, ready_to_read
-from autocomp.training.augmentation import varied, words_of
-from autocomp.training.batches import Batch, Unread, collate, encode, shuffled
+from autocomp.training.accelerator import autocast, current_device, on_device, ready_to_read
+from autocomp.training.batches import Batch, Unread, collate, encode, shuffled, varied, word_averages, words_of
 from autocomp.training.loop import Progress, Trained, train
-from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
-from autocomp.training.teacher_signal import RELATED, Answers, TeacherSignal, ask, side_by_side
+from autocomp.training.predictions import soft_labels
+from autocomp.training.teacher_signal import RELATED, Answers, TeacherSignal, run_teacher, side_by_side
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Outputs
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RecoveryOptions(Protocol):
-    """What recovery follows, as the technique `distillation` has it.
+    """The options of recovery: those of the technique `distillation`.
 
     Weights of the losses, the temperature, the peak of the learning rate, and the share of variants among texts that
     come again.
@@ -45,7 +44,7 @@ class RecoveryOptions(Protocol):
 
 def recover(
     student: Student,
-    lesson: TeacherSignal,
+    signal: TeacherSignal,
     options: RecoveryOptions,
     *,
     steps: int,
@@ -61,78 +60,79 @@ def recover(
     """
     torch.manual_seed(int(rng.integers(2**31)))
     student.encoder.eval()
-    lesson = replace(lesson, teacher=replace(lesson.teacher, encoder=ready_to_read(lesson.teacher.encoder)))
-    bridges = _bridges(student, lesson.teacher)
-    losses = _losses(student, lesson, options, bridges, batch, rng)
-    with placed(student.encoder, lesson.teacher.encoder, bridges):
+    signal = replace(signal, teacher=replace(signal.teacher, encoder=ready_to_read(signal.teacher.encoder)))
+    bridges = _bridges(student, signal.teacher)
+    losses = _losses(student, signal, options, bridges, batch, rng)
+    with on_device(student.encoder, signal.teacher.encoder, bridges):
         weights = [*student.encoder.parameters(), *bridges.parameters()]
         return train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
 
 
 def _bridges(student: Student, teacher: Student) -> nn.Module:
-    """From the student's hidden size to the teacher's; nothing where they are equal."""
+    """A linear from the student's hidden size to the teacher's; the identity where they are equal."""
     ours, theirs = student.encoder.shape.hidden, teacher.encoder.shape.hidden
     return nn.Identity() if ours == theirs else nn.Linear(ours, theirs, bias=False)
 
 
 def _losses(
     student: Student,
-    lesson: TeacherSignal,
+    signal: TeacherSignal,
     options: RecoveryOptions,
     bridge: nn.Module,
     size: int,
     rng: np.random.Generator,
 ) -> Iterator[Tensor]:
-    for read in _batches(student, lesson, options, size, rng):
-        ours = read.ours
+    for batch in _batches(student, signal, options, size, rng):
+        inputs = batch.inputs
         with autocast():
-            out = student.encoder(ours.ids, ours.mask, ours.types)
-        yield _outer_losses(out, read, options) + _inner_losses(out, read, options, bridge)
+            out = student.encoder(inputs.ids, inputs.mask, inputs.types)
+        yield _outer_losses(out, batch, options) + _inner_losses(out, batch, options, bridge)
 
 
-def _outer_losses(out: Outputs, read: _Read, options: RecoveryOptions) -> Tensor:
-    """Of the student's answers, to the teacher's and to the labels of texts that have one."""
+def _outer_losses(out: Outputs, batch: _DistillationBatch, options: RecoveryOptions) -> Tensor:
+    """Losses of the student's answers: to the teacher's, and to the labels of the texts that have one."""
     logits = out.logits.float()
-    loss = options.logits * soft_labels(logits, read.said.logits, options.temperature)
+    loss = options.logits * soft_labels(logits, batch.answers.logits, options.temperature)
     if not options.labels:
         return loss
-    right = F.cross_entropy(logits, read.ours.labels, reduction="none").masked_fill(read.varied, 0.0)
+    right = F.cross_entropy(logits, batch.inputs.labels, reduction="none").masked_fill(batch.varied, 0.0)
     return loss + options.labels * right.mean()
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A batch of texts.
+class _DistillationBatch:
+    """A batch of texts, as the student reads it, with the teacher's answers.
 
     Attributes:
-        ours: as the student reads it.
-        said: what its teacher says of it.
-        names: of the teacher's states that it learns from: one a layer, then those of `RELATED`, as far as wanted.
+        inputs: the texts as the student reads them.
+        answers: of the teacher to them.
+        names: of the teacher's states that the student learns from: one a layer, then those of `RELATED`, if wanted.
         varied: `[B]`, which texts are variants: their labels are not known.
     """
 
-    ours: Batch
-    said: Answers
+    inputs: Batch
+    answers: Answers
     names: Sequence[str]
     varied: Tensor
 
 
 def _batches(
-    student: Student, lesson: TeacherSignal, options: RecoveryOptions, size: int, rng: np.random.Generator
-) -> Iterator[_Read]:
+    student: Student, signal: TeacherSignal, options: RecoveryOptions, size: int, rng: np.random.Generator
+) -> Iterator[_DistillationBatch]:
     """Endless batches. A text that comes again comes as a variant, with a chance of `options.augment`."""
-    ours, theirs = (Unread(reader, lesson.examples) for reader in (student, lesson.teacher))
-    words, names, done = words_of(lesson.examples, rng), _names(student, lesson.teacher, options), 0
-    for rows in shuffled(theirs, size, np.random.default_rng(lesson.seed)):
-        changed = rng.random(len(rows)) < (options.augment if done >= len(lesson.examples) else 0.0)
+    own, teachers = (Unread(reader, signal.examples) for reader in (student, signal.teacher))
+    words, names, done = words_of(signal.examples, rng), _names(student, signal.teacher, options), 0
+    for rows in shuffled(teachers, size, np.random.default_rng(signal.seed)):
+        changed = rng.random(len(rows)) < (options.augment if done >= len(signal.examples) else 0.0)
         if changed.any():
-            texts = _variants(lesson, rows, changed, words, rng)
+            texts = _variants(signal, rows, changed, words, rng)
             batch = collate(student, encode(student, texts), range(len(rows)))
-            said = ask(lesson.teacher, encode(lesson.teacher, texts), range(len(rows)), names)
+            answers = run_teacher(signal.teacher, encode(signal.teacher, texts), range(len(rows)), names)
         else:
-            batch = collate(student, ours, rows)
-            said = lesson.memory.answers(rows, names, partial(ask, lesson.teacher, theirs, rows))
-        yield _Read(batch.to(place()), said, names, torch.from_numpy(changed).to(place()))
+            batch = collate(student, own, rows)
+            answers = signal.cache.answers(rows, names, partial(run_teacher, signal.teacher, teachers, rows))
+        device = current_device()
+        yield _DistillationBatch(batch.to(device), answers, names, torch.from_numpy(changed).to(device))
         done += len(rows)
 
 
@@ -144,23 +144,23 @@ def _names(student: Student, teacher: Student, options: RecoveryOptions) -> list
 
 
 def _variants(
-    lesson: TeacherSignal, rows: Sequence[int], changed: np.ndarray, words: Sequence[str], rng: np.random.Generator
+    signal: TeacherSignal, rows: Sequence[int], changed: np.ndarray, words: Sequence[str], rng: np.random.Generator
 ) -> list[Example]:
     """The texts of these rows, some of them changed."""
-    texts = [lesson.examples[row] for row in rows]
+    texts = [signal.examples[row] for row in rows]
     return [varied(text, words, rng) if new else text for text, new in zip(texts, changed, strict=True)]
 
 
-def _inner_losses(out: Outputs, read: _Read, options: RecoveryOptions, bridge: nn.Module) -> Tensor:
-    units, seen = read.ours.units, read.said.seen
+def _inner_losses(out: Outputs, batch: _DistillationBatch, options: RecoveryOptions, bridge: nn.Module) -> Tensor:
+    units, seen = batch.inputs.units, batch.answers.seen
     words = min(int(units.max()) + 1, seen.shape[1])
-    pairs = [_words(units.to(place()), tokens, seen[:, :words]) for tokens in out.tokens]
-    states = [read.said.states[name][:, :words].float() for name in read.names]
-    loss = torch.zeros((), device=place())
+    pairs = [_words(units.to(current_device()), tokens, seen[:, :words]) for tokens in out.tokens]
+    states = [batch.answers.states[name][:, :words].float() for name in batch.names]
+    loss = torch.zeros((), device=current_device())
     if options.hidden:
         loss = loss + options.hidden * _hidden(out, states, pairs, bridge)
     if options.relations:
-        heads = math.gcd(out.queries.shape[1], read.said.heads)
+        heads = math.gcd(out.queries.shape[1], batch.answers.heads)
         loss = loss + options.relations * _relations(out, states[-len(RELATED) :], pairs[-1], heads)
     return loss
 
@@ -174,13 +174,13 @@ class _Words:
 
 
 def _words(units: Tensor, tokens: Tokens, seen: Tensor) -> _Words:
-    """Of the student's tokens that are still there; a word without any is not seen."""
+    """Averages over words of the student's tokens that are still there; a word without any is not seen."""
     ours = word_averages(units.gather(1, tokens.places).masked_fill(tokens.mask == 0, -1), seen.shape[1])
     return _Words(ours, (ours.sum(-1) > 0) & seen)
 
 
 def _hidden(out: Outputs, theirs: Sequence[Tensor], words: Sequence[_Words], bridge: nn.Module) -> Tensor:
-    """Of every layer, to the teacher's layer that it follows."""
+    """Mean distance of each layer's states to those of the teacher's layer that it follows."""
     layers = zip(out.hidden[1:], words[1:], theirs, strict=False)
     distances = [hidden_distance(w.averages @ bridge(own.float()), state, w.seen) for own, w, state in layers]
     return torch.stack(distances).mean()
@@ -192,3 +192,27 @@ def _relations(out: Outputs, theirs: Sequence[Tensor], words: _Words, heads: int
         for name, state in zip(RELATED, theirs, strict=True)
     ]
     return torch.stack(distances).mean()
+
+
+def hidden_distance(student: Tensor, teacher: Tensor, seen: Tensor) -> Tensor:
+    """Squared error between states of words `[B, W, H]`, over the teacher's mean square, where `seen` `[B, W]`."""
+    error = ((student - teacher).square().mean(-1) * seen).sum() / seen.sum()
+    return error / teacher[seen].square().mean().clamp(min=1e-6)
+
+
+def relation_distance(student: Tensor, teacher: Tensor, seen: Tensor, relations: int) -> Tensor:
+    """KL between self-relations softmax(x x^T / sqrt(d)) of words (MiniLMv2, arXiv:2012.15828, section 3.1).
+
+    student, teacher: `[B, W, D]` queries, keys or values of all heads side by side, of any two widths that
+    `relations` divides; seen: `[B, W]`.
+    """
+    p, q = (_relation(x, seen, relations) for x in (teacher, student))
+    divergence = (p.exp() * (p - q)).masked_fill(~seen[:, None, None, :], 0.0).sum(-1)
+    return (divergence * seen[:, None, :]).sum() / (seen.sum() * relations)
+
+
+def _relation(x: Tensor, seen: Tensor, relations: int) -> Tensor:
+    batch, words, width = x.shape
+    parts = x.view(batch, words, relations, width // relations).transpose(1, 2)
+    scores = parts @ parts.transpose(-1, -2) / math.sqrt(width // relations)
+    return scores.masked_fill(~seen[:, None, None, :], -1e4).log_softmax(-1)

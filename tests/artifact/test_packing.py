@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.operators import running_operators
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan
 from autocomp.formats import WeightFormat
@@ -58,9 +57,9 @@ def test_bytes_are_predicted_exactly(format, shape):
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=str)
-def test_unpacking_leaves_no_operator_behind(format):
+def test_unpacking_leaves_no_operator_behind(format, kit):
     codes = random_codes(np.random.default_rng(0), (17, 9), format, 0.5)
-    assert not running_operators(packed(codes, format)[1])
+    assert not kit.operators(packed(codes, format)[1])
 
 
 def test_exactly_one_packing_fits_each_format():

@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import pytest
 
-from autocomp.artifact.dequantized import defaults, plain_products
-from autocomp.artifact.operators import walk
+from autocomp.artifact.converting import defaults, plain_products
+from autocomp.artifact.graph import walk
 from autocomp.artifact.writer import write_model
 from autocomp.formats import WeightFormat
 from autocomp.testing.models import tiny_shape

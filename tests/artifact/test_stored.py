@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import encode, stored_bytes
 from autocomp.inspection.stored import stored_weights

@@ -16,7 +16,7 @@ from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.models import COMMON_WORDS, hugging_face
 from autocomp.tokenizers.vocabulary import count_pieces
 from autocomp.training.batches import encode
-from autocomp.training.inference import predict
+from autocomp.training.predictions import predict
 
 CHARACTERS = "▁abcdefghijklmnopqrstuvwxyzéüß日本語мир.,!?'0123456789"
 TEXTS = [

@@ -11,7 +11,7 @@ from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training import recovery
-from autocomp.training.augmentation import FEWEST, MOST, varied, words_of
+from autocomp.training.batches import FEWEST, MOST, varied, words_of
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherSignal
 
@@ -62,22 +62,22 @@ def read_by_teacher(options, steps, batch=4, texts=8):
     """The texts of each batch that the student reads, its labels' share in the loss left out."""
     teacher = random_student(tiny_shape())
     examples = [Example(f"text number {i} of some words that follow", None, i % 2) for i in range(texts)]
-    lesson = TeacherSignal(teacher, examples)
+    signal = TeacherSignal(teacher, examples)
     student = shrink_depth(teacher, range(1))
-    losses = recovery._batches(student, lesson, options, batch, np.random.default_rng(0))
-    return [next(losses) for _ in range(steps)], lesson, student
+    losses = recovery._batches(student, signal, options, batch, np.random.default_rng(0))
+    return [next(losses) for _ in range(steps)], signal, student
 
 
 def test_a_text_is_read_as_it_is_first_and_varied_when_it_comes_again():
-    read, lesson, _ = read_by_teacher(DistillationOptions(augment=1.0), 6)
+    read, signal, _ = read_by_teacher(DistillationOptions(augment=1.0), 6)
     assert [bool(batch.varied.any()) for batch in read] == [False] * 2 + [True] * 4
     assert all(batch.varied.all() for batch in read[2:])
-    first = {tuple(ids) for batch in read[:2] for ids in batch.ours.ids.tolist()}
-    again = {tuple(ids) for batch in read[2:4] for ids in batch.ours.ids.tolist()}
+    first = {tuple(ids) for batch in read[:2] for ids in batch.inputs.ids.tolist()}
+    again = {tuple(ids) for batch in read[2:4] for ids in batch.inputs.ids.tolist()}
     assert len(first) == 8 and len(again - first) > 4
     for batch in read:  # student and teacher read the same
-        logits = lesson.teacher.encoder(batch.ours.ids, batch.ours.mask, batch.ours.types).logits
-        torch.testing.assert_close(batch.said.logits, logits, rtol=0.02, atol=0.02)
+        logits = signal.teacher.encoder(batch.inputs.ids, batch.inputs.mask, batch.inputs.types).logits
+        torch.testing.assert_close(batch.answers.logits, logits, rtol=0.02, atol=0.02)
 
 
 def test_nothing_varies_where_nobody_wants_it():
@@ -87,14 +87,14 @@ def test_nothing_varies_where_nobody_wants_it():
 
 def test_of_variants_the_teachers_answers_count_and_no_label():
     options = DistillationOptions(augment=1.0, hidden=0.0, labels=1.0)
-    _, lesson, student = read_by_teacher(options, 1)
-    wrong = [e._replace(label=1 - e.label) for e in lesson.examples]
-    other = replace(lesson, examples=wrong)
+    _, signal, student = read_by_teacher(options, 1)
+    wrong = [e._replace(label=1 - e.label) for e in signal.examples]
+    other = replace(signal, examples=wrong)
     first, second = (
         [float(next(losses).detach()) for _ in range(5)]
         for losses in (
             recovery._losses(student, one, options, torch.nn.Identity(), 4, np.random.default_rng(0))
-            for one in (lesson, other)
+            for one in (signal, other)
         )
     )
     assert all(abs(a - b) > 0.1 for a, b in zip(first[:2], second[:2], strict=True))
@@ -104,8 +104,8 @@ def test_of_variants_the_teachers_answers_count_and_no_label():
 def test_equal_generators_give_equal_students():
     made = []
     for seed in (3, 3, 4):
-        _, lesson, student = read_by_teacher(DistillationOptions(), 1)
-        recover(student, lesson, DistillationOptions(), steps=6, batch=4, rng=np.random.default_rng(seed))
+        _, signal, student = read_by_teacher(DistillationOptions(), 1)
+        recover(student, signal, DistillationOptions(), steps=6, batch=4, rng=np.random.default_rng(seed))
         made.append(student.encoder.state_dict())
     alike = [[torch.equal(weight, other[name]) for name, weight in made[0].items()] for other in made[1:]]
     assert all(alike[0]) and not all(alike[1]), "and other ones others"
