@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from autocomp.journal.member import read_figure
 from autocomp.measures import headline
 from autocomp.pareto import knee
 from autocomp.report.state import Member
-from autocomp.report.summary import losses, score_of
+from autocomp.report.summary import Summary, losses, members_by_id, score_of
 
 _LIMIT = re.compile(r"^\s*(?P<name>[a-z_0-9]+)\s*(?P<sign><=|>=|<|>|==?)\s*(?P<number>[-+0-9.e_]+)\s*$", re.IGNORECASE)
 _HOLDS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq, "==": operator.eq}
@@ -49,7 +48,7 @@ class Limit:
         return 0.0 if self.holds(member) else abs(value - self.number) / max(abs(self.number), 1e-12)
 
 
-def pick(summary: dict[str, Any], expression: str) -> Member:
+def pick(summary: Summary, expression: str) -> Member:
     """One member of a summary.
 
     Args:
@@ -62,9 +61,7 @@ def pick(summary: dict[str, Any], expression: str) -> Member:
         UnknownName: no such corner or id.
     """
     members = [m for m in summary["members"] if losses(m)]
-    ids: dict[str, Member] = {m["id"]: m for m in summary["members"]} | {
-        k: summary[k] for k in ("teacher", "plain_int8") if summary[k]
-    }
+    ids = members_by_id(summary)
     if expression in ids:
         return ids[expression]
     if re.search("[<>=]", expression):
@@ -91,7 +88,7 @@ def _knee(members: list[Member]) -> int:
     return knee(table)
 
 
-def _within(summary: dict[str, Any], members: list[Member], expression: str) -> Member:
+def _within(summary: Summary, members: list[Member], expression: str) -> Member:
     numbers = _numbers(summary)
     limits = [_limit(part, summary["metric"], numbers) for part in expression.split(",")]
     fitting = [m for m in members if all(limit.holds(m) for limit in limits)]
@@ -100,7 +97,7 @@ def _within(summary: dict[str, Any], members: list[Member], expression: str) -> 
     raise InputError(_nothing(summary, members, limits))
 
 
-def _numbers(summary: Mapping[str, Any]) -> dict[str, Read]:
+def _numbers(summary: Summary) -> dict[str, Read]:
     """What limits may be on: the run's figures, the size in megabytes, and multiples of the teacher's."""
     size = headline()[0]
     return {
@@ -139,7 +136,7 @@ def _number(text: str, name: str, read: Read) -> float:
     return number
 
 
-def _nothing(summary: dict[str, Any], members: list[Member], limits: list[Limit]) -> str:
+def _nothing(summary: Summary, members: list[Member], limits: list[Limit]) -> str:
     asked = ", ".join(map(str, limits))
     if not members:
         return f"{summary['run']} has no members to pick from ({summary['status']})"

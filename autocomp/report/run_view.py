@@ -21,6 +21,7 @@ from autocomp.journal.events import (
     TeacherMeasured,
     TrialRecorded,
 )
+from autocomp.journal.member import StudentFacts
 from autocomp.objective import Objective
 from autocomp.record import RecordJson
 from autocomp.report.cards import Evidence, card, evidence_of
@@ -32,7 +33,7 @@ from autocomp.report.progress import Progress
 from autocomp.report.proxy_agreement import Students, proxies
 from autocomp.report.state import Member, RunState
 from autocomp.report.status import status_of
-from autocomp.report.summary import losses, summarise
+from autocomp.report.summary import Summary, losses, members_by_id, summarise
 
 CLOCK_S = 5.0
 """What changes only because time passes is told again this often."""
@@ -70,15 +71,17 @@ class RunView:
 
     def run_data(self) -> dict[str, Any]:
         """Everything of the run but its cards and importance, as docs/command-line.md describes it."""
-        fixed = {k: getattr(self.state, k) for k in ("spec", "data", "versions", "began_at")}
         return {
             "name": self.run.name,
             "path": str(self.run),
             **self._parts(),
             "objectives": [described(objective) for objective in self._objectives],
             "trials": self.columns.to_json(self.state.started, self._member()),
-            **fixed,
+            "spec": self.state.spec,
+            "data": self.state.data,
             "machine": self.state.machine or {},
+            "versions": self.state.versions,
+            "began_at": self.state.began_at,
             "importance": None,
             "cards": None,
         }
@@ -123,9 +126,7 @@ class RunView:
 
     def members(self) -> dict[str, Member]:
         """Members and landmarks by id, as the summary has them."""
-        found = summarise(self.state, self.run)
-        marks = {name: found[name] for name in ("teacher", "plain_int8") if found[name]}
-        return {**{m["id"]: m for m in found["members"]}, **marks}
+        return members_by_id(summarise(self.state, self.run))
 
     def card(self, name: str, texts: bool = True) -> dict[str, Any]:
         """Everything about one member, by the rules of docs/command-line.md.
@@ -152,11 +153,11 @@ class RunView:
             return member
         return {**member, "plan": self.trial(member["record"])["plan"]}
 
-    def _facts(self, member: Member) -> dict[str, Any] | None:
+    def _facts(self, member: Member) -> StudentFacts | None:
         """The sizes of its student, which stand where its job was started; None in older journals, and of landmarks."""
         place = self._starts.get(job_of(member.get("record") or ""))
         event = None if place is None else self._journal.event_at(place)
-        return dict(event.student) if isinstance(event, JobStarted) and event.student else None
+        return event.student if isinstance(event, JobStarted) else None
 
     def _evidence(self) -> Evidence | None:
         """What is behind the front's figures, read once for each front."""
@@ -243,9 +244,9 @@ class RunView:
         return is_news
 
 
-def knee_of(summary: Mapping[str, Any]) -> str | None:
+def knee_of(summary: Summary) -> str | None:
     """The id of the member at the knee; None while there is none."""
-    return pick(dict(summary), "knee")["id"] if any(losses(m) for m in summary["members"]) else None
+    return pick(summary, "knee")["id"] if any(losses(m) for m in summary["members"]) else None
 
 
 def _without_clocks(data: Any) -> Any:

@@ -5,10 +5,11 @@ A part that the run does not know (a running study, a run of an older version, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from autocomp.journal.member import StudentFacts
 from autocomp.registry import Registry
 from autocomp.report.cards._evidence import Evidence, evidence_of, read_evidence
 from autocomp.report.cards._subject import Subject
@@ -26,7 +27,7 @@ def card(
     member: Member,
     evidence: Evidence | None,
     texts: bool = True,
-    student: Mapping[str, Any] | None = None,
+    student: StudentFacts | None = None,
 ) -> dict[str, Any]:
     """Everything that a card shows of a member or landmark; docs/command-line.md has the keys.
 
