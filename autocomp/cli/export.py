@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
     from autocomp.cli._front import size_of, time_of
     from autocomp.cli._say import command
-    from autocomp.report.export import export
+    from autocomp.report.pick import export
     from autocomp.report.summary import score_of
 
     export(member, args.out)
@@ -87,7 +87,7 @@ def _converted(args: argparse.Namespace, member: Member, metric: str) -> dict[st
     from autocomp.artifact.files import artifact_bytes
     from autocomp.cli._front import size_of
     from autocomp.cli._say import command, size
-    from autocomp.report.export import files_of
+    from autocomp.report.pick import files_of
 
     convert_artifact(files_of(member), args.out, args.form)
     if not args.json:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+from autocomp import strict_json
 from autocomp.catalogue import folders
 from autocomp.errors import InputError, SpecError, UnknownName
 from autocomp.report._plotly import embedded_script
-from autocomp.report.as_json import as_json
 from autocomp.report.run_view import RunData, RunView
 from autocomp.storage import write_atomically
 
@@ -150,6 +150,11 @@ def fill(template: Path, data: PageData, nonce: str | None = None) -> str:
 def _title(data: PageData) -> str:
     tasks = dict.fromkeys(str(run["summary"]["task"]) for run in data["runs"])
     return f"{', '.join(tasks)}: a front of compressed models"
+
+
+def as_json(data: Any) -> str:
+    """Compact JSON: numbers that JSON has no word for are null, half a surrogate pair is a question mark."""
+    return strict_json.dumps(data, separators=strict_json.COMPACT).encode("utf-8", "replace").decode("utf-8")
 
 
 def embedded_json(data: Any) -> str:

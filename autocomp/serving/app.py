@@ -21,10 +21,8 @@ from autocomp.report.run_view import RunView
 from autocomp.serving.downloads import export_to, file_name, files_of, zipped
 from autocomp.serving.inference import Trying
 from autocomp.serving.live_runs import Shown, data_of
-from autocomp.serving.page import content_policy, new_nonce
-from autocomp.serving.refusals import Refused, as_bytes, refusal
-from autocomp.serving.requests import export_name, number, rows_known, text_to_try
-from autocomp.serving.security import NO_CONTENT
+from autocomp.serving.requests import Refused, as_bytes, export_name, number, refusal, rows_known, text_to_try
+from autocomp.serving.security import NO_CONTENT, content_policy, new_nonce
 from autocomp.serving.stream import Streams
 from autocomp.strict_json import Json
 

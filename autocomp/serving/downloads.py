@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from autocomp.artifact.files import MANIFEST, TOKENIZER, model_files, read_manifest
 from autocomp.report.state import Member
-from autocomp.serving.refusals import Refused
+from autocomp.serving.requests import Refused
 from autocomp.storage import atomic_folder
 
 CHUNK = 256 * 1024

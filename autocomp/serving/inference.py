@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autocomp.serving.refusals import Refused
+from autocomp.serving.requests import Refused
 from autocomp.timing import once
 
 if TYPE_CHECKING:

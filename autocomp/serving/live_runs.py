@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autocomp.errors import AutocompError
-from autocomp.report.as_json import as_json
-from autocomp.report.page import Live, PageData, Tell, counting, page_of
+from autocomp.report.page import Live, PageData, Tell, as_json, counting, page_of
 from autocomp.report.run_view import RunView
 from autocomp.report.state import Member
-from autocomp.serving.refusals import Refused
+from autocomp.serving.requests import Refused
 
 T = TypeVar("T")
 EVERY_S = 0.5
