@@ -8,6 +8,7 @@ from typing import Any
 
 from autocomp.errors import ArtifactError, AutocompError, InputError, MissingExtra, RunFolderError, UnknownName
 from autocomp.report.page import as_json
+from autocomp.strict_json import Json, JsonView
 
 MOST_CHARACTERS = 20_000
 """Of a text to try."""
@@ -66,7 +67,7 @@ def rows_known(query: str | None) -> int | None:
     return rows
 
 
-def _object(body: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+def _object(body: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> Json:
     known = ", ".join(required + optional)
     try:
         given = json.loads(body.decode("utf-8"))
@@ -82,7 +83,7 @@ def _object(body: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -
     return given
 
 
-def _text(given: dict[str, Any], key: str) -> str:
+def _text(given: JsonView, key: str) -> str:
     value = given[key]
     if not isinstance(value, str):
         raise Refused(400, f"{key} must be a string, got {_shown(value)}")
