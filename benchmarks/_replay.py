@@ -21,7 +21,7 @@ from autocomp.pipeline.plans import is_cheap
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.space import SearchSpace
-from autocomp.study.loop import identity
+from autocomp.study.proposals import identity
 
 RECORDED = Path(__file__).parent / "data" / "recorded.json.gz"
 OBJECTIVES = ("artifact_size", "latency", "task_score", "agreement")

@@ -1,4 +1,4 @@
-"""What the driver of a large study costs: the real loop with 64 simulated workers that replay recorded results.
+"""What the driver of a large study costs: the real search with 64 simulated workers that replay recorded results.
 
     python benchmarks/scale.py                                  # 5,000 trials with TPE, then with random draws
     python benchmarks/scale.py --trials 500 --searchers tpe --profile tpe.prof --out /tmp/scale.json
@@ -6,9 +6,10 @@
     python benchmarks/scale.py --quality 6 --trials 600 --known 2048 --searchers tpe     # by a sampler that knows all
     python benchmarks/scale.py --record RUN RUN …               # makes data/recorded.json.gz anew from real runs
 
-Loop, searcher, judge, rungs, purse and journal are the real ones, and so is the teacher that every proposal is sliced
-from: a random model of MiniLM's or BERT-base's sizes, which it stands on disk as it does in a study. Only the workers
-are not (`_replay.py`). What the simulation itself computes is not counted; the journal is on the disk, synchronised.
+Search, searcher, losses, rungs, budget and journal are the real ones, and so is the teacher that every proposal is
+sliced from: a random model of MiniLM's or BERT-base's sizes, which it stands on disk as it does in a study. Only the
+workers are not (`_replay.py`). What the simulation itself computes is not counted; the journal is on the disk,
+synchronised.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import json
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _replay import OBJECTIVES, Replay, SimulatedExecutor, record_from
 
-from autocomp import searchers as room
 from autocomp.budget import parse_budget
 from autocomp.environment import machine_facts, versions
 from autocomp.journal import Journal
@@ -33,15 +34,17 @@ from autocomp.journal.events import StudyBegun, TrialRecorded
 from autocomp.measures import OF_RECORDS
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.pipeline.context import ContextKeys, StudyContext, open_context, write_data
-from autocomp.pipeline.plans import build_space
+from autocomp.pipeline.measuring import HERE
+from autocomp.pipeline.plans import build_space, plan_of
 from autocomp.report.summary import summary
-from autocomp.searchers import Searcher
+from autocomp.searchers import Searcher, _study
 from autocomp.spec import SpaceSpec, read_objective, read_space
-from autocomp.study import loop as loop_module
+from autocomp.study import schedule, search
 from autocomp.study.budget_tracker import BudgetTracker
-from autocomp.study.loop import Loop, identity
 from autocomp.study.losses import LossScale
-from autocomp.study.run import _replay
+from autocomp.study.proposals import Proposals, identity
+from autocomp.study.schedule import Schedule
+from autocomp.study.search import Search, job_template
 from autocomp.study.time_model import TimeModel, block_weights, given_ladder
 from autocomp.tasks import Example, TaskData
 
@@ -83,8 +86,8 @@ def make_context(run: Path, shape: str) -> StudyContext:
     return open_context(run)
 
 
-def make_loop(run: Path, context: StudyContext, searcher: str, seed: int, trials: int, executor: Any) -> Loop:
-    """The loop of a study, as `study/run.py` makes it."""
+def make_search(run: Path, context: StudyContext, searcher: str, seed: int, trials: int, executor: Any) -> Search:
+    """The search of a study, as `Search.of` makes it."""
     spec: SpaceSpec = read_space(SPACE)
     shape = context.teacher.encoder.shape
     space = build_space(spec, shape, SPACE)
@@ -92,23 +95,21 @@ def make_loop(run: Path, context: StudyContext, searcher: str, seed: int, trials
     if not journal.file.exists():
         journal.append(StudyBegun(spec={"budget": f"{trials}trials"}))
     objectives = tuple(read_objective(name) for name in OBJECTIVES)
-    judge = LossScale(objectives, tuple(executor.replay.teacher[name] for name in OBJECTIVES))
+    scale = LossScale(objectives, tuple(executor.replay.teacher[name] for name in OBJECTIVES))
     executor.space = space
-    return Loop(
-        run=run,
-        context=context,
-        space=space,
-        journal=journal,
-        purse=BudgetTracker(parse_budget(f"{trials}trials"), journal, cores=executor.workers),
-        searcher=Searcher(space, len(objectives), searcher, seed, identity),
-        judge=judge,
-        clock=TimeModel(1e-10, block_weights(shape), 2e-3, 2000),
-        rungs=given_ladder(STEPS),
-        measures=OF_RECORDS,
-        executor=executor,
-        reserve_s=0.0,
-        members=24,
-    ).starting_with(spec.start)
+    template = job_template(run, space, OF_RECORDS, executor, HERE)
+    proposer = Searcher(space, len(objectives), searcher, seed, identity)
+    proposals = Proposals(template, space, proposer, given_ladder(STEPS), scale.reference, context.store)
+    proposals.start_with(spec.start)
+    budget = BudgetTracker(parse_budget(f"{trials}trials"), journal, cores=executor.workers)
+    times = TimeModel(1e-10, block_weights(shape), 2e-3, 2000)
+    return Search(run, journal, shape, proposals, Schedule(run, budget, times), scale, executor, members=24)
+
+
+def replace_prepared(replacement: Callable[[Any], Any]) -> None:
+    """Put another function in the place of `prepared`, wherever a search calls it."""
+    for module in (schedule, search):
+        module.prepared = replacement(module.prepared)
 
 
 class Meter:
@@ -178,13 +179,13 @@ def simulate(searcher: str, trials: int, workers: int, shape: str, profile: Path
         run = Path(folder).resolve()
         context, meter = make_context(run, shape), Meter(run / "journal.jsonl", every)
         executor = SimulatedExecutor(Replay(0), None, workers, meter.on_end)  # type: ignore[arg-type]
-        loop = make_loop(run, context, searcher, 0, trials, executor)
-        loop_module.prepared = meter.sizing(loop_module.prepared)
+        study = make_search(run, context, searcher, 0, trials, executor)
+        replace_prepared(meter.sizing)
         profiler = cProfile.Profile()
         if profile:
             profiler.enable()
         meter.rows = [meter._now(None)]
-        reason = loop.go()
+        reason = study.go()
         if profile:
             profiler.disable()
             profiler.dump_stats(profile)
@@ -196,9 +197,9 @@ def simulate(searcher: str, trials: int, workers: int, shape: str, profile: Path
             "reason": reason,
             "trials": executor.ended,
             "simulated_hours": executor.clock_s / 3600,
-            "records": sum(1 for _ in loop.journal.events(TrialRecorded)),
+            "records": sum(1 for _ in study.journal.events(TrialRecorded)),
             **totals(meter, rows),
-            "hypervolume": hypervolume(loop),
+            "hypervolume": hypervolume(study),
             "tenths": rows,
             "again": opened_again(run, context, searcher, trials, executor),
         }
@@ -220,17 +221,17 @@ def totals(meter: Meter, rows: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def hypervolume(loop: Loop) -> float:
+def hypervolume(study: Search) -> float:
     """Of all that was found, judged as the study judges."""
-    return loop.judge.hypervolume(loop.found.front())
+    return study.scale.hypervolume(study.archive.front())
 
 
 def opened_again(run: Path, context: StudyContext, searcher: str, trials: int, executor: Any) -> dict[str, float]:
     """Seconds to put a resumed loop where the journal says it was, and to sum the run up."""
     began = time.process_time()
-    loop = make_loop(run, context, searcher, 0, trials, executor)
-    _replay(loop, loop.journal)
-    loop.searcher.ask(loop_module.plan_of)
+    study = make_search(run, context, searcher, 0, trials, executor)
+    study.replay()
+    study.proposals.searcher.ask(plan_of)
     replayed = time.process_time()
     summary(run)
     return {"replay_cpu_s": replayed - began, "summary_cpu_s": time.process_time() - replayed}
@@ -244,17 +245,17 @@ def quality(searcher: str, trials: int, workers: int, seeds: int) -> list[float]
             run = Path(folder).resolve() / str(seed)
             run.mkdir()
             executor = SimulatedExecutor(Replay(seed), None, workers, lambda _: None)  # type: ignore[arg-type]
-            loop = make_loop(run, make_context(run, "minilm"), searcher, seed, trials, executor)
-            loop_module.prepared = lambda run, plan, loop=loop: (loop.context.teacher.encoder.shape, plan)
-            loop.go()
-            found.append(hypervolume(loop))
+            study = make_search(run, make_context(run, "minilm"), searcher, seed, trials, executor)
+            replace_prepared(lambda _, shape=study.teacher: lambda run, plan: (shape, plan))
+            study.go()
+            found.append(hypervolume(study))
             print(searcher, trials, workers, seed, f"{found[-1]:.4f}", flush=True)
     return found
 
 
 def keep_quality(args: argparse.Namespace) -> None:
     """Hypervolumes of each searcher under several seeds, beside those of runs that knew more points or fewer."""
-    room.KNOWN, room.BEST = args.known, args.known // 4
+    _study.KNOWN, _study.BEST = args.known, args.known // 4
     known = json.loads(QUALITY.read_text(encoding="utf-8")) if QUALITY.is_file() else {}
     for searcher in args.searchers:
         values = quality(searcher, args.trials, args.workers, args.quality)
@@ -274,7 +275,7 @@ def main() -> None:
     parser.add_argument("--teacher", choices=SHAPES, default="minilm")
     parser.add_argument("--profile", type=Path)
     parser.add_argument("--quality", type=int, metavar="SEEDS")
-    parser.add_argument("--known", type=int, default=room.KNOWN, help="points that a sampler keeps, with --quality")
+    parser.add_argument("--known", type=int, default=_study.KNOWN, help="points that a sampler keeps, with --quality")
     parser.add_argument("--record", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from autocomp.budget import Fidelity, parse_budget
+from autocomp.budget import Fidelity
 from autocomp.cli import main
 from autocomp.journal import Journal
 from autocomp.journal.events import StudyBegun
@@ -22,7 +22,6 @@ from autocomp.measurement import Measurement
 from autocomp.plan import CompressionPlan, Step
 from autocomp.record import TrialRecord
 from autocomp.spec import read_study
-from autocomp.study.budget_tracker import BudgetTracker
 from autocomp.testing.studies import write_bert, write_study, write_texts
 
 
@@ -115,7 +114,8 @@ def prepared(tmp_path_factory):
     import torch
 
     from autocomp.executors.local import LocalPool
-    from autocomp.study.run import _prepare_teacher
+    from autocomp.study.preparation import Preparation
+    from autocomp.study.run import open_run
     from autocomp.study.validate import check
 
     torch.set_num_threads(1)
@@ -126,8 +126,7 @@ def prepared(tmp_path_factory):
         run = folder / "run"
         journal = Journal(run / "journal.jsonl")
         journal.append(StudyBegun())
-        purse = BudgetTracker(parse_budget("1h"), journal, cores=1)
-        context = _prepare_teacher(checked, run, purse, None, LocalPool(1, 1))
+        context = Preparation(open_run(run, checked, journal, LocalPool(1, 1))).teacher()
     return SimpleNamespace(context=context, checked=checked, run=run)
 
 

@@ -1,4 +1,4 @@
-"""What was found so far: of each plan its best-trained record, and which of these nothing beats."""
+"""The records of a study so far: of each plan its best-trained one, and which of these nothing beats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Plan:
-    """Of one plan: steps and number of its first record in the order of steps, and of the one that counts."""
+    """One plan: steps and number of its first record, and the steps of the record that counts."""
 
     first: tuple[int, int]
     steps: int
@@ -31,14 +31,14 @@ class ParetoArchive:
     is replaced by a longer trained one of the same plan that does not.
 
     Args:
-        judge: says what is feasible, and how good.
+        scale: says what is feasible, and how good.
     """
 
-    def __init__(self, judge: LossScale) -> None:
-        self._judge = judge
+    def __init__(self, scale: LossScale) -> None:
+        self._scale = scale
         self._rows: dict[str, int] = {}
         self._plans: list[_Plan] = []
-        self._losses = np.empty((256, len(judge.objectives)))
+        self._losses = np.empty((256, len(scale.objectives)))
         self._front: list[int] = []
         self.seen = 0
         self.changes = 0
@@ -46,9 +46,9 @@ class ParetoArchive:
     def add(self, record: TrialRecord) -> None:
         """Take in one record; `changes` grows whenever the front becomes another."""
         self.seen += 1
-        if not self._judge.is_feasible(record):
+        if not self._scale.is_feasible(record):
             return
-        steps, losses = record.fidelity.steps, self._judge.of([record])[0]
+        steps, losses = record.fidelity.steps, self._scale.of([record])[0]
         fingerprint = record.plan.fingerprint
         row = self._rows.setdefault(fingerprint, len(self._plans))
         if row == len(self._plans):

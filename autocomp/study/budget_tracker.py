@@ -24,7 +24,7 @@ class Held:
     gpus: float
 
     def cost(self, now: float) -> Cost:
-        """What it took to hold them until now."""
+        """The cost of holding them until now."""
         return held(now - self.since, self.cores, self.gpus)
 
 
@@ -74,7 +74,7 @@ class BudgetTracker:
         self._book(LOST, self._clock() + cost)
 
     def _goes_on(self, job: str, **changed: float) -> None:
-        """What it held until now is charged."""
+        """A job that has been charged holds what it holds from now on."""
         if job in self._held:
             self._held[job] = replace(self._held[job], since=time.time(), **changed)
 
@@ -122,11 +122,11 @@ class BudgetTracker:
         return max(0.0, min(wall_s, cpu_s / max(1, self.cores)))
 
     def _left(self, kind: str) -> float:
-        """What is left of one limit; infinite without one."""
+        """What is left of a limit; infinite where the budget has none."""
         return self.spent.left(self.budget).get(kind, math.inf)
 
     def _uncharged(self) -> Cost:
-        """What was held until now: by running jobs or, while there are none, by the study itself."""
+        """The cost of what is held and not charged: by running jobs or, while there are none, by the study itself."""
         holders = self._held.values() or [Held(self._since, self.cores, self.gpus)]
         return sum((one.cost(time.time()) for one in holders), Cost())
 

@@ -31,11 +31,11 @@ class LossScale:
     teacher: tuple[float, ...]
 
     def losses(self, measurements: dict[str, Measurement]) -> np.ndarray:
-        """`[m]`."""
+        """The losses `[m]` of one record's measurements."""
         return np.array([o.relative_loss(o.value(measurements), teacher) for o, teacher in self._pairs])
 
     def of(self, records: Sequence[TrialRecord]) -> np.ndarray:
-        """`[n, m]` of complete records."""
+        """The losses `[n, m]` of complete records."""
         return np.array([self.losses(dict(r.measurements)) for r in records]).reshape(-1, len(self.objectives))
 
     @property
@@ -60,7 +60,7 @@ class LossScale:
         return [front[rows[i]] for i in pareto.thin(losses[rows], most)]
 
     def hypervolume(self, records: Sequence[TrialRecord]) -> float:
-        """Of the records' losses."""
+        """The hypervolume of the records' losses."""
         return pareto.hypervolume(self.of(records), self.reference) if records else 0.0
 
 

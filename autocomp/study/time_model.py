@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 STEP_OVERHEAD_S = 0.010
 BATCH = 32
 BACKWARD = 5.6
-"""A training step costs about this many forward passes: its batches are smaller, and mixed where those are sorted."""
+"""Forward passes of the student that a step costs: training batches are smaller, and mixed where those are sorted."""
 INSIDE = 1.7
-"""And reading and comparing the teacher's states in such batches, this many of the teacher's."""
+"""Forward passes of the teacher that reading and comparing its states costs in such a step."""
 JOB_S = 8.0
-"""To start with, whatever the job."""
+"""Seconds of a job before any is known, whatever it trains."""
 PLAN_S = 1.0
-"""To pack and time a plan, beside scoring it."""
+"""Seconds to pack and time a plan, beside scoring it."""
 FEW = 5
 """First rungs that fit a short time: long recovery of few students rather than short recovery of more."""
 SHORT = 7500

@@ -57,7 +57,7 @@ def _check_some_gpu(spec: StudySpec, crew: WorkerPool, ray: str | None) -> None:
 
 
 def usable_gpus() -> int:
-    """Of this machine."""
+    """How many GPUs of this machine PyTorch can use."""
     from autocomp.training.accelerator import gpus
 
     return gpus()

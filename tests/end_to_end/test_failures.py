@@ -15,7 +15,7 @@ from autocomp.journal import read_lines, read_records
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline.jobs import TRIALS, run_job
 from autocomp.report.summary import summary
-from autocomp.study import front, loop
+from autocomp.study import front, preparation, schedule
 from autocomp.study import run as study_module
 from autocomp.techniques import techniques
 from autocomp.training import recovery
@@ -119,7 +119,7 @@ def test_a_full_disk_stops_the_study_and_loses_nothing(tiny, autocomp, inline, m
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize(("room", "what"), [(study_module, "knowledge_stage"), (front, "write_out")])
+@pytest.mark.parametrize(("room", "what"), [(preparation, "knowledge_stage"), (front, "write_out")])
 def test_a_full_disk_beside_the_trials_stops_the_study_too(tiny, autocomp, inline, monkeypatch, tmp_path, room, what):
     def full(*_, **__):
         raise OSError(28, "No space left on device", "/cache/x")
@@ -199,8 +199,8 @@ def test_a_budget_for_nothing_but_the_teacher(search, inline, finished):
 
 @pytest.mark.slow
 def test_a_budget_that_ends_in_the_first_trial_still_gives_a_front(search, inline, monkeypatch, finished, tmp_path):
-    monkeypatch.setattr(loop, "LEAST_TRAINING_S", 1.0)
-    monkeypatch.setattr(loop, "SQUEEZE", 0.0)
+    monkeypatch.setattr(schedule, "LEAST_TRAINING_S", 1.0)
+    monkeypatch.setattr(schedule, "SQUEEZE", 0.0)
     space = {
         "techniques": {"depth": {"layers": 2}, "distillation": {"hidden": 0.0, "relations": 0.0}, "linear_bits": {}}
     }

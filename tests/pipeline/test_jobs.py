@@ -5,21 +5,20 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from autocomp.budget import Fidelity
+from autocomp.budget import Cost, Fidelity
 from autocomp.errors import ExportMismatch
 from autocomp.measures import OF_RECORDS
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline import fake_quantize as simulate
-from autocomp.pipeline.jobs import GPU_TRIALS, TRIALS, Job, run_job, train_job
+from autocomp.pipeline.jobs import GPU_TRIALS, TRIALS, Job, JobResult, RecoveredStudent, run_job, train_job
 from autocomp.pipeline.plans import plan_of
 from autocomp.record import TrialRecord
-from autocomp.study.loop import Loop
 from autocomp.study.plan_preview import prepared as prepared_plan
+from autocomp.study.schedule import Schedule
 from autocomp.study.time_model import TimeModel, block_weights
 from autocomp.techniques import techniques
 from autocomp.training import loop, recovery
@@ -64,29 +63,50 @@ def test_a_job_gives_records_of_distinct_plans(job):
     assert not any(cache.cache_info().currsize for cache in kept), "a worker keeps nothing of a student that is done"
 
 
-def test_later_jobs_are_expected_to_take_what_this_one_took(job):
-    clock = TimeModel(per_weight_s=1e-9, teacher_weights=10_000, latency_s=1e-3, search_rows=10)
-    made, loop = job(point={"feed_forward.kept": 0.25}), SimpleNamespace(clock=clock)
-    result, records = run(made)
-    loop.run, (shape, _) = Path(made.run), prepared_plan(Path(made.run), made.plan)
-    Loop._learn_time(loop, made, result)
-    expected = clock.job_s(block_weights(shape), result["facts"]["trained"], 32, len(records))
-    assert expected == pytest.approx(result["seconds"], rel=0.01)
-    [training], [rest] = clock.training.ratios, clock.rest.ratios
+@pytest.fixture
+def schedule(prepared):
+    """A schedule that has learnt nothing yet, with no limit."""
+    times = TimeModel(per_weight_s=1e-9, teacher_weights=10_000, latency_s=1e-3, search_rows=10)
+    return Schedule(prepared.run, None, times)
+
+
+def test_later_jobs_are_expected_to_take_what_this_one_took(job, schedule):
+    made, times = job(point={"feed_forward.kept": 0.25}), schedule.times
+    data, records = run(made)
+    result = JobResult.from_json(data)
+    schedule.learn(made, replace(result, recovered=replace(result.recovered, was_cached=False)))
+    shape, _ = prepared_plan(Path(made.run), made.plan)
+    expected = times.job_s(block_weights(shape), result.recovered.trained, 32, len(records))
+    assert expected == pytest.approx(result.seconds, rel=0.01)
+    [training], [rest] = times.training.ratios, times.rest.ratios
     assert training != pytest.approx(rest, rel=0.01), "each part by itself"
 
 
-@pytest.mark.parametrize(("facts", "teaches"), [({"was_cached": False}, True), ({"was_cached": True}, False)])
-def test_a_student_of_the_cache_neither_teaches_the_clock_nor_costs_its_training(job, facts, teaches):
+@pytest.mark.parametrize(("was_cached", "learnt"), [(False, 1), (True, 0)])
+def test_a_student_of_the_cache_neither_teaches_the_clock_nor_costs_its_training(job, schedule, was_cached, learnt):
     """What it took when it was trained is no fact of this study: charged is what the job held now."""
-    made, learnt, charged = job(), [], []
-    nothing = SimpleNamespace(extend=lambda *_: None, charge_job=lambda *paid: charged.append(paid[2].cpu_s))
-    study = SimpleNamespace(unfinished={}, journal=nothing, purse=nothing, run=Path(made.run), keep=lambda _: None)
-    study._learn_time = lambda _, result: learnt.append(result["facts"]["train_s"])
-    study.remember, study._show_candidates = lambda _: None, lambda: None
-    result = {"records": [], "seconds": 2.0, "error": None, "facts": {**facts, "trained": 9, "train_s": 999.0}}
-    Loop.absorb(study, made, result, None)
-    assert (learnt == [999.0]) is teaches and charged == [2.0 * made.threads]
+    made = job()
+    student = RecoveredStudent("student-1", made.plan, was_cached=was_cached, trained=9, train_s=999.0)
+    result = JobResult(made.id, recovered=student, seconds=2.0)
+    schedule.learn(made, result)
+    assert len(schedule.times.training.ratios) == learnt
+    assert result.cost(made) == Cost(cpu_s=2.0 * made.threads)
+
+
+def test_what_a_part_was_charged_for_is_not_charged_again(job):
+    made = job(gpu_share=0.5, threads=2)
+    part = JobResult(made.id, seconds=10.0, at_gpu_s=10.0)
+    assert part.cost(made) == Cost(cpu_s=20.0, gpu_s=5.0)
+    assert JobResult(made.id, seconds=14.0, charged_s=10.0).cost(made) == Cost(cpu_s=8.0)
+
+
+def test_a_result_comes_through_json_as_it_was(job):
+    made = job()
+    student = RecoveredStudent("student-1", made.plan, trained=9, train_s=1.5, loss=0.25, more={"stopped_after": 7})
+    dead = JobResult.of_dead_worker(made, "it was killed")
+    for result in (JobResult(made.id, dead.records, student, 3.0, 1.0, 2.0, "why"), dead):
+        assert JobResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    assert [(r.status, r.error, r.plan) for r in dead.records] == [("failed", "it was killed", made.plan)]
 
 
 def test_the_same_job_again_finds_its_stages(job):
@@ -165,7 +185,7 @@ def test_a_higher_rung_goes_on_where_the_lower_ended(job, context):
 
 def test_no_rungs_means_no_training(job):
     result, records = run(job(()))
-    assert result["facts"]["steps"] == 0 and "trained" not in result["facts"]
+    assert (result["facts"]["steps"], result["facts"]["trained"], result["facts"]["loss"]) == (0, 0, None)
     assert records[0].fidelity.rung == -1
 
 

@@ -8,7 +8,7 @@ from autocomp.errors import UnknownName
 from autocomp.pipeline.plans import plan_of
 from autocomp.searchers import Searcher, searchers
 from autocomp.space import Knob, SearchSpace
-from autocomp.study.loop import identity
+from autocomp.study.proposals import identity
 
 NAMES = ("gp", "nsga2", "random", "tpe")
 SPACE = SearchSpace(
