@@ -71,7 +71,7 @@ class Run:
             InputError: `out` exists, nothing fits, or the run has no files (or weights) of the member.
             MissingExtra: OpenVINO is not installed.
         """
-        from autocomp.report.export import export, files_of
+        from autocomp.report.pick import export, files_of
 
         if form == "onnx":
             return export(self.pick(pick), Path(out))

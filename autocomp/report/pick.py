@@ -1,12 +1,14 @@
-"""Which member? A name of a corner, an id, or limits that it must meet."""
+"""Which member? A name of a corner, an id, or limits that it must meet; and its files, taken away."""
 
 from __future__ import annotations
 
 import operator
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from autocomp.measures import headline
 from autocomp.pareto import knee
 from autocomp.report.state import Member
 from autocomp.report.summary import Summary, losses, members_by_id, score_of
+from autocomp.storage import atomic_folder
 
 _LIMIT = re.compile(r"^\s*(?P<name>[a-z_0-9]+)\s*(?P<sign><=|>=|<|>|==?)\s*(?P<number>[-+0-9.e_]+)\s*$", re.IGNORECASE)
 _HOLDS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq, "==": operator.eq}
@@ -147,3 +150,33 @@ def _nothing(summary: Summary, members: list[Member], limits: list[Limit]) -> st
 
 def _short(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def export(member: Member, out: Path) -> Path:
+    """Copy a member's folder to `out`, which must not exist; returns `out`.
+
+    Raises:
+        InputError: `out` exists, the member has no files yet, or they cannot be written.
+    """
+    source = files_of(member)
+    if out.exists():
+        raise InputError(f"{out} exists and is not overwritten; name another --out, or remove it first")
+    try:
+        with atomic_folder(out) as new:
+            shutil.copytree(source, new)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error}") from error
+    return out
+
+
+def files_of(member: Member) -> Path:
+    """A member's folder.
+
+    Raises:
+        InputError: it has no files yet.
+    """
+    path = member.get("path")
+    source = Path(path) if path else None
+    if source is None or not (source / "model.onnx").is_file():
+        raise InputError(f"member {member['id']} has no files yet: they are written when the study ends; resume it")
+    return source

@@ -14,6 +14,7 @@ from autocomp.registry import Registry
 from autocomp.report.cards._evidence import Evidence, evidence_of, read_evidence
 from autocomp.report.cards._subject import Subject
 from autocomp.report.state import Member
+from autocomp.strict_json import Json
 
 Part = Callable[[Subject], Any]
 
@@ -28,7 +29,7 @@ def card(
     evidence: Evidence | None,
     texts: bool = True,
     student: StudentFacts | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Everything that a card shows of a member or landmark; docs/command-line.md has the keys.
 
     Nothing that lies in the run folder makes it raise: a part that cannot be made is None, and `notes` say why.
