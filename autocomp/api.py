@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
     from autocomp.journal.events import Event
     from autocomp.journal.member import Member
+    from autocomp.report.summary import Summary
     from autocomp.spec import Overrides, StudySpec
 
 Listener = Callable[[Json], None]
@@ -33,7 +34,7 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
         """What `autocomp show RUN --json` prints."""
         from autocomp.report.summary import summary
 
@@ -70,7 +71,7 @@ class Run:
             InputError: `out` exists, nothing fits, or the run has no files (or weights) of the member.
             MissingExtra: OpenVINO is not installed.
         """
-        from autocomp.report.export import export, files_of
+        from autocomp.report.pick import export, files_of
 
         if form == "onnx":
             return export(self.pick(pick), Path(out))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
+import shutil
+import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -71,3 +74,18 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "uninstalled checkout"
+
+
+def command(*words: str | os.PathLike[str]) -> str:
+    """A command line that works where this process was started, quoted for the shell."""
+    return " ".join([*_program(), *(shlex.quote(str(word)) for word in words)])
+
+
+def _program() -> list[str]:
+    name = Path(sys.argv[0])
+    found = shutil.which("autocomp")
+    if name.stem == "autocomp" and found and Path(found).resolve() == name.resolve():
+        return ["autocomp"]
+    if name.stem == "autocomp" and name.is_file():
+        return [shlex.quote(str(name))]
+    return ["autocomp"] if found else [shlex.quote(sys.executable), "-m", "autocomp"]

@@ -33,11 +33,11 @@ def is_non_dominated(losses: Losses) -> NDArray[np.bool_]:
     is_first = np.append(True, np.any(ordered[1:] != ordered[:-1], axis=1))[: len(losses)]
     distinct = ordered[is_first]
     survives = np.zeros(len(distinct), bool)
-    left = np.arange(len(distinct))
-    while len(left):
-        best, left = left[0], left[1:]
+    remaining = np.arange(len(distinct))
+    while len(remaining):
+        best, remaining = remaining[0], remaining[1:]
         survives[best] = True
-        left = left[~np.all(distinct[left] >= distinct[best], axis=1)]
+        remaining = remaining[~np.all(distinct[remaining] >= distinct[best], axis=1)]
     result = np.empty(len(losses), bool)
     result[order] = survives[np.cumsum(is_first) - 1]
     return result
@@ -48,8 +48,8 @@ def ranks(losses: Losses) -> NDArray[np.int64]:
     rank = np.full(len(losses), -1)
     level = 0
     while np.any(rank < 0):
-        left = np.flatnonzero(rank < 0)
-        rank[left[is_non_dominated(losses[left])]] = level
+        remaining = np.flatnonzero(rank < 0)
+        rank[remaining[is_non_dominated(losses[remaining])]] = level
         level += 1
     return rank
 
@@ -151,12 +151,12 @@ def thin(losses: Losses, most: int, keep: Collection[int] = ()) -> list[int]:
 
     `keep` are rows never dropped, even if they are more than `most`; the ends of every column go last.
     """
-    left, wanted = np.ones(len(losses), bool), max(most, len(keep))
-    while left.sum() > wanted:
-        rows = np.flatnonzero(left)
+    remaining, wanted = np.ones(len(losses), bool), max(most, len(keep))
+    while remaining.sum() > wanted:
+        rows = np.flatnonzero(remaining)
         for row in _crowded(losses[rows], len(rows) - wanted, {i for i, r in enumerate(rows) if r in keep}):
-            left[rows[row]] = False
-    return [int(row) for row in np.flatnonzero(left)]
+            remaining[rows[row]] = False
+    return [int(row) for row in np.flatnonzero(remaining)]
 
 
 def spread_first(losses: Losses, first: int) -> list[int]:

@@ -5,11 +5,13 @@ The names of fields are the keys of the JSON, in the order in which they are wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from autocomp.budget import Charge, Fidelity
+from autocomp.journal.line import OPTIONAL, OWN, event_kind
+from autocomp.journal.line import Event as Event
 from autocomp.journal.member import DataFacts, EvidenceFile, MadeOf, RankAgreement, StudentFacts
 from autocomp.journal.member import Member as Member
 from autocomp.record import RecordJson, TrialRecord
@@ -30,112 +32,13 @@ def _told(rungs: Sequence[Fidelity]) -> list[dict[str, int]]:
     return [rung.to_json() for rung in rungs]
 
 
-OPTIONAL = {"optional": True}
-"""Of a field that is not written while it is None."""
 FIDELITY = {"read": lambda told: Fidelity(**told), "write": lambda one: one and one.to_json()}
 FIDELITIES = {"read": _fidelities, "write": _told}
 CHARGE = {"read": Charge.from_json, "write": Charge.to_json}
 """Of fields that are types of their own here, and plain data in the journal: how they are read and written."""
-OWN = {"own": True}
-"""Of a field that is not a key of the line."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Event:
-    """One line of a journal.
-
-    Attributes:
-        event: the name of its kind in the journal.
-        at: when it happened, seconds since 1970; the journal sets it.
-        more: keys of the line that this version does not know, as a newer one wrote them.
-        keys: all keys of the line in their order, where it was read; none in an event that was made here.
-    """
-
-    event: ClassVar[str]
-    at: float | None = None
-    more: JsonView = field(default_factory=dict, metadata=OWN)
-    keys: tuple[str, ...] = field(default=(), compare=False, repr=False, metadata=OWN)
-
-    def __eq__(self, other: object) -> bool:
-        """Events of one kind are equal where they say the same, with whatever keys they were read."""
-        return type(self) is type(other) and vars(self) | {"keys": ()} == vars(other) | {"keys": ()}
-
-    def __repr__(self) -> str:
-        said = ", ".join(f"{key}={value!r}" for key, value in vars(self).items() if key != "keys")
-        return f"{type(self).__name__}({said})"
-
-    def to_json(self) -> Json:
-        """The line's JSON object: an event that was read has the keys that it was read with."""
-        written = _format(type(self))
-        told = {key: getattr(self, key) for key in written.keys}
-        told |= {key: write(told[key]) for key, write in written.writers.items()}
-        line: Json = {"event": self.event, **told, **self.more}
-        if self.keys:
-            return {key: line[key] for key in self.keys}
-        return {k: v for k, v in line.items() if v is not None or k not in written.optional}
-
-    @classmethod
-    def from_json(cls, line: JsonView) -> Self:
-        """Inverse of `to_json`; keys that older versions did not write get their defaults.
-
-        Raises:
-            ValueError: a key is missing without which the event says nothing.
-        """
-        written = _format(cls)
-        given: Json = {key: line[key] for key in written.keys if line.get(key) is not None}
-        if not written.required <= given.keys():
-            lacking = ", ".join(sorted(written.required - given.keys()))
-            raise ValueError(f"its event {cls.event!r} lacks {lacking}")
-        for key, read in written.readers.items():
-            if key in given:
-                given[key] = read(given[key])
-        if line.keys() <= written.known:
-            return cls(**given, keys=tuple(line))
-        return cls(**given, keys=tuple(line), more={key: line[key] for key in line if key not in written.known})
-
-
-@dataclass(frozen=True)
-class _Format:
-    """How a kind of event is written: its keys in order, how those that are types are read and written, and which keys
-    are left out where they are None, or must be there.
-    """
-
-    keys: tuple[str, ...]
-    known: frozenset[str]
-    readers: Mapping[str, Callable[[Any], Any]]
-    writers: Mapping[str, Callable[[Any], Any]]
-    optional: frozenset[str]
-    required: frozenset[str]
-
-
-_FORMATS: dict[type[Event], _Format] = {}
-
-
-def _format(kind: type[Event]) -> _Format:
-    """The format of a kind of event, found out once."""
-    known = _FORMATS.get(kind)
-    if known is None:
-        own = [f for f in fields(kind) if "own" not in f.metadata]
-        readers, writers = ({f.name: f.metadata[way] for f in own if way in f.metadata} for way in ("read", "write"))
-        optional = frozenset({"at", *(f.name for f in own if "optional" in f.metadata)})
-        required = frozenset(f.name for f in own if f.default is MISSING and f.default_factory is MISSING)
-        keys = tuple(f.name for f in own)
-        known = _FORMATS[kind] = _Format(keys, frozenset({*keys, "event"}), readers, writers, optional, required)
-    return known
-
-
-E = TypeVar("E", bound=Event)
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def _event(kind: type[E]) -> type[E]:
-    """A frozen dataclass; how events are compared and shown stands in `Event` once, as each method that is made for
-    every kind takes time whenever autocomp starts.
-    """
-    return dataclass(frozen=True, kw_only=True, eq=False, repr=False)(kind)
-
-
-@_event
+@event_kind
 class StudyBegun(Event):
     """A study begins: always a journal's first event.
 
@@ -164,7 +67,7 @@ class StudyBegun(Event):
     made_of: MadeOf | None = field(default=None, metadata=OPTIONAL)
 
 
-@_event
+@event_kind
 class StudyResumed(Event):
     """An interrupted study goes on, perhaps with other workers."""
 
@@ -172,7 +75,7 @@ class StudyResumed(Event):
     crew: JsonView | None = field(default=None, metadata=OPTIONAL)
 
 
-@_event
+@event_kind
 class GpusShared(Event):
     """How many trainings share a GPU, as it was measured.
 
@@ -197,7 +100,7 @@ class GpusShared(Event):
     held: float = 0.0
 
 
-@_event
+@event_kind
 class FidelitiesChosen(Event):
     """How long students are recovered: the rungs, the shortest first."""
 
@@ -205,7 +108,7 @@ class FidelitiesChosen(Event):
     rungs: tuple[Fidelity, ...] = field(metadata=FIDELITIES)
 
 
-@_event
+@event_kind
 class TeacherMeasured(Event):
     """The teacher and its plain int8 export were measured.
 
@@ -221,7 +124,7 @@ class TeacherMeasured(Event):
     values: Mapping[str, float] = field(default_factory=dict)
 
 
-@_event
+@event_kind
 class WarningGiven(Event):
     """Something is wrong with the study as a whole; a resumed study may say it again."""
 
@@ -229,7 +132,7 @@ class WarningGiven(Event):
     text: str
 
 
-@_event
+@event_kind
 class JobStarted(Event):
     """A job was given to a worker.
 
@@ -260,7 +163,7 @@ class JobStarted(Event):
 _RECORD_KEYS = frozenset(("event", "at", "record"))
 
 
-@_event
+@event_kind
 class TrialRecorded(Event):
     """A candidate was evaluated, or failed; `record` is plain data, for a page reads tens of thousands of them."""
 
@@ -286,7 +189,7 @@ class TrialRecorded(Event):
         return self.record["id"].rpartition("-")[0]
 
 
-@_event
+@event_kind
 class JobRetried(Event):
     """An attempt at a job died with its worker, and the job was started again.
 
@@ -305,7 +208,7 @@ class JobRetried(Event):
     lost_s: float | None = None
 
 
-@_event
+@event_kind
 class NodeChanged(Event):
     """A node of the cluster `joined` or was `lost`."""
 
@@ -315,7 +218,7 @@ class NodeChanged(Event):
     state: str | None = None
 
 
-@_event
+@event_kind
 class ResourcesCharged(Event):
     """Time and resources were spent; with a `job`, that job is over."""
 
@@ -324,7 +227,7 @@ class ResourcesCharged(Event):
     job: str | None = field(default=None, metadata=OPTIONAL)
 
 
-@_event
+@event_kind
 class CandidatesChanged(Event):
     """The present front on the search split is another one."""
 
@@ -332,7 +235,7 @@ class CandidatesChanged(Event):
     members: Sequence[Member]
 
 
-@_event
+@event_kind
 class FrontWritten(Event):
     """The final front stands on disk, scored on the held-out split.
 
@@ -352,7 +255,7 @@ class FrontWritten(Event):
     evidence: EvidenceFile | None = None
 
 
-@_event
+@event_kind
 class StudyFinished(Event):
     """Nothing more will come; `reason` says why the search ended."""
 
@@ -360,7 +263,7 @@ class StudyFinished(Event):
     reason: str = "finished"
 
 
-@_event
+@event_kind
 class JobProgressed(Event):
     """How far a job is; listeners hear of it, and no journal keeps it.
 
@@ -377,7 +280,7 @@ class JobProgressed(Event):
     left_s: float | None = field(default=None, metadata=OPTIONAL)
 
 
-@_event
+@event_kind
 class UnknownEvent(Event):
     """An event of a kind that this version does not know; nothing follows from it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from autocomp.errors import InputError
 from autocomp.journal.member import read_figure
@@ -13,6 +13,16 @@ from autocomp.measures import Figure, FigureJson, all_figures, figure_of, measur
 from autocomp.objective import Objective
 from autocomp.report.state import RunState
 from autocomp.spec import read_objective
+
+
+class ObjectiveJson(TypedDict):
+    """An objective as a page has it; `key` is that of its figure."""
+
+    name: str
+    measure: str
+    direction: Literal["minimize", "maximize"]
+    limit: float | None
+    key: str
 
 
 def key_of(objective: Objective) -> str:
@@ -67,10 +77,15 @@ def _read(names: Any, include: Any) -> Iterator[Objective]:
             continue
 
 
-def described(objective: Objective) -> dict[str, Any]:
+def described(objective: Objective) -> ObjectiveJson:
     """An objective as a page has it."""
-    told = objective.model_dump(include={"name", "measure", "direction", "limit"})
-    return {**told, "key": key_of(objective)}
+    return {
+        "name": objective.name,
+        "measure": objective.measure,
+        "direction": objective.direction,
+        "limit": objective.limit,
+        "key": key_of(objective),
+    }
 
 
 def figures_of(measured: Mapping[str, MeasurementJson], objectives: tuple[Objective, ...]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -15,6 +15,24 @@ from autocomp.report.objectives import key_of
 MOST = 200
 """Points of a line."""
 KINDS = ("wall_s", "cpu_s", "gpu_s", "trials")
+
+
+class ProgressJson(TypedDict):
+    """Lines over time, as docs/command-line.md describes them.
+
+    Attributes:
+        at_s: seconds after the run began.
+        hypervolume: None where it cannot be known.
+        records: candidates so far.
+        spent, given: of the budget's first limited kind, `unit`; nothing is given where no kind is limited.
+    """
+
+    at_s: list[float | None]
+    hypervolume: list[float | None]
+    records: list[int]
+    spent: list[float | None]
+    unit: str
+    given: float | None
 
 
 class Progress:
@@ -61,7 +79,7 @@ class Progress:
         self._charge_at.append(_after(self._charge_at, at_s))
         self._spent.append(dict(spent))
 
-    def to_json(self, given: Mapping[str, float | None]) -> dict[str, Any]:
+    def to_json(self, given: Mapping[str, float | None]) -> ProgressJson:
         """Lines of at most 200 points; `given` is the budget, of which the first limited kind is the unit."""
         unit = next((kind for kind in KINDS if given.get(kind) is not None), "wall_s")
         times = _times([0.0, *self._record_at, *self._charge_at])

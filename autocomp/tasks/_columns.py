@@ -238,13 +238,13 @@ def _labelled(name: str, column: str, rows: dict[str, list[Row]], remarks: list[
     """Rows that have a label; a split without any (the tests of GLUE hold -1) counts as missing."""
     known = {value for _, _, value in rows["train"]}
     kept: dict[str, list[Row]] = {}
-    for split, some in rows.items():
-        values = {value for _, _, value in some}
+    for split, split_rows in rows.items():
+        values = {value for _, _, value in split_rows}
         if split != "train" and (values == {None} or (values == {-1} and -1 not in known)):
-            remarks.append(f"{split}: ignored, its {len(some)} rows have no labels")
+            remarks.append(f"{split}: ignored, its {len(split_rows)} rows have no labels")
             continue
-        kept[split] = [row for row in some if row[2] is not None]
-        dropped = len(some) - len(kept[split])
+        kept[split] = [row for row in split_rows if row[2] is not None]
+        dropped = len(split_rows) - len(kept[split])
         remarks += [f"{split}: {dropped} rows without label dropped"] * bool(dropped)
     if not kept["train"]:
         raise DataError(
@@ -255,8 +255,8 @@ def _labelled(name: str, column: str, rows: dict[str, list[Row]], remarks: list[
 
 def _check_known(name: str, rows: Mapping[str, Sequence[Row]], column: str) -> None:
     known = {value for _, _, value in rows["train"]}
-    for split, some in rows.items():
-        foreign = next((value for _, _, value in some if value not in known), None)
+    for split, split_rows in rows.items():
+        foreign = next((value for _, _, value in split_rows if value not in known), None)
         if foreign is not None:
             raise DataError(
                 f"{name}, {split}: label {short_repr(foreign)} in column {short_repr(column)} does not occur in train, "

@@ -61,6 +61,29 @@ class Context:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
 
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model as far as a plan's settled options say, before any of it is built or measured.
+
+    Attributes:
+        shape: of its encoder.
+        origin: the teacher's layer that each of its layers descends from, from 0.
+        bits: of a stored linear weight by group; groups that are not named have those of `""`.
+        zeros: fraction of a group's linear weights that are zero, named alike.
+        numbers: the number system of linear weights; None while nobody chose one.
+        embedding_bits: of a number of the word table.
+        exit: rule and threshold by which a text may leave early; None where none may.
+    """
+
+    shape: EncoderShape
+    origin: tuple[int, ...]
+    bits: Mapping[str, float] = field(default_factory=lambda: {"": 32})
+    zeros: Mapping[str, float] = field(default_factory=lambda: {"": 0.0})
+    numbers: str | None = None
+    embedding_bits: int = 32
+    exit: tuple[str, float] | None = None
+
+
 class Technique(Generic[OptionsT]):
     """A label on plain functions that do the work.
 
@@ -103,6 +126,10 @@ class Technique(Generic[OptionsT]):
     def convert(self, student: Student, options: OptionsT, context: Context) -> Student:
         """The student with the change made, after recovery. Default: unchanged."""
         return student
+
+    def planned(self, model: PlannedModel, options: OptionsT) -> PlannedModel:
+        """The model as these settled options leave it, for reports on candidates without files. Default: unchanged."""
+        return model
 
     def describe(self, options: OptionsT, teacher: EncoderShape) -> str:
         """A few plain words, empty when nothing changes."""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts, kept_words
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, best, kept_counts, kept_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,13 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
 
         counts = self.settle(student, options, context).per_layer or ()
         return shrink_heads(student, counts, block_scores(student, context.importance, "heads"))
+
+    def planned(self, model: PlannedModel, options: AttentionHeadsOptions) -> PlannedModel:
+        """The heads of each block."""
+        blocks = model.shape.blocks
+        heads = options.per_layer or [block.heads for block in blocks]
+        kept = tuple(replace(block, heads=count) for block, count in zip(blocks, heads, strict=True))
+        return replace(model, shape=replace(model.shape, blocks=kept))
 
     def describe(self, options: AttentionHeadsOptions, teacher: EncoderShape) -> str:
         """`6-4 heads`."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, listed
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, listed
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -65,6 +65,17 @@ class Depth(Technique[DepthOptions]):
         """Drop the other layers."""
         kept = self.settle(student, options, context).kept or ()
         return student if len(kept) == student.encoder.shape.depth else shrink_depth(student, kept)
+
+    def planned(self, model: PlannedModel, options: DepthOptions) -> PlannedModel:
+        """The kept layers, with the blocks that they run."""
+        shape = model.shape
+        kept = [layer for layer in options.kept or () if 0 <= layer < shape.depth]
+        if not kept:
+            return model
+        blocks = list(dict.fromkeys(shape.order[layer] for layer in kept))
+        order = tuple(blocks.index(shape.order[layer]) for layer in kept)
+        shape = replace(shape, blocks=tuple(shape.blocks[block] for block in blocks), order=order)
+        return replace(model, shape=shape, origin=tuple(model.origin[layer] for layer in kept))
 
     def describe(self, options: DepthOptions, teacher: EncoderShape) -> str:
         """`2 of 6 layers`."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -50,6 +50,10 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
     def convert(self, student: Student, options: EmbeddingBitsOptions, context: Context) -> Student:
         """Set the tables' format."""
         return set_embedding_bits(student, options.bits)
+
+    def planned(self, model: PlannedModel, options: EmbeddingBitsOptions) -> PlannedModel:
+        """Bits of the word table."""
+        return replace(model, embedding_bits=options.bits)
 
     def describe(self, options: EmbeddingBitsOptions, teacher: EncoderShape) -> str:
         """`4-bit embeddings`."""

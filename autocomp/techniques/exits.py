@@ -16,7 +16,7 @@ from autocomp.errors import UnknownName
 from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -96,6 +96,10 @@ class Exits(Technique[ExitsOptions]):
     def convert(self, student: Student, options: ExitsOptions, context: Context) -> Student:
         """Set the student's threshold and rule."""
         return set_threshold(student, options.threshold, options.rule)
+
+    def planned(self, model: PlannedModel, options: ExitsOptions) -> PlannedModel:
+        """The rule by which a text may leave."""
+        return replace(model, exit=None if options.is_off else (options.rule, options.threshold))
 
     def describe(self, options: ExitsOptions, teacher: EncoderShape) -> str:
         """`exits at 0.95`."""

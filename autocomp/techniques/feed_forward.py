@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts, kept_words
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, best, kept_counts, kept_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +73,13 @@ class FeedForward(Technique[FeedForwardOptions]):
 
         widths = self.settle(student, options, context).per_layer or ()
         return shrink_feed_forward(student, widths, block_scores(student, context.importance, "feed_forward"))
+
+    def planned(self, model: PlannedModel, options: FeedForwardOptions) -> PlannedModel:
+        """The feed-forward width of each block."""
+        blocks = model.shape.blocks
+        widths = options.per_layer or [block.feed_forward for block in blocks]
+        kept = tuple(replace(block, feed_forward=width) for block, width in zip(blocks, widths, strict=True))
+        return replace(model, shape=replace(model.shape, blocks=kept))
 
     def describe(self, options: FeedForwardOptions, teacher: EncoderShape) -> str:
         """`feed-forward 512-768`."""

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, rounded
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, best, rounded
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -64,6 +64,10 @@ class HiddenSize(Technique[HiddenSizeOptions]):
             return student
         # Without any importance every dimension counts alike, so that the first ones stay.
         return shrink_hidden(student, size, context.importance.get("hidden", np.ones(student.encoder.shape.hidden)))
+
+    def planned(self, model: PlannedModel, options: HiddenSizeOptions) -> PlannedModel:
+        """A narrower residual stream."""
+        return replace(model, shape=replace(model.shape, hidden=options.size or model.shape.hidden))
 
     def describe(self, options: HiddenSizeOptions, teacher: EncoderShape) -> str:
         """`hidden 256`."""

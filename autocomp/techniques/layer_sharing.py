@@ -14,7 +14,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -73,6 +73,16 @@ class LayerSharing(Technique[LayerSharingOptions]):
         if runs is None or runs == shared_already(student.encoder.shape.order):
             return student
         return replace(student, encoder=share_layers(student.encoder, runs, options.start))
+
+    def planned(self, model: PlannedModel, options: LayerSharingOptions) -> PlannedModel:
+        """One block for each run of layers, of the size of the run's first."""
+        shape, runs = model.shape, options.runs or ()
+        if sum(runs) != shape.depth:
+            return model
+        starts = [sum(runs[:i]) for i in range(len(runs))]
+        blocks = tuple(shape.blocks[shape.order[start]] for start in starts)
+        order = tuple(block for block, length in enumerate(runs) for _ in range(length))
+        return replace(model, shape=replace(shape, blocks=blocks, order=order))
 
     def describe(self, options: LayerSharingOptions, teacher: EncoderShape) -> str:
         """`6 layers in 2 blocks`."""

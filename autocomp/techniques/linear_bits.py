@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups, listed
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups, listed
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -101,6 +101,10 @@ class LinearBits(Technique[LinearBitsOptions]):
     def convert(self, student: Student, options: LinearBitsOptions, context: Context) -> Student:
         """Set the weights' formats."""
         return set_linear_bits(student, self.settle(student, options, context).per_group or {})
+
+    def planned(self, model: PlannedModel, options: LinearBitsOptions) -> PlannedModel:
+        """Bits of each group, the mean where they are not shared out yet."""
+        return replace(model, bits={**(options.per_group or {}), "": options.bits})
 
     def describe(self, options: LinearBitsOptions, teacher: EncoderShape) -> str:
         """`4-bit linears` or `3.5-bit linears (3-4)`."""

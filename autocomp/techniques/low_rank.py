@@ -14,7 +14,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups, rounded
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups, rounded
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -84,6 +84,11 @@ class LowRank(Technique[LowRankOptions]):
     def prepare(self, student: Student, options: LowRankOptions, context: Context) -> Student:
         """Cut ranks."""
         return factorize(student, self.settle(student, options, context).per_group or {})
+
+    def planned(self, model: PlannedModel, options: LowRankOptions) -> PlannedModel:
+        """Ranks by group: nothing is known of single weights yet."""
+        ranks = tuple((group, rank) for group, rank in (options.per_group or {}).items() if rank)
+        return replace(model, shape=replace(model.shape, ranks=ranks))
 
     def describe(self, options: LowRankOptions, teacher: EncoderShape) -> str:
         """`rank 96` or `rank 64 to 96`."""

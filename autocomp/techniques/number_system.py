@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.formats import WeightFormat
@@ -108,6 +108,10 @@ class NumberSystem(Technique[NumberSystemOptions]):
         kept = {n: student.formats.get(n, FLOAT32) for n in names}
         formats = {n: replace(format_of(options), sparse=f.sparse) for n, f in kept.items()}
         return replace(student, formats={**student.formats, **formats})
+
+    def planned(self, model: PlannedModel, options: NumberSystemOptions) -> PlannedModel:
+        """One number system and as many bits everywhere."""
+        return replace(model, bits={"": options.bits}, numbers=options.numbers)
 
     def describe(self, options: NumberSystemOptions, teacher: EncoderShape) -> str:
         """`3-bit codebook linears, 0.1 % outliers`."""

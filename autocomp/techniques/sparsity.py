@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -90,6 +90,10 @@ class Sparsity(Technique[SparsityOptions]):
         """Zero the smallest weights."""
         per_group = self.settle(student, options, context).per_group
         return sparsify(student, per_group) if per_group else student
+
+    def planned(self, model: PlannedModel, options: SparsityOptions) -> PlannedModel:
+        """Zeros of each group, the mean where they are not shared out yet."""
+        return replace(model, zeros={**(options.per_group or {}), "": options.fraction})
 
     def describe(self, options: SparsityOptions, teacher: EncoderShape) -> str:
         """`50 % sparse`."""

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -70,6 +70,10 @@ class TokenElimination(Technique[TokenEliminationOptions]):
         if all(fraction == 1 for fraction in fractions[:-1]):
             return student
         return replace(student, encoder=keep_tokens(student.encoder, fractions))
+
+    def planned(self, model: PlannedModel, options: TokenEliminationOptions) -> PlannedModel:
+        """The fraction of tokens that each layer lets go on."""
+        return replace(model, shape=replace(model.shape, tokens=options.per_layer or ()))
 
     def describe(self, options: TokenEliminationOptions, teacher: EncoderShape) -> str:
         """`34 % of tokens to the last layer`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -55,6 +55,11 @@ class Vocabulary(Technique[VocabularyOptions]):
         if options.pieces is None or options.pieces >= student.encoder.shape.vocabulary:
             return student
         return shrink_vocabulary(student, options.pieces, dict(context.pieces))
+
+    def planned(self, model: PlannedModel, options: VocabularyOptions) -> PlannedModel:
+        """Fewer rows of the word table."""
+        rows = model.shape.vocabulary
+        return replace(model, shape=replace(model.shape, vocabulary=min(options.pieces or rows, rows)))
 
     def describe(self, options: VocabularyOptions, teacher: EncoderShape) -> str:
         """`4,000 pieces`."""

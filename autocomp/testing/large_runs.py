@@ -56,7 +56,7 @@ def write_large_run(folder: Path, records: int = 20_000, seed: int = 0, finished
 
 def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterator[Event]:
     """The events of a study after its first one; each job has nine records, a quarter of the jobs are promotions."""
-    rng, kept, published, students = np.random.default_rng(seed), _Kept(), 0, dict[int, tuple[Event, int]]()
+    rng, front, published, students = np.random.default_rng(seed), _RunningFront(), 0, dict[int, tuple[Event, int]]()
     at = 1_760_000_000.0
     yield {**first, "at": at}
     yield {"event": "teacher", "at": at + 90, "name": "teacher", "members": landmarks()}
@@ -68,12 +68,12 @@ def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterat
         point, rung = _next_point(rng, number, students)
         events = list(_large_job(f"t{number + 1:04d}", point, rung, min(SWEEP, records - SWEEP * number), rng))
         yield from ({**event, "at": round(at - (JOB_S if event["event"] == "started" else 0), 3)} for event in events)
-        kept.add([e["record"] for e in events if e["event"] == "record" and e["record"]["status"] == "complete"])
-        if kept.seen >= 1.02 * published:
-            published = kept.seen
-            yield {"event": "candidates", "at": at, "members": [_as_candidate(r) for r in kept.spread(24)]}
+        front.add([e["record"] for e in events if e["event"] == "record" and e["record"]["status"] == "complete"])
+        if front.seen >= 1.02 * published:
+            published = front.seen
+            yield {"event": "candidates", "at": at, "members": [_as_candidate(r) for r in front.spread(24)]}
     if finished:
-        members = [_as_member(r, f"m{i:02d}", rng) for i, r in enumerate(kept.spread(24), 1)]
+        members = [_as_member(r, f"m{i:02d}", rng) for i, r in enumerate(front.spread(24), 1)]
         figures = {"hypervolume": 3.1, "agreement": {"search_vs_held_out": 0.93, "members": len(members)}}
         yield {"event": "front", "at": at + 40, "members": members, **landmarks(), **figures}
         yield {**charge_event("front", 40.0), "at": at + 40}
@@ -208,7 +208,7 @@ def _description(point: Point) -> str:
     return f"{point['vocabulary.pieces']:,} pieces · {shape} · hidden {round(384 * point['hidden_size.kept'])}"
 
 
-class _Kept:
+class _RunningFront:
     """The non-dominated records so far."""
 
     def __init__(self) -> None:

@@ -7,8 +7,9 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ray
@@ -16,7 +17,6 @@ import ray
 from autocomp.errors import ClusterError, GpuError
 from autocomp.executors.local import per_gpu
 from autocomp.executors.ray.worker import NAMESPACE, NodeReport, report_node
-from autocomp.strict_json import Json, JsonView
 
 RULE = "--ray is auto (the cluster that runs here, or else a new one), local (a new one on this machine) or HOST:PORT"
 TOKEN = "; if the cluster wants a token, set RAY_AUTH_MODE=token and bring its ~/.ray/auth_token"
@@ -52,29 +52,30 @@ def connect(address: str, threads: int = 1) -> str:
         _check_reachable(address)
     # Workers compute with their share of the cores, and wait without spinning.
     env = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-    options: Json = {
-        "namespace": NAMESPACE,
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": env},
-    }
+    join = partial(
+        ray.init,
+        namespace=NAMESPACE,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": env},
+    )
     try:
-        return _joined(address, options)
+        return _joined(address, join)
     except Exception as error:
         hint = TOKEN if "token" in str(error).lower() else ""
         raise ClusterError(f"{RULE}; {address!r}: {_first_line(error)}{hint}") from error
 
 
-def _joined(address: str, options: JsonView) -> str:
+def _joined(address: str, join: Callable[..., Any]) -> str:
     if address == "auto":
         try:
-            return _address(ray.init(address="auto", **options))
+            return _address(join(address="auto"))
         except ConnectionError:
             address = "local"
     if address == "local":
         cores = len(os.sched_getaffinity(0))
-        return _address(ray.init(address="local", num_cpus=cores, include_dashboard=False, **options))
-    return _address(ray.init(address=address, **options))
+        return _address(join(address="local", num_cpus=cores, include_dashboard=False))
+    return _address(join(address=address))
 
 
 def _address(context: Any) -> str:

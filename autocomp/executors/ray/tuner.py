@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from ray import tune
 from ray.tune.search import Searcher
@@ -26,7 +26,6 @@ from autocomp.executors import Data, Ended, Failure, Lost, NodeChange, Part, Wor
 from autocomp.executors.ray._tune import all_deaths_are_of_trials, error_of, last_words_of
 from autocomp.executors.ray.tasks import ATTEMPTS, is_of_the_machine, reason_of
 from autocomp.executors.ray.worker import Outcome, do
-from autocomp.strict_json import Json, JsonView
 
 _QUIET = {"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_AIR_NEW_OUTPUT": "0"}
 for _name, _value in _QUIET.items():
@@ -35,19 +34,34 @@ logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the journal tells wh
 END_S = 20.0
 
 
+class TrialConfig(TypedDict):
+    """What Tune hands to a trial: the names of the study's cache server and of the work, and its job as JSON."""
+
+    server: str
+    work: str
+    job: str
+
+
+class TrialResult(TypedDict):
+    """What a trial reports to Tune: an `Outcome` as JSON."""
+
+    outcome: str
+    done: bool
+
+
 class Recovery(tune.Trainable):  # type: ignore[misc]
     """A trial: one job, in one step."""
 
-    def setup(self, config: JsonView) -> None:
+    def setup(self, config: TrialConfig) -> None:
         """Take the job."""
         self._job = config
 
-    def step(self) -> Json:
+    def step(self) -> TrialResult:
         """Do it."""
         outcome = do(self._job["server"], self._job["work"], json.loads(self._job["job"]))
         return {"outcome": json.dumps(outcome.to_json()), "done": True}
 
-    def reset_config(self, new_config: JsonView) -> bool:
+    def reset_config(self, new_config: TrialConfig) -> bool:
         """The process may take the next job."""
         self._job = new_config
         return True
@@ -93,17 +107,17 @@ class _Feed(Searcher):  # type: ignore[misc]
 
     def __init__(self, exchange: Exchange, server: str, work: str) -> None:
         super().__init__(metric="done", mode="max")
-        self._exchange, self._names = exchange, {"server": server, "work": work}
+        self._exchange, self._server, self._work = exchange, server, work
 
     def suggest(self, trial_id: str) -> Any:
         """The next job, nothing for now, or the end."""
         if self._exchange.waiting:
             attempt = self._exchange.waiting.popleft()
             self._exchange.running[trial_id] = attempt
-            return {**self._names, "job": json.dumps(attempt.job)}
+            return TrialConfig(server=self._server, work=self._work, job=json.dumps(attempt.job))
         return Searcher.FINISHED if self._exchange.is_over else None
 
-    def on_trial_complete(self, trial_id: str, result: JsonView | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: TrialResult | None = None, error: bool = False) -> None:
         """Hand back what came of a job; failures come to `_Watch` with their reason."""
         if not error and result and "outcome" in result:
             attempt, outcome = self._exchange.running.pop(trial_id), Outcome.from_json(json.loads(result["outcome"]))
@@ -117,7 +131,7 @@ class _Feed(Searcher):  # type: ignore[misc]
     def restore(self, checkpoint_path: str) -> None:
         """Nothing."""
 
-    def __getstate__(self) -> Json:
+    def __getstate__(self) -> dict[str, object]:
         return {}
 
 
@@ -152,7 +166,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         else:
             self._exchange.ended.put(Ended(attempt.job, None, Failure(reason, stops)))
 
-    def __getstate__(self) -> Json:
+    def __getstate__(self) -> dict[str, object]:
         return {}
 
 
