@@ -17,8 +17,7 @@ from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError
 from autocomp.exit_rules import DEFAULT, checked_threshold
 from autocomp.heads import DEFAULT as DEFAULT_HEAD
-from autocomp.heads import AnswerKey, heads
-from autocomp.strict_json import Json
+from autocomp.heads import AnswerJson, AnswerKey, heads
 
 Text = str | tuple[str, str]
 Inputs = dict[str, np.ndarray]
@@ -51,11 +50,13 @@ class Prediction:
         """The most probable label that holds; empty where none does."""
         return self.labels[0] if self.labels else ""
 
-    def to_json(self, key: AnswerKey) -> Json:
+    def to_json(self, key: AnswerKey) -> AnswerJson:
         """Plain data: the answer under the key of its head, and the scores of labels."""
         if key == "value":
-            return {key: self.value}
-        return {key: self.label if key == "label" else list(self.labels), "scores": self.scores}
+            return {"value": self.value}
+        if key == "labels":
+            return {"labels": list(self.labels), "scores": self.scores}
+        return {"label": self.label, "scores": self.scores}
 
 
 class Predictor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,10 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _json(text: str | tuple[str, str], answer: Prediction, key: AnswerKey) -> str:
     named = {"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]}
-    told = answer.to_json(key)
-    if "scores" in told:
-        told["scores"] = {label: round(float(score), 6) for label, score in told["scores"].items()}
-    return one_line(strict_json.dumps({**named, **told, "exit_depth": int(answer.exit_depth)}))
+    scores = {label: round(float(score), 6) for label, score in answer.scores.items()}
+    chosen = replace(answer, scores=scores).to_json(key)
+    return one_line(strict_json.dumps({**named, **chosen, "exit_depth": int(answer.exit_depth)}))
 
 
 def _line(text: str | tuple[str, str], answer: Prediction) -> str:

@@ -6,9 +6,9 @@ neither at import, so that a file can be used without a training library.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypedDict
 
 import numpy as np
 
@@ -86,6 +86,15 @@ class Answer:
     labels: tuple[str, ...]
     scores: dict[str, float] = field(default_factory=dict)
     value: float | None = None
+
+
+class AnswerJson(TypedDict, total=False):
+    """An answer as JSON: a `label`, the `labels` that hold or a `value`, and the `scores` of labels."""
+
+    label: str
+    labels: list[str]
+    value: float | None
+    scores: Mapping[str, float]
 
 
 class Head(Protocol):

@@ -177,11 +177,11 @@ def test_predictions_come_in_the_order_of_the_texts(teacher, unseen):
     assert predict(teacher, data).means is None
 
 
-def test_divergence_by_hand():
+def test_divergence_by_hand(teacher):
     reference, other = np.log(np.array([[0.25, 0.75]], np.float32)), np.log(np.array([[0.5, 0.5]], np.float32))
     expected = 0.25 * np.log(0.5) + 0.75 * np.log(1.5)
-    assert divergence(reference, other) == pytest.approx(expected, rel=1e-5)
-    assert divergence(reference, reference + 5) == pytest.approx(0, abs=1e-6)
+    assert divergence(teacher, reference, other) == pytest.approx(expected, rel=1e-5)
+    assert divergence(teacher, reference, reference + 5) == pytest.approx(0, abs=1e-6)
 
 
 def test_recovery_reads_labels_and_logits_by_their_weights(teacher, examples):
