@@ -11,6 +11,7 @@ import torch
 
 from autocomp.budget import Cost, Fidelity
 from autocomp.errors import ExportMismatch
+from autocomp.heads import heads
 from autocomp.measures import OF_RECORDS
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline import fake_quantize as simulate
@@ -227,7 +228,7 @@ def test_a_plan_that_leaves_nothing_is_a_record(job):
 
 
 def test_a_loss_that_is_not_a_number_is_a_record(job, monkeypatch, context):
-    monkeypatch.setattr(recovery, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
+    monkeypatch.setattr(heads["classification"], "distance", lambda outputs, *_: outputs.sum() * math.nan)
     before = {p.name for p in context.store.root.iterdir()}
     _, [failed] = run(job((Fidelity(0, 7),)))
     assert failed.status == "failed" and failed.error.startswith("TrainingDiverged: ")
