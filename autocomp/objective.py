@@ -11,6 +11,9 @@ from autocomp.errors import SpecError
 from autocomp.measurement import Measurement
 from autocomp.plan import Options
 
+LEAST_SCORE = 0.1
+"""A teacher's score of which `worst_times_teacher` counts at least."""
+
 
 class Objective(BaseModel):
     """One criterion, as a person wrote it in `objectives/*.yaml`.
@@ -20,7 +23,8 @@ class Objective(BaseModel):
         measure: name of the measure that yields the number.
         options: of the measure (`statistic: p95`).
         direction: `minimize` or `maximize`.
-        worst_times_teacher: coordinate of the hypervolume reference point, as a multiple of the teacher's value.
+        worst_times_teacher: coordinate of the hypervolume reference point, as a multiple of the teacher's value. Of a
+            number that is maximised it is as far below the teacher's as that multiple would be above it.
         limit: infeasible beyond it, in the measure's unit.
     """
 
@@ -68,6 +72,9 @@ class Objective(BaseModel):
         return self.to_loss(value - teacher)
 
     def worst_loss(self, teacher: float) -> float:
-        """Coordinate of the hypervolume's reference point, as a `relative_loss`."""
+        """Coordinate of the hypervolume's reference point, as a `relative_loss`.
+
+        Scores may be negative or near 0, where a multiple of the teacher's would leave no room: then it is that of 0.1.
+        """
         worst = self.worst_times_teacher
-        return math.log(worst) if self.direction == "minimize" else abs(teacher) * (worst - 1)
+        return math.log(worst) if self.direction == "minimize" else max(abs(teacher), LEAST_SCORE) * (worst - 1)

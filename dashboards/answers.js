@@ -111,11 +111,15 @@ function answersPanel(card, found) {
     );
     return box;
   }
+  const draw = ANSWERS_DRAWN[answers.answer === undefined ? "label" : answers.answer] || otherAnswers;
+  box.append(el("div", { class: "twofold" }, picture, ...draw(card, answers, list, metric)));
+  return box;
+}
+function labelAnswers(card, answers) {
   const matrices = [confusionTable(`${card.id}, ${count(answers.n, "text")}`, answers.labels, answers.confusion)];
   if (answers.teacher_confusion && card.id !== "teacher")
     matrices.push(confusionTable("the teacher", answers.labels, answers.teacher_confusion));
-  box.append(el("div", { class: "twofold" }, picture, answers.classes ? classTable(answers) : "", ...matrices));
-  return box;
+  return [answers.classes ? classTable(answers) : "", ...matrices];
 }
 
 function differencesPanel(card, found, tryText) {
@@ -124,7 +128,7 @@ function differencesPanel(card, found, tryText) {
   const box = panel("Where it answers otherwise than the teacher", "wide");
   if (!differences)
     box.append(absent(found, "This run is of a version that did not keep the texts on which the two differ."));
-  else if (!differences.count) box.append(el("p", {}, "Nowhere: every held-out text gets the same answer from both."));
+  else if (!differences.count) box.append(el("p", {}, nowhereWords(card)));
   else box.append(...differencesOf(card, tryText));
   return box;
 }
@@ -149,9 +153,15 @@ function differencesOf(card, tryText) {
   return [said, list, shown.length > FIRST_DIFFERENCES ? more : ""];
 }
 function whoIsRight(shown) {
-  const mine = shown.filter((d) => d.member === d.truth).length,
-    theirs = shown.filter((d) => d.teacher === d.truth).length;
+  if (typeof shown[0].truth === "number") return `the farthest apart first; ${whoIsNearer(shown)}`;
+  const mine = shown.filter((d) => isSameAnswer(d.member, d.truth)).length,
+    theirs = shown.filter((d) => isSameAnswer(d.teacher, d.truth)).length;
   return `it is right on ${mine}, the teacher on ${theirs}${shown.length > mine + theirs ? `, neither on ${shown.length - mine - theirs}` : ""}`;
+}
+function whoIsNearer(shown) {
+  const [mine, theirs] = ["member", "teacher"].map((who) => shown.map((d) => Math.abs(d[who] - d.truth)));
+  const nearer = mine.filter((error, i) => error < theirs[i]).length;
+  return `it is nearer to the truth on ${nearer}, the teacher on ${theirs.filter((error, i) => error < mine[i]).length}`;
 }
 function differenceItem(card, one, tryText) {
   const item = el(
@@ -162,7 +172,7 @@ function differenceItem(card, one, tryText) {
     el(
       "p",
       { class: "verdicts" },
-      el("span", {}, "truth ", el("b", {}, one.truth)),
+      el("span", {}, "truth ", el("b", {}, answerText(one.truth))),
       verdict("teacher", one.teacher, one.teacher_confidence, one.truth, "teacher"),
       verdict(card.id, one.member, one.member_confidence, one.truth, "member"),
     ),
@@ -175,12 +185,20 @@ function differenceItem(card, one, tryText) {
   return item;
 }
 function verdict(who, answer, confidence, truth, tone) {
-  const isRight = answer === truth;
+  if (typeof answer === "number")
+    return el(
+      "span",
+      { class: "verdict" },
+      `${who} `,
+      el("b", {}, answerText(answer)),
+      ` (${numberText(Math.abs(answer - truth))} off)`,
+    );
+  const isRight = isSameAnswer(answer, truth);
   return el(
     "span",
     { class: `verdict ${isRight ? "right" : "wrong"}` },
     `${who} `,
-    el("b", {}, `${isRight ? "✓" : "✗"} ${answer}`),
+    el("b", {}, `${isRight ? "✓" : "✗"} ${answerText(answer)}`),
     known(confidence) ? meter(confidence, tone, `${who}: ${percent(confidence)} sure`) : "",
     known(confidence) ? ` ${percent(confidence)}` : "",
   );

@@ -164,7 +164,7 @@ function fillCard(box, card, found) {
       ];
   box.append(
     cardHead(found, card),
-    figureBoxes(found),
+    figureBoxes(found, card.answers),
     figuresTable(found),
     el("div", { class: "panels" }, ...parts.filter(Boolean)),
     (card.notes || []).length ? el("ul", { class: "hint" }, ...card.notes.map((note) => el("li", {}, note))) : "",

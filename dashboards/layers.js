@@ -123,7 +123,7 @@ function headRow(layers, place, y) {
     svgText(
       place.left + Math.max(26, 2 * place.cell) + 6,
       y + 14,
-      known(head.bytes) ? `classifier, ${size(head.bytes)}` : "classifier",
+      known(head.bytes) ? `head, ${size(head.bytes)}` : "head",
       "start",
       "beside",
     ),

@@ -5,7 +5,7 @@ const PART_WORDS = {
   attention: "attention",
   feed_forward: "feed-forward",
   norms: "norms",
-  head: "classifier",
+  head: "head",
   exits: "exits",
   tokenizer: "tokenizer",
   graph: "graph",
@@ -34,7 +34,7 @@ function figureBox(name, value, mark, ...facts) {
     el("ul", {}, ...facts.filter(Boolean)),
   );
 }
-function figureBoxes(found) {
+function figureBoxes(found, answers) {
   const { member: m, run } = found,
     s = run.summary;
   const others = (key, more, less) => MARK_WORDS.map(([id, name]) => against(m, s[id], key, more, less, name));
@@ -59,7 +59,7 @@ function figureBoxes(found) {
         "Agreement",
         `${(100 * agreement).toFixed(1)} %`,
         sourceMark(false),
-        el("li", {}, "of the texts get the teacher's answer"),
+        el("li", {}, AGREEMENT_WORDS[answers && answers.answer] || "of the texts get the teacher's answer"),
       ),
     );
   return el("div", { class: "figures" }, ...shown);

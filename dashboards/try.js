@@ -48,7 +48,7 @@ function tryPanel(card, found) {
     said,
     answers,
   );
-  drawTries(answers, found);
+  drawTries(answers, found, card);
   return { box, tryText };
 }
 function tryField(id, name) {
@@ -84,7 +84,7 @@ async function askBoth({ card, found, text, pair, button, said, answers }) {
     const told = await post(`${itemPath(found.run, card.id)}/try`, asked);
     const tries = triesOf.get(found.ref) || [];
     triesOf.set(found.ref, [{ ...asked, ...told }, ...tries].slice(0, KEPT_TRIES));
-    drawTries(answers, found);
+    drawTries(answers, found, card);
   } catch (error) {
     said.textContent = error.message;
     if (/takes two texts/.test(error.message)) pair.row.hidden = false;
@@ -92,45 +92,69 @@ async function askBoth({ card, found, text, pair, button, said, answers }) {
     button.disabled = false;
   }
 }
-function drawTries(box, found) {
+function drawTries(box, found, card) {
   clear(box);
-  for (const one of triesOf.get(found.ref) || []) box.append(tryItem(one, found));
+  for (const one of triesOf.get(found.ref) || []) box.append(tryItem(one, found, card));
 }
-function tryItem(one, found) {
-  const isSame = one.teacher && one.member && one.teacher.label === one.member.label,
-    id = found.member.id;
+function tryItem(one, found, card) {
+  const id = found.member.id,
+    scale = card.answers && card.answers.scale;
   const columns = [
-    one.teacher && answerBox("teacher", one.teacher, "teacher"),
-    id !== "teacher" && one.member && answerBox(id, one.member, "member"),
+    one.teacher && answerBox("teacher", one.teacher, "teacher", scale),
+    id !== "teacher" && one.member && answerBox(id, one.member, "member", scale),
   ];
   return el(
     "article",
     { class: "tried" },
     el("p", { class: "sample" }, one.text),
     one.pair ? el("p", { class: "sample second" }, one.pair) : "",
-    id === "teacher"
-      ? ""
-      : el(
-          "p",
-          { class: isSame ? "verdict right" : "verdict wrong" },
-          el("b", {}, isSame ? "✓ the same answer" : "✗ they differ"),
-        ),
+    id === "teacher" || !one.teacher || !one.member ? "" : triedVerdict(saidOf(one.teacher), saidOf(one.member)),
     el("div", { class: "pair" }, ...columns.filter(Boolean)),
   );
 }
-function answerBox(who, answer, tone) {
-  const scores = Object.entries(answer.scores || {})
-    .sort((a, b) => b[1] - a[1])
-    .slice(0, 6);
-  const rows = scores.map(([name, share]) =>
+// What was answered: a label, the labels that hold, or a number.
+const saidOf = (answer) => answer.value ?? answer.labels ?? answer.label;
+function triedVerdict(theirs, mine) {
+  if (typeof mine === "number" && typeof theirs === "number")
+    return el("p", { class: "verdict" }, el("b", {}, `${numberText(Math.abs(mine - theirs))} apart`));
+  const isSame = isSameAnswer(theirs, mine);
+  return el(
+    "p",
+    { class: isSame ? "verdict right" : "verdict wrong" },
+    el("b", {}, isSame ? "✓ the same answer" : "✗ they differ"),
+  );
+}
+function scoreBars(answer, tone) {
+  const holds = (name) => (answer.labels || []).includes(name);
+  const scores = Object.entries(answer.scores || {}).sort((a, b) => holds(b[0]) - holds(a[0]) || b[1] - a[1]);
+  const shown = scores.slice(0, Math.max(6, (answer.labels || []).length));
+  return shown.map(([name, share]) =>
     el(
       "li",
       {},
-      el("span", {}, name),
-      meter(share, tone, `${name} ${percent(share, 1)}`),
+      el("span", {}, holds(name) ? `✓ ${name}` : name),
+      meter(share, tone, `${name} ${percent(share, 1)}${holds(name) ? ", holds" : ""}`),
       el("b", {}, percent(share, 1)),
     ),
   );
+}
+// A number on the scale of the held-out texts' true ones.
+function scaleBar(value, scale, tone) {
+  if (!scale) return [];
+  const [low, high] = scale,
+    words = `${numberText(value)} on a scale from ${numberText(low)} to ${numberText(high)}`;
+  return [
+    el(
+      "li",
+      {},
+      el("span", {}, `from ${numberText(low)}`),
+      meter((value - low) / (high - low || 1), tone, words),
+      el("b", {}, `to ${numberText(high)}`),
+    ),
+  ];
+}
+function answerBox(who, answer, tone, scale) {
+  const rows = known(answer.value) ? scaleBar(answer.value, scale, tone) : scoreBars(answer, tone);
   const left =
     known(answer.exit_depth) && known(answer.depth)
       ? answer.exit_depth < answer.depth
@@ -149,7 +173,7 @@ function answerBox(who, answer, tone) {
   return el(
     "div",
     { class: "answer" },
-    el("p", {}, `${who}: `, el("b", {}, answer.label)),
+    el("p", {}, `${who}: `, el("b", {}, answerText(saidOf(answer)))),
     el("ul", { class: "exits" }, ...rows),
     el("p", { class: "hint" }, facts),
   );

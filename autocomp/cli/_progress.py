@@ -183,8 +183,8 @@ def _record(event: TrialRecorded, state: RunState) -> list[str]:
 
 @_lines.register
 def _candidates(event: CandidatesChanged, state: RunState) -> list[str]:
-    best = max(event.members, key=lambda m: score_of(m) or 0.0, default=None)
-    known = f", best score {score_of(best):.4f} on the search split" if best and score_of(best) is not None else ""
+    scores = [score for member in event.members if (score := score_of(member)) is not None]
+    known = f", best score {max(scores):.4f} on the search split" if scores else ""
     return [f"front: {len(event.members)} of {state.count('complete')} candidates{known}; left: {_left(state)}"]
 
 

@@ -115,7 +115,7 @@ def _whole(found: Contents) -> list[str]:
     work = f"{found['int8_macs'] / 1e6:.1f} million int8 multiply-adds, {found['fp32_macs'] / 1e6:.1f} in FP32"
     return [
         f"{found['artifact']}: {size(found['bytes'])} ({files}), gzip {size(found['gzip_bytes'])}",
-        f"{found['parameters']:,} parameters{left_out}; {found['vocabulary']:,} pieces, {len(found['labels'])} labels, "
+        f"{found['parameters']:,} parameters{left_out}; {found['vocabulary']:,} pieces, {_answers(found)}, "
         f"at most {found['max_length']} tokens",
         *_other_sizes(found),
         *([f"exits after {exits['depths']} layers, {exits['rule']} {exits['threshold']:g}"] if exits else []),
@@ -124,6 +124,19 @@ def _whole(found: Contents) -> list[str]:
         f"{found['latency_over_floor']:.2f} times the floor of {millis(found['floor_ms'])} ({work})",
         *_elsewhere(found),
     ]
+
+
+def _answers(found: Contents) -> str:
+    """What it answers: `2 labels`, `28 labels, each yes or no at 0.3 to 0.55`, `one number (similarity)`."""
+    from autocomp.heads import heads
+
+    labels, thresholds, form = len(found["labels"]), found["thresholds"], heads[found["kind"]].answer_key
+    if form == "value":
+        return f"one number ({found['labels'][0]})"
+    if form == "label":
+        return f"{labels} labels"
+    least = sorted({min(thresholds), max(thresholds)}) if thresholds else [0.5]
+    return f"{labels} labels, each yes or no at {' to '.join(f'{chance:g}' for chance in least)}"
 
 
 def _other_sizes(found: JsonView) -> list[str]:

@@ -153,12 +153,41 @@ class Head(Protocol):
     def equal(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
         """Which rows of two models have the same answer, `[n]` from 0 to 1."""
 
+    def apart(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
+        """How far the answers of two models are apart, `[n]`; 0 where people would call them the same."""
+
+    def sureness(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray | None:
+        """How probable the answers are by the model itself, `[n]` from 0 to 1; None where it gives no probabilities."""
+
+    def rows(self, answers: np.ndarray) -> list[Target]:
+        """The answers as rows of a task hold them: the inverse of `targets`."""
+
     def answer(self, outputs: np.ndarray, labels: Sequence[str], thresholds: Sequence[float] = ()) -> Answer:
         """The answer for one text's outputs `[C]`."""
 
 
 heads: Registry[Head] = Registry("head", "autocomp.heads", "head")
 """The kinds of answers: one module of this package each, and those of plug-ins."""
+
+
+def differing_rows(
+    head: Head,
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    sureness: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    unit: float = 1.0,
+) -> np.ndarray:
+    """Rows on which two models differ: first those farthest apart, among these the ones of which both are surest.
+
+    Args:
+        ours, theirs: answers, `[n]` or `[n, C]`.
+        sureness: of both models, `[n]` each, where they have any.
+        unit: the spread of numbers that are learnt.
+    """
+    apart = head.apart(ours, theirs, unit)
+    least = np.min([sure for sure in sureness if sure is not None] or [np.zeros(len(apart))], axis=0)
+    rows = np.flatnonzero(apart > 0)
+    return rows[np.lexsort((-least[rows], -apart[rows]))]
 
 
 def probabilities(outputs: np.ndarray) -> np.ndarray:

@@ -84,6 +84,19 @@ class Classification:
         """1 where both give the same label."""
         return np.asarray(ours == theirs, float)
 
+    def apart(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
+        """1 where they give other labels."""
+        return np.asarray(ours != theirs, float)
+
+    def sureness(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray | None:
+        """The probability of the label."""
+        sure: np.ndarray = probabilities(outputs).max(-1)
+        return sure
+
+    def rows(self, answers: np.ndarray) -> list[Target]:
+        """The label's index."""
+        return [int(answer) for answer in answers]
+
     def answer(self, outputs: np.ndarray, labels: Sequence[str], thresholds: Sequence[float] = ()) -> Answer:
         """The most probable label, and the probability of each."""
         scores = dict(zip(labels, probabilities(outputs).tolist(), strict=True))

@@ -98,6 +98,20 @@ class MultiLabel:
         """The share of labels on which both answer alike."""
         return np.asarray((ours == theirs).mean(-1), float)
 
+    def apart(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
+        """The number of labels on which they differ."""
+        return np.asarray((ours != theirs).sum(-1), float)
+
+    def sureness(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray | None:
+        """The probability of the least probable yes or no: an answer is as sure as its weakest part."""
+        chances = sigmoid(outputs)
+        sure: np.ndarray = np.where(self.answers(outputs, thresholds) > 0, chances, 1 - chances).min(-1)
+        return sure
+
+    def rows(self, answers: np.ndarray) -> list[Target]:
+        """The indices of the labels that hold, ascending."""
+        return [tuple(np.flatnonzero(row).tolist()) for row in answers]
+
     def answer(self, outputs: np.ndarray, labels: Sequence[str], thresholds: Sequence[float] = ()) -> Answer:
         """The labels that reach their threshold, the most probable first, and the probability of each label."""
         scores = dict(zip(labels, sigmoid(outputs).tolist(), strict=True))

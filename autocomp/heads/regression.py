@@ -82,6 +82,18 @@ class Regression:
         """1 where the numbers differ by less than a quarter of their spread."""
         return np.asarray(np.abs(ours - theirs) < NEAR * unit, float)
 
+    def apart(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
+        """How far the numbers differ, in their spread; 0 below a quarter of it."""
+        return np.asarray(np.where(self.equal(ours, theirs, unit), 0.0, np.abs(ours - theirs) / unit), float)
+
+    def sureness(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray | None:
+        """None: a number has no probability."""
+        return None
+
+    def rows(self, answers: np.ndarray) -> list[Target]:
+        """The number."""
+        return [float(answer) for answer in answers]
+
     def answer(self, outputs: np.ndarray, labels: Sequence[str], thresholds: Sequence[float] = ()) -> Answer:
         """The number, under the name that the task gives it."""
         value = float(outputs[0])

@@ -40,19 +40,19 @@ class Member(TypedDict, total=False):
         parameters: numbers of the model, shared ones once.
         survey_size_pct: parameters x bits / 32, in per cent of those of BERT-base.
         survey_size_without_embeddings_pct: the same figure without word embeddings, in per cent of BERT-base without.
-        search_score: the task's metric on the search split, a fraction.
-        search_score_se: standard error of `search_score`, a fraction.
-        score: the task's metric on the held-out split, a fraction.
-        score_se: standard error of `score`, a fraction.
-        score_difference: `score` minus the teacher's, paired by text, a fraction.
-        score_difference_se: standard error of `score_difference`, a fraction.
-        agreement: fraction of texts of the search split with the teacher's label.
-        held_out_agreement: fraction of texts of the held-out split with the teacher's label.
-        student_agreement: fraction of checked texts on which the file and the PyTorch student give one label.
+        search_score: the task's metric on the search split; 1 is perfect, and some metrics may be negative.
+        search_score_se: standard error of `search_score`.
+        score: the task's metric on the held-out split; 1 is perfect, and some metrics may be negative.
+        score_se: standard error of `score`.
+        score_difference: `score` minus the teacher's, paired by text.
+        score_difference_se: standard error of `score_difference`.
+        agreement: fraction of texts of the search split with the teacher's answer, as the head counts it.
+        held_out_agreement: the same of the held-out split.
+        student_agreement: fraction of checked texts on which the file and the PyTorch student give one answer.
         times_smaller: the teacher's bytes over its own, a ratio.
         times_faster: the teacher's latency over its own, a ratio.
         times_faster_spread: how far `times_faster` moves between rounds, a ratio.
-        times_score: its score over the teacher's, a ratio; in summaries only.
+        times_score: its score over the teacher's, a ratio; None where one is negative; in summaries only.
         dominates_plain_int8: whether nothing of size, latency and score is worse than plain int8's and something is
             better; in summaries only.
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 import numpy as np
 
 from autocomp.artifact.files import MODEL, TOKENIZER, file_bytes
+from autocomp.heads import DEFAULT
 from autocomp.measures import figures_of, headline, measures_of_files, of_files
 from autocomp.strict_json import Json, JsonView
 from autocomp.timing import time_interleaved
@@ -89,6 +90,8 @@ class Contents(TypedDict, total=False):
     gzip_bytes: int
     resident_mb: float | None
     labels: list[str]
+    kind: str
+    thresholds: list[float]
     max_length: int
     pairs: bool
     vocabulary: int
@@ -163,6 +166,8 @@ def _facts(folder: Path, model: onnx.ModelProto, predictor: Predictor, weights: 
     manifest = predictor.manifest
     return {
         "labels": list(manifest["labels"]),
+        "kind": manifest.get("kind", DEFAULT),
+        "thresholds": list(manifest.get("thresholds") or ()),
         "max_length": manifest["max_length"],
         "pairs": manifest["pairs"],
         "vocabulary": len(tokenizer.get("model", {}).get("vocab", ())),

@@ -15,6 +15,7 @@ import numpy as np
 from autocomp.errors import InputError, UnknownName
 from autocomp.journal.member import read_figure
 from autocomp.measures import headline
+from autocomp.metrics import metrics as known_metrics
 from autocomp.pareto import knee
 from autocomp.report.state import Member
 from autocomp.report.summary import Summary, losses, members_by_id, score_of
@@ -44,11 +45,11 @@ class Limit:
         return value is not None and bool(_HOLDS[self.sign](value, self.number))
 
     def excess(self, member: Member) -> float:
-        """How far the member is beyond it, as a fraction of the limit; 0 when it holds."""
+        """How far the member is beyond it, as a fraction of the limit (of 1 where that is 0); 0 when it holds."""
         value = self.read(member)
         if value is None:
             return float("inf")
-        return 0.0 if self.holds(member) else abs(value - self.number) / max(abs(self.number), 1e-12)
+        return 0.0 if self.holds(member) else abs(value - self.number) / (abs(self.number) or 1.0)
 
 
 def pick(summary: Summary, expression: str) -> Member:
@@ -123,7 +124,7 @@ def _limit(part: str, metric: str, numbers: Mapping[str, Read]) -> Limit:
         raise InputError(f"a limit is like latency_ms<=2, with one of {', '.join(names)}; got {part.strip()!r}")
     name = match["name"].lower()
     if name not in names:
-        hint = f"this run's score is {metric}; " if name in ("accuracy", "f1", "macro_f1", "matthews") else ""
+        hint = f"this run's score is {metric}; " if name in known_metrics else ""
         raise InputError(f"{hint}a limit is on one of {', '.join(names)}; got {part.strip()!r}")
     read = numbers[name]
     return Limit(name, match["sign"], _number(match["number"], name, read), read)
@@ -134,8 +135,8 @@ def _number(text: str, name: str, read: Read) -> float:
         number = float(text)
     except ValueError as error:
         raise InputError(f"a limit ends in a number; got {text!r} for {name}") from error
-    if read is score_of and abs(number) > 1:
-        raise InputError(f"scores are fractions from 0 to 1, such as {name}>=0.95; got {text}")
+    if read is score_of and number > 1:
+        raise InputError(f"scores are at most 1, which is perfect, such as {name}>=0.95; got {text}")
     return number
 
 

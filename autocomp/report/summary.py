@@ -209,7 +209,7 @@ def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Membe
         "score_se": member.get("score_se"),
         "times_smaller": member.get("times_smaller") or _times(size.read(base), size.read(member)),
         "times_faster": member.get("times_faster") or _times(time.read(base), time.read(member)),
-        "times_score": _times(score_of(member), score_of(base)),
+        "times_score": _times_score(score_of(member), score_of(base)),
         "path": str(run / path) if path else None,
         "student": str(run / student) if student else None,
     }
@@ -217,3 +217,8 @@ def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Membe
 
 def _times(a: float | None, b: float | None) -> float | None:
     return a / b if a is not None and b else None
+
+
+def _times_score(mine: float | None, teacher: float | None) -> float | None:
+    """A score over the teacher's; None where one of them is negative, for then that says nothing."""
+    return None if mine is None or mine < 0 or teacher is None or teacher <= 0 else mine / teacher

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import numpy as np
 
 from autocomp import strict_json
-from autocomp.exit_rules import softmax
+from autocomp.heads import DEFAULT, Head, Target, differing_rows, heads
 from autocomp.journal import read_events
 from autocomp.journal.events import ResourcesCharged, TrialRecorded
 from autocomp.pipeline.context import LANDMARKS, context_keys
-from autocomp.pipeline.evaluate import PREDICTED
+from autocomp.pipeline.evaluate import PREDICTED, thresholds_of
 from autocomp.pipeline.plans import structural
 from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.storage import write_atomically
@@ -37,8 +37,12 @@ MOST_TEXTS, MOST_LETTERS = 400, 300
 """Texts that are kept of the rows on which a model and the teacher differ, and letters of each."""
 MOST_TIMES = 400
 """Texts whose times are kept; percentiles are of all of them."""
-Sureness = tuple[np.ndarray, np.ndarray]
-"""The label of each row, and its probability, `[rows]` each."""
+DIGITS = 5
+"""Significant digits of answers that are numbers."""
+Answered = tuple[np.ndarray, np.ndarray | None]
+"""The answers of one file, `[rows]` or `[rows, C]`, and how probable they are, `[rows]`, where its kind says so."""
+RowJson = int | float | list[int]
+"""An answer in the file: the index of a label, a number, or the indices of the labels that hold."""
 
 
 class LatencyEvidence(TypedDict):
@@ -56,11 +60,15 @@ class LatencyEvidence(TypedDict):
     disturbed: bool
 
 
-class ModelEvidence(TypedDict):
-    """Answers of one file on each row of the held-out split, and its times."""
+class ModelEvidence(TypedDict, total=False):
+    """Answers of one file on each row of the held-out split, and its times; keys that say nothing may be missing.
 
-    answers: list[int]
+    Answers that are numbers have no `confidence`; only labels that each are yes or no have `thresholds`.
+    """
+
+    answers: list[RowJson]
     confidence: list[float]
+    thresholds: list[float]
     depths: list[int] | None
     latency: LatencyEvidence
 
@@ -87,12 +95,14 @@ class StageEvidence(TypedDict):
 
 
 class EvidenceJson(TypedDict):
-    """The file's content, as docs/command-line.md describes it."""
+    """The file's content, as docs/command-line.md describes it; without `kind` it is about one label of several."""
 
     version: int
     split: str
+    kind: NotRequired[str]
+    unit: NotRequired[float]
     labels: list[str]
-    truth: list[int]
+    truth: list[RowJson]
     teacher_shape: JsonView
     models: dict[str, ModelEvidence]
     differing: int
@@ -121,15 +131,18 @@ def write_evidence(
 def gather(run: Path, context: StudyContext, members: Sequence[Member], scored: Mapping[str, Scored]) -> EvidenceJson:
     """The file's content."""
     named = {m["id"]: m["record"] for m in members} | {name: name for name in LANDMARKS if name in scored}
-    models = {name: _model(scored[record]) for name, record in named.items()}
+    kind, unit = context.data.kind, context.teacher.encoder.shape.head.scale
+    head = heads[kind]
+    models = {name: _model(head, scored[record]) for name, record in named.items()}
     stages, lineage = _lineage(run, context.store, members, scored)
     rows = context.data.held_out
-    differing, kept = rows_to_show({n: _sureness(scored[record].logits) for n, record in named.items()})
-    return {
+    answered = {name: _answered(head, scored[record]) for name, record in named.items()}
+    differing, kept = rows_to_show(answered, head, unit)
+    about: EvidenceJson = {
         "version": VERSION,
         "split": "held_out",
         "labels": list(context.data.labels),
-        "truth": context.data.targets("held_out").tolist(),
+        "truth": rows_json(head.rows(context.data.targets("held_out"))),
         "teacher_shape": asdict(context.teacher.encoder.shape),
         "models": models,
         "differing": differing,
@@ -137,24 +150,39 @@ def gather(run: Path, context: StudyContext, members: Sequence[Member], scored: 
         "stages": stages,
         "lineage": lineage,
     }
+    return about if kind == DEFAULT else {**about, "kind": kind, "unit": unit}
+
+
+def rows_json(rows: Sequence[Target]) -> list[RowJson]:
+    """Rows as JSON has them, numbers with five significant digits."""
+    return [_row_json(row) for row in rows]
+
+
+def _row_json(row: Target) -> RowJson:
+    if isinstance(row, tuple):
+        return list(row)
+    return row if isinstance(row, int) else float(f"{row:.{DIGITS}g}")
 
 
 def _text(row: int, example: Example) -> TextEvidence:
     return {"row": row, "text": cut(example.text), "pair": None if example.pair is None else cut(example.pair)}
 
 
-def _model(scored: Scored) -> ModelEvidence:
-    answers, confidence = _sureness(scored.logits)
-    return {
-        "answers": answers.tolist(),
-        "confidence": np.round(confidence, 3).tolist(),
-        "depths": list(scored.depths) or None,
-        "latency": _latency(scored),
-    }
+def _model(head: Head, scored: Scored) -> ModelEvidence:
+    answers, confidence = _answered(head, scored)
+    told: ModelEvidence = {"answers": rows_json(head.rows(answers))}
+    if confidence is not None:
+        told["confidence"] = np.round(confidence, 3).tolist()
+    if head.has_thresholds:
+        told["thresholds"] = list(thresholds_of(scored.folder))
+    told["depths"] = list(scored.depths) or None
+    told["latency"] = _latency(scored)
+    return told
 
 
-def _sureness(logits: np.ndarray) -> Sureness:
-    return logits.argmax(-1), softmax(logits.astype(float)).max(-1)
+def _answered(head: Head, scored: Scored) -> Answered:
+    thresholds = thresholds_of(scored.folder) if head.has_thresholds else ()
+    return head.answers(scored.logits, thresholds), head.sureness(scored.logits, thresholds)
 
 
 def _latency(scored: Scored) -> LatencyEvidence:
@@ -176,18 +204,16 @@ def _latency(scored: Scored) -> LatencyEvidence:
     }
 
 
-def rows_to_show(sure: Mapping[str, Sureness]) -> tuple[int, list[int]]:
+def rows_to_show(answered: Mapping[str, Answered], head: Head, unit: float = 1.0) -> tuple[int, list[int]]:
     """On how many rows a model and the teacher differ, and the rows whose texts are kept, ascending.
 
-    Those come first of which both are surest, each model in turn, so that no model's are crowded out.
+    Those come first on which the two are farthest apart and both surest, each model in turn, so that no model's are
+    crowded out.
     """
-    if "teacher" not in sure:
+    if "teacher" not in answered:
         return 0, []
-    theirs, their_confidence = sure["teacher"]
-    lists = []
-    for answers, confidence in sure.values():
-        rows = np.flatnonzero(answers != theirs)
-        lists.append(rows[np.argsort(-np.minimum(confidence, their_confidence)[rows], kind="stable")].tolist())
+    theirs, sure = answered["teacher"]
+    lists = [differing_rows(head, ours, theirs, (own, sure), unit).tolist() for ours, own in answered.values()]
     turns = (one[i] for i in range(max(map(len, lists))) for one in lists if i < len(one))
     in_turn = list(dict.fromkeys(turns))
     return len(in_turn), sorted(in_turn[:MOST_TEXTS])

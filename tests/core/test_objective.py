@@ -32,6 +32,13 @@ def test_limits_bind_from_the_right_side():
     assert Objective(name="free", measure="latency").is_feasible(1e9)
 
 
+@pytest.mark.parametrize(("teacher", "room"), [(0.9, 0.09), (-0.5, 0.05), (0.02, 0.01), (0.0, 0.01)])
+def test_a_score_may_be_lost_in_part_even_where_the_teacher_s_is_negative_or_near_0(teacher, room):
+    assert LARGER.worst_loss(teacher) == pytest.approx(room)
+    assert LARGER.relative_loss(teacher - room / 2, teacher) < LARGER.worst_loss(teacher)
+    assert LARGER.relative_loss(teacher - 2 * room, teacher) > LARGER.worst_loss(teacher)
+
+
 @pytest.mark.parametrize("wrong", [{"direction": "down"}, {"worst_times_teacher": 0}, {"goal": 1}])
 def test_wrong_objectives_are_refused(wrong):
     with pytest.raises(ValidationError) as caught:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autocomp.heads import DEFAULT, heads
+from autocomp.heads import DEFAULT, differing_rows, heads
 from autocomp.metrics import kinds_of, metrics, metrics_for
 from autocomp.tasks import score_with_error
 
@@ -73,6 +73,40 @@ def test_equal_rows_are_told_from_others(kind):
     head, ours = heads[kind], heads[kind].answers(outputs(kind, 50))
     theirs = head.answers(outputs(kind, 50, seed=3))
     assert head.equal(ours, ours).mean() == 1.0 and 0 <= head.equal(ours, theirs).mean() < 1
+
+
+def test_answers_that_are_apart_are_those_that_are_not_equal(kind):
+    head, ours, theirs = heads[kind], *(heads[kind].answers(outputs(kind, 50, seed)) for seed in (0, 3))
+    apart = head.apart(ours, theirs, 1.5)
+    assert ((apart > 0) == (head.equal(ours, theirs, 1.5) < 1)).all() and (apart > 0).sum() > 0
+    assert head.apart(ours, ours, 1.5).tolist() == [0.0] * 50
+
+
+def test_rows_are_the_inverse_of_targets(kind):
+    head, labels = heads[kind], len(LABELS[kind])
+    assert head.rows(head.targets(ROWS[kind], labels)) == ROWS[kind]
+    assert all(type(row) is type(ROWS[kind][0]) for row in head.rows(head.answers(outputs(kind))))
+
+
+def test_sureness_is_the_probability_of_the_answer_if_there_is_one(kind):
+    sure = heads[kind].sureness(outputs(kind, 50))
+    assert (sure is None) == (kind == "regression")
+    assert sure is None or (sure.shape == (50,) and sure.min() >= 0 and sure.max() <= 1)
+
+
+def test_an_answer_of_several_labels_is_as_sure_as_its_weakest_part():
+    chances = np.array([[0.9, 0.2, 0.6], [0.35, 0.1, 0.05]])
+    sure = heads["multi_label"].sureness(np.log(chances / (1 - chances)), (0.5, 0.5, 0.7))
+    assert sure == pytest.approx([0.4, 0.65])
+
+
+def test_rows_that_differ_come_farthest_apart_first_and_then_surest():
+    ours, theirs = np.array([[1, 1], [1, 0], [0, 0], [1, 0]]), np.array([[0, 0], [0, 0], [0, 0], [0, 0]])
+    sure = np.array([0.1, 0.6, 0.9, 0.8])
+    several = heads["multi_label"]
+    assert differing_rows(several, ours, theirs, (sure, np.ones(4))).tolist() == [0, 3, 1]
+    assert differing_rows(several, ours, theirs).tolist() == [0, 1, 3]
+    assert differing_rows(heads["regression"], np.array([0.0, 1, 3]), np.zeros(3), unit=4.0).tolist() == [2, 1]
 
 
 def test_every_row_has_a_stratum(kind):

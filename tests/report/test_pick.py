@@ -57,7 +57,7 @@ def test_nothing_fits_names_the_nearest(found):
     ("expression", "error", "words"),
     [
         ("kne", UnknownName, "did you mean 'knee'"),
-        ("accuracy>=95", InputError, "fractions from 0 to 1"),
+        ("accuracy>=95", InputError, "at most 1"),
         ("speed>=2", InputError, "latency_ms"),
         ("latency_ms<=fast", InputError, "a limit is like"),
         ("latency_ms<=1.2.3", InputError, "ends in a number"),

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from autocomp.heads import heads
 from autocomp.pipeline.context import ContextKeys
 from autocomp.report.cards import read_evidence
 from autocomp.result_cache import ResultCache
@@ -16,6 +18,7 @@ from autocomp.tasks import Example
 from autocomp.testing.models import tiny_shape
 
 ROWS, TEXTS = 2000, 100
+ONE = heads["classification"]
 PLAN = {"steps": [{"technique": "depth", "options": {"layers": 1}}]}
 RUNGS = [{"rung": 0, "steps": 20, "batch": 8}, {"rung": 1, "steps": 60, "batch": 8}]
 
@@ -39,7 +42,7 @@ def study(tmp_path):
     )
     rows = [Example(f"text {i} " + "x" * 400, "pair" if i % 2 else None, i % 2) for i in range(ROWS)]
     truth = np.array([row.target for row in rows])
-    data = SimpleNamespace(held_out=rows, labels=("no", "yes"), targets=lambda _: truth)
+    data = SimpleNamespace(held_out=rows, labels=("no", "yes"), targets=lambda _: truth, kind="classification")
     teacher = SimpleNamespace(encoder=SimpleNamespace(shape=tiny_shape()))
     return run, SimpleNamespace(store=store, data=data, teacher=teacher), store
 
@@ -97,14 +100,14 @@ def test_every_member_s_surest_differences_are_kept(monkeypatch):
     monkeypatch.setattr(evidence, "MOST_TEXTS", 4)
     sure = np.array([0.6, 0.9, 0.8, 0.7, 0.95, 0.5])
     answers = {"teacher": [0] * 6, "a": [1, 1, 1, 1, 0, 0], "b": [0, 0, 0, 0, 1, 1], "c": [0] * 6}
-    count, rows = evidence.rows_to_show({name: (np.array(given), sure) for name, given in answers.items()})
+    count, rows = evidence.rows_to_show({name: (np.array(given), sure) for name, given in answers.items()}, ONE)
     assert (count, rows) == (6, [1, 2, 4, 5])
 
 
 def test_nothing_is_shown_where_all_agree_or_there_is_no_teacher():
     one = (np.array([0, 1]), np.array([0.9, 0.9]))
-    assert evidence.rows_to_show({"teacher": one, "m01": one}) == (0, [])
-    assert evidence.rows_to_show({"m01": one}) == (0, [])
+    assert evidence.rows_to_show({"teacher": one, "m01": one}, ONE) == (0, [])
+    assert evidence.rows_to_show({"m01": one}, ONE) == (0, [])
 
 
 def test_a_student_is_told_rung_by_rung_with_the_jobs_that_made_it(study, tmp_path):
@@ -151,3 +154,35 @@ def test_figures_nobody_noted_are_null(study, tmp_path):
     one = Scored(tmp_path, np.zeros((ROWS, 2), np.float32), np.ones((5, 10)))
     told = evidence.gather(run, context, [], {"teacher": one})["models"]["teacher"]
     assert told["depths"] is None and told["latency"]["tokens"] is None
+
+
+OTHERS = {"multi_label": 28, "regression": 1}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_kinds_are_as_small_and_read_as_they_were_written(study, tmp_path, monkeypatch, kind):
+    run, context, store = study
+    journal(run)
+    rng, count, head = np.random.default_rng(0), OTHERS[kind], heads[kind]
+    names = tuple(f"label_{i}" for i in range(count))
+    outputs = rng.normal(-3, 1.5, (18, ROWS, count)) if kind == "multi_label" else rng.uniform(0, 5, (18, ROWS, 1))
+    truth = head.targets(head.rows(head.answers(outputs[0])), count)
+    shape = replace(tiny_shape(), head=replace(tiny_shape().head, labels=count, kind=kind, scale=1.5))
+    context.data = SimpleNamespace(held_out=context.data.held_out, labels=names, targets=lambda _: truth, kind=kind)
+    context.teacher = SimpleNamespace(encoder=SimpleNamespace(shape=shape))
+    chosen = tuple(0.3 + 0.01 * i for i in range(count))
+    monkeypatch.setattr(evidence, "thresholds_of", lambda folder: chosen)
+    found = [{"id": f"m{i:02d}", "record": f"t0001-{i}"} for i in range(16)]
+    folder, every = artifact(store), {}
+    for i, name in enumerate([*(m["record"] for m in found), "teacher", "plain_int8"]):
+        every[name] = replace(seen(folder, seed=i), logits=outputs[i].astype(np.float32))
+    proof = evidence.write_evidence(run, context, found, every)
+    assert len((run / "evidence.json").read_bytes()) < 1_000_000
+    read = read_evidence(run, proof)
+    assert read.notes == () and (read.kind, read.unit, read.rows) == (kind, 1.5, ROWS)
+    assert np.allclose(read.truth, truth, rtol=1e-4)
+    kept, thresholds = read.models["m05"], chosen if kind == "multi_label" else ()
+    assert np.allclose(kept.answers, head.answers(every["t0001-5"].logits, thresholds), rtol=1e-4)
+    assert kept.thresholds == pytest.approx(thresholds) and (kept.confidence is None) == (kind == "regression")
+    differ = head.apart(read.models["m00"].answers, read.models["teacher"].answers, 1.5)
+    assert len(read.texts) == evidence.MOST_TEXTS and int(differ.argmax()) in read.texts

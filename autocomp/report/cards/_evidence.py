@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
+from autocomp.heads import DEFAULT, heads
 from autocomp.journal.member import EvidenceFile
 from autocomp.models.shape import EncoderShape
 from autocomp.strict_json import JsonView
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 FILE, VERSION = "evidence.json", 1
 MOST_BYTES = 256_000_000
+MOST_CELLS = 20_000_000
+"""Yes-or-no answers of one model that are looked at: rows times labels."""
+FORMS = ("label", "labels", "value")
+LARGEST = 1e30
+"""Numbers beyond it are nobody's answers."""
 
 
 class Latency(TypedDict):
@@ -64,14 +70,18 @@ class Seen:
     """What one model did on the held-out split.
 
     Attributes:
-        answers, confidence, depths: `[rows]` label, its probability, layers that ran (None if nobody noted them).
+        answers: `[rows]` labels or numbers, or `[rows, C]` yes or no; None of a kind that nothing here can read.
+        confidence: `[rows]`, how probable the answers are; None where the kind does not say so.
+        depths: `[rows]`, layers that ran; None if nobody noted them.
         latency: how long texts took.
+        thresholds: by which labels that each are yes or no are decided; empty where they are not.
     """
 
-    answers: np.ndarray
-    confidence: np.ndarray
+    answers: np.ndarray | None
+    confidence: np.ndarray | None
     depths: np.ndarray | None
     latency: Latency
+    thresholds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,13 +89,19 @@ class Evidence:
     """The file's content, checked; empty but for `notes` where it could not be used.
 
     Attributes:
-        truth: `[rows]`.
+        truth: `[rows]` or `[rows, C]` as answers; None of a kind that nothing here can read.
+        rows: how many there are.
+        kind: what was asked of models, a name of `autocomp.heads` or of a head that is not installed here.
+        unit: the spread of numbers that were learnt.
         texts: `{row: (text, pair)}` of rows on which models differ.
         stages: by key; `lineage`: keys by model, oldest first.
     """
 
     labels: tuple[str, ...] = ()
-    truth: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    truth: np.ndarray | None = None
+    rows: int = 0
+    kind: str = DEFAULT
+    unit: float = 1.0
     teacher_shape: EncoderShape | None = None
     models: Mapping[str, Seen] = field(default_factory=dict)
     texts: Mapping[int, tuple[str, str | None]] = field(default_factory=dict)
@@ -138,26 +154,65 @@ def _parsed(data: JsonView) -> Evidence:
     if data["version"] != VERSION:
         raise ValueError(f"version = {data['version']!r}, this autocomp reads {VERSION}")
     labels = tuple(_all(data["labels"], lambda v: isinstance(v, str), "labels"))
-    truth = _numbers(data["truth"], "truth", 0, len(labels) - 1)
+    kind, unit = str(data.get("kind", DEFAULT)), data.get("unit", 1.0)
+    _numbers([unit], "unit", 1e-30, LARGEST, None, float)
+    form, rows = form_of(kind), len(_all(data["truth"], lambda v: True, "truth"))
     stages = {str(key): _stage(stage) for key, stage in data["stages"].items()}
     lineage = {name: [key for key in keys if key in stages] for name, keys in data["lineage"].items()}
     shape = data.get("teacher_shape")
     return Evidence(
         labels=labels,
-        truth=truth,
+        truth=_answers(data["truth"], "truth", form, len(labels), rows),
+        rows=rows,
+        kind=kind,
+        unit=float(unit),
         teacher_shape=EncoderShape.from_json(shape) if shape else None,
-        models={name: _seen(one, len(labels), len(truth)) for name, one in data["models"].items()},
+        models={name: _seen(one, form, len(labels), rows) for name, one in data["models"].items()},
         texts={int(t["row"]): (_text(t["text"]), _text(t["pair"], or_none=True)) for t in data["texts"]},
         stages=stages,
         lineage=lineage,
+        notes=() if form else (f"answers of the kind {kind[:80]} cannot be read here: no installed head has them",),
     )
 
 
-def _seen(one: JsonView, labels: int, rows: int) -> Seen:
-    answers = _numbers(one["answers"], "answers", 0, labels - 1, rows)
-    confidence = _numbers(one["confidence"], "confidence", 0, 1, rows, float)
-    depths = None if one["depths"] is None else _numbers(one["depths"], "depths", 0, 1000, rows)
-    return Seen(answers, confidence, depths, _latency(one["latency"]))
+def form_of(kind: str) -> str:
+    """How answers of a kind are held: as `label`, `labels` or `value`; empty where nothing here can read them."""
+    try:
+        form: str = heads[kind].answer_key
+    except Exception:  # not installed, or a plug-in that cannot be loaded: a card shows what else there is
+        return ""
+    return form if form in FORMS else ""
+
+
+def _seen(one: JsonView, form: str, labels: int, rows: int) -> Seen:
+    confidence, depths, thresholds = one.get("confidence"), one["depths"], one.get("thresholds") or []
+    return Seen(
+        answers=_answers(one["answers"], "answers", form, labels, rows),
+        confidence=None if confidence is None else _numbers(confidence, "confidence", 0, 1, rows, float),
+        depths=None if depths is None else _numbers(depths, "depths", 0, 1000, rows),
+        latency=_latency(one["latency"]),
+        thresholds=tuple(_numbers(thresholds, "thresholds", 0, 1, labels, float).tolist() if thresholds else ()),
+    )
+
+
+def _answers(values: Any, what: str, form: str, labels: int, rows: int) -> np.ndarray | None:
+    """`[rows]` or `[rows, labels]`, as the head of that form holds them; None of a form that is not known."""
+    if form == "label":
+        return _numbers(values, what, 0, labels - 1, rows)
+    if form == "labels":
+        return _sets(values, what, labels, rows)
+    return _numbers(values, what, -LARGEST, LARGEST, rows, float) if form == "value" else None
+
+
+def _sets(values: Any, what: str, labels: int, rows: int) -> np.ndarray:
+    """1 at each label that a row names, `[rows, labels]`."""
+    held = _all(values, lambda v: isinstance(v, list), what)
+    if len(held) != rows or rows * labels > MOST_CELLS:
+        raise ValueError(f"{what} has {len(held)} rows, not {rows}, or more than {MOST_CELLS:,} cells")
+    flat = _numbers([label for row in held for label in row], what, 0, labels - 1)
+    found = np.zeros((rows, labels), np.int64)
+    found[np.repeat(np.arange(rows), [len(row) for row in held]), flat] = 1
+    return found
 
 
 def _latency(told: JsonView) -> Latency:
