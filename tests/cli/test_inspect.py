@@ -9,6 +9,7 @@ from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
 from autocomp.formats import WeightFormat
 from autocomp.spec import write_device
+from autocomp.testing.kinds import write_model_of
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.studies import recorded_device
 
@@ -45,6 +46,18 @@ def test_json(autocomp, guard):
     assert all(found[key] > 0 for key in ("load_ms", "resident_mb", "gzip_bytes", "survey_size_pct", "int8_macs"))
     assert sum(o["time_share"] for o in found["operators"]) == pytest.approx(1)
     assert 0 < sum(layer["time_share"] for layer in found["layers"]) < 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("multi_label", "5 labels, each yes or no at 0.4, at most"), ("regression", "one number (similarity), at most")],
+)
+def test_what_is_answered(autocomp, tmp_path, kind, words):
+    folder = write_model_of(kind, tmp_path / "guard")
+    options = ("inspect", folder, "--tokens", "8", "--rounds", "1")
+    assert words in autocomp(*options)[1]
+    found = json.loads(autocomp(*options, "--json")[1])
+    assert found["kind"] == kind and found["thresholds"] == ([0.4] * 5 if kind == "multi_label" else [])
 
 
 def test_layers(autocomp, guard):

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 import autocomp as package
-from autocomp.cli import _flags
+from autocomp.cli import _flags, _progress
 from autocomp.cli._progress import view
 from autocomp.cli.validate import lines
 from autocomp.errors import ChangedStudy
@@ -216,3 +216,11 @@ def test_validate_leaves_out_what_is_not_there():
         "more:",
         "  positive: x",
     ]
+
+
+def test_the_best_of_negative_scores_is_told(tmp_path):
+    state = RunState()
+    state.add(event_of(journal()[0]))
+    members = [{"id": name, "search_score": score} for name, score in (("a", -0.3), ("b", -0.1), ("c", None))]
+    [line] = _progress.lines(event_of({"event": "candidates", "at": 1_760_000_100.0, "members": members}), state)
+    assert "best score -0.1000 on the search split" in line

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from autocomp.models.student import fingerprint, load_student, save_student
 from autocomp.pipeline.checkpoint_export import converted, export_checkpoint, keep
 from autocomp.pipeline.export import write_artifact
 from autocomp.tasks import Example
+from autocomp.testing.kinds import LABELS as KINDS
+from autocomp.testing.kinds import write_model_of
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training.batches import encode
 from autocomp.training.loop import fine_tune
@@ -100,6 +103,23 @@ def test_its_readme_tells_what_differs(made, tmp_path):
     ):
         assert words in text
     assert "2 heads of 8" in text and not text.startswith("---")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readme_says_what_is_answered(tmp_path, kind):
+    names = KINDS[kind]
+    shape = replace(SHAPE, head=replace(SHAPE.head, labels=len(names), kind=kind))
+    save_student(random_student(shape, labels=names), tmp_path / "s")
+    write_model_of(kind, tmp_path / "files")
+    member = {"id": "m01", "student": str(tmp_path / "s"), "path": str(tmp_path / "files")}
+    export_checkpoint(member, tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    if kind == "regression":
+        assert "A model compressed by autocomp that gives each text one number: similarity." in text
+    else:
+        assert f"A multi-label text classifier compressed by autocomp. Labels: {', '.join(names)}." in text
+        assert "sigmoid of its logit" in text and "joy 0.4, love 0.4" in text
+    assert ("threshold" in text) == (kind == "multi_label")
 
 
 def test_a_regular_member_is_a_hugging_face_folder(tmp_path):
