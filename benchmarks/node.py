@@ -25,7 +25,8 @@ from autocomp.artifact.converting import TEXTS
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.formats import WeightFormat
-from autocomp.models.encoder import Encoder, plain_weights
+from autocomp.heads import HeadShape
+from autocomp.models.encoder import Encoder, encoder_from, plain_weights
 from autocomp.models.loading import MINILM, load_teacher
 from autocomp.models.slicing import add_exits, keep_layers, keep_ranks, keep_tokens
 from autocomp.models.student import Student
@@ -53,6 +54,21 @@ FORMATS = {
     "FP16": WeightFormat(16, numbers="float16"),
     "BF16": WeightFormat(16, numbers="bfloat16"),
 }
+
+HEADS = {
+    "4 bits, several labels off the mean": HeadShape(28, kind="multi_label", pooling="mean"),
+    "4 bits, a number off the mean": HeadShape(1, kind="regression", pooling="mean", scale=1.5, offset=2.5),
+}
+"""Heads of other kinds, with random weights."""
+
+
+def with_head(encoder: Encoder, head: HeadShape) -> Encoder:
+    """The encoder under another head."""
+    weights = {n: w for n, w in plain_weights(encoder).items() if not n.startswith("head.")}
+    draw = torch.Generator().manual_seed(0)
+    weights["head.classifier.weight"] = torch.randn(head.labels, encoder.shape.hidden, generator=draw) / 4
+    weights["head.classifier.bias"] = torch.zeros(head.labels)
+    return encoder_from(encoder.shape.with_(head=head), weights)
 
 
 def written(encoder: Encoder, format: WeightFormat | None, threshold: float | None = None) -> bytes:
@@ -87,6 +103,8 @@ def files(student: Student, texts: list[str]) -> Iterator[tuple[str, bytes]]:
     yield "4 bits, tokens left behind", written(keep_tokens(encoder, (0.8,) * encoder.shape.depth), WeightFormat(4))
     ranks = {f"blocks.{b}.feed_forward.input.weight": 96 for b in range(len(encoder.shape.blocks))}
     yield "8 bits, rank 96", written(keep_ranks(encoder, ranks), WeightFormat(8))
+    for name, head in HEADS.items():
+        yield name, written(with_head(encoder, head), WeightFormat(4))
     yield "4 bits, 3 layers", written(keep_layers(encoder, (0, 2, 4)), WeightFormat(4))
 
 

@@ -50,12 +50,7 @@ function tilesOf(run) {
     small &&
       headTile(times(small.times_smaller), `${of}smaller, within a point of the teacher`, small, size(small.bytes)),
     fast &&
-      headTile(
-        timesFaster(fast),
-        `${of}faster, within a point of the teacher`,
-        fast,
-        inMs(fast.latency_ms, fast),
-      ),
+      headTile(timesFaster(fast), `${of}faster, within a point of the teacher`, fast, inMs(fast.latency_ms, fast)),
     headTile(
       fraction(scoreOf(top)),
       `${of}best ${metricOf(run.summary)}; the teacher has ${fraction(scoreOf(teacher))}`,
@@ -134,6 +129,7 @@ function aboutData(run) {
       "dl",
       {},
       ...fact("task", d.name),
+      ...fact("asked", d.kind && d.kind.replaceAll("_", " ")),
       ...fact("labels", (d.labels || []).join(", ")),
       ...rows,
       ...fact("fingerprint", d.fingerprint),

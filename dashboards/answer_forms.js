@@ -39,7 +39,8 @@ function labelsAnswers(card, answers) {
 }
 // Each label's figures, the teacher's behind a stroke; the most frequent label first.
 function labelTable(card, answers) {
-  const pair = (mine, theirs, show) => (besideTeacher(card) && known(theirs) ? `${show(mine)} / ${show(theirs)}` : show(mine));
+  const pair = (mine, theirs, show) =>
+    besideTeacher(card) && known(theirs) ? `${show(mine)} / ${show(theirs)}` : show(mine);
   const chance = (value) => (known(value) ? value.toFixed(2) : "–");
   const rows = [...answers.classes]
     .sort((a, b) => b.n - a.n)
@@ -66,7 +67,8 @@ function countsTable(card, counts) {
     labels ? words(labels) : "no label",
     ...columns.map((column) => whole(texts(column, labels))),
   ]);
-  const mean = (column) => column.reduce((sum, texts, labels) => sum + texts * labels, 0) / column.reduce((a, b) => a + b, 0);
+  const mean = (column) =>
+    column.reduce((sum, texts, labels) => sum + texts * labels, 0) / column.reduce((a, b) => a + b, 0);
   rows.push(["labels a text", ...columns.map((column) => numberText(mean(column)))]);
   const head = ["texts with", "truth", card.id, ...(columns.length > 2 ? ["teacher"] : [])];
   return plainTable("How many labels a text gets", head, rows);
@@ -126,7 +128,13 @@ function scatterTable(card, answers) {
       ...(teacher ? [told.length ? mean(told, (p) => p[2]) : "–"] : []),
     ];
   });
-  const head = ["true number", "texts", `mean of ${card.id}`, "mean error", ...(teacher ? ["mean of the teacher"] : [])];
+  const head = [
+    "true number",
+    "texts",
+    `mean of ${card.id}`,
+    "mean error",
+    ...(teacher ? ["mean of the teacher"] : []),
+  ];
   return plainTable("Numbers by the true one", head, rows);
 }
 
