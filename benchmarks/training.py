@@ -33,7 +33,7 @@ from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.training import accelerator
 from autocomp.training.accelerator import computing_on, gpu_name, gpus, place
-from autocomp.training.recovery import recover
+from autocomp.training.distillation import distil
 from autocomp.training.teacher_signal import TeacherCache, TeacherSignal
 
 HAS_BF16 = accelerator.has_bf16
@@ -59,7 +59,7 @@ def steps(student: Student, lesson: TeacherSignal, way: dict[str, Any], count: i
     """Seconds of a step."""
     accelerator.has_bf16 = lambda kind="cpu": way["bf16"]  # type: ignore[assignment]
     options, rng = DistillationOptions(hidden=1.0), np.random.default_rng(seed)
-    done = recover(student, lesson, options, steps=count, batch=32, rng=rng)
+    done = distil(student, lesson, options, steps=count, batch=32, rng=rng)
     return done.seconds / done.steps
 
 

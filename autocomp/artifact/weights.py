@@ -13,12 +13,9 @@ from autocomp.errors import ExportMismatch
 from autocomp.formats.factors import factor_names, runs_as_two
 from autocomp.formats.numbers import Encoded, encode, gives_int8, numbers_for
 from autocomp.formats.packing import packing_for
-from autocomp.formats.quantize import scales_as_float16
 from autocomp.formats.saturation import write_row_scales
 from autocomp.formats.weight_format import FLOAT32, WeightFormat
 
-Codes = tuple[np.ndarray, np.ndarray]
-"""Codes int8 `[rows, width]` and scales float32 `[rows]`, as `quantize` returns them."""
 Int8 = tuple[str, str]
 """A linear as the runtime multiplies it: int8 codes `[in, out]` and FP32 scales `[out]` or `[1]`."""
 
@@ -30,12 +27,12 @@ class WeightStore:
     Attributes:
         weights: float arrays by parameter name.
         formats: storage by parameter name; absent means FP32.
-        codes: codes found by a better rounding than `quantize`, by parameter name; for integers with a scale per row.
+        codes: what is stored of weights that are not to be rounded here, by parameter name, in the weights' formats.
     """
 
     weights: Mapping[str, np.ndarray]
     formats: Mapping[str, WeightFormat]
-    codes: Mapping[str, Codes]
+    codes: Mapping[str, Encoded]
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,14 +155,8 @@ class WeightStore:
 
     def _coded(self, name: str) -> Encoded:
         if name not in self._encoded:
-            self._encoded[name] = self._given(name) or encode(self.array(name), self._format(name))
+            self._encoded[name] = self.codes.get(name) or encode(self.array(name), self._format(name))
         return self._encoded[name]
-
-    def _given(self, name: str) -> Encoded | None:
-        if name not in self.codes:
-            return None
-        codes, scales = self.codes[name]
-        return Encoded(codes, per_row=(scales_as_float16(scales)[:, None],))
 
 
 def _write_float(graph: Graph, name: str, values: np.ndarray) -> str:

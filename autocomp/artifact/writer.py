@@ -12,9 +12,10 @@ from onnx import TensorProto, helper
 from autocomp.artifact import layers
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.tokens import Tokens
-from autocomp.artifact.weights import Codes, WeightStore
+from autocomp.artifact.weights import WeightStore
 from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.formats.factors import with_factors
+from autocomp.formats.numbers import Encoded
 from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.shape import EncoderShape
 
@@ -35,7 +36,7 @@ def write_model(
     exit_threshold: float | None = None,
     exit_rule: str = DEFAULT,
     all_exits: bool = False,
-    codes: Mapping[str, Codes] | None = None,
+    codes: Mapping[str, Encoded] | None = None,
 ) -> onnx.ModelProto:
     """The model as ONNX.
 
@@ -50,8 +51,8 @@ def write_model(
             `exit_threshold`. None leaves the exits out of the file.
         exit_rule: what being sure means, a name of `autocomp.exit_rules`.
         all_exits: for tuning: run every layer and also output `exit_logits` `[batch, exits, labels]`.
-        codes: codes and scales to use instead of `quantize`'s, by parameter name (of a weight of low rank, by that of
-            its factors: `NAME.up` and `NAME.down`).
+        codes: what to store instead of rounding the weights, by parameter name and in the formats given (of a weight
+            of low rank, by that of its factors: `NAME.up` and `NAME.down`).
 
     Raises:
         ExportMismatch: a weight is missing, or a format is given for something that is not a matrix.

@@ -45,7 +45,7 @@ def scaled_magnitudes(encoder: Encoder) -> dict[str, np.ndarray]:
             [
                 np.zeros(0, np.float32),
                 *(
-                    (weights[n].detach().abs() / weights[n].detach().std()).flatten().numpy()
+                    (weights[n].detach().abs() / weights[n].detach().std()).flatten().cpu().numpy()
                     for n in names
                     if n in weights
                 ),

@@ -173,13 +173,13 @@ def _steps(context: StudyContext, student: Student, steps: int, deadline: float)
     import numpy as np
 
     from autocomp.techniques.distillation import DistillationOptions
-    from autocomp.training.recovery import recover
+    from autocomp.training.distillation import distil
     from autocomp.training.teacher_signal import TeacherSignal
 
     lesson = TeacherSignal(context.teacher, context.data.train)
     options = DistillationOptions(hidden=1.0, relations=1.0)
     rng = np.random.default_rng(context.seed)
-    done = recover(student, lesson, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)
+    done = distil(student, lesson, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)
     return done.seconds / max(1, done.steps)
 
 

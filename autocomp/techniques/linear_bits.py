@@ -8,13 +8,13 @@ Below 8 bits the codes are unpacked to int8 when the file is loaded: bits is a s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups, listed
+from autocomp.techniques._bits import set_linear_bits
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -49,19 +49,6 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
             return bits
         _, cost, group, wider = max(gains)
         bits[group], budget = wider, budget + cost
-
-
-def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
-    """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
-    from autocomp.formats.weight_format import FLOAT32, usual_format
-    from autocomp.models.groups import linear_groups
-
-    formats = dict(student.formats)
-    for group, names in linear_groups(student.encoder.shape).items():
-        for name in names:
-            is_sparse = formats.get(name, FLOAT32).sparse
-            formats[name] = replace(usual_format(per_group[group]), sparse=is_sparse)
-    return replace(student, formats=formats)
 
 
 def _place(group: str) -> str:

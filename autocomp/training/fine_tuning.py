@@ -16,7 +16,7 @@ from torch import Tensor
 from autocomp.models.slicing import keep_vocabulary
 from autocomp.training.accelerator import autocast, place, placed
 from autocomp.training.batches import Encoded, collate, encode, shuffled
-from autocomp.training.loop import Progress, Trained, train
+from autocomp.training.loop import Progress, Trained, adamw, train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,8 @@ def fine_tune(
     losses = _losses(small, replace(data, ids=[np.searchsorted(used, i) for i in data.ids]), rng)
     small.encoder.train()
     with placed(small.encoder):
-        done = train(small.encoder.parameters(), losses, steps, learning_rate, deadline=deadline, progress=progress)
+        optimizer = adamw(small.encoder.parameters(), learning_rate)
+        done = train(optimizer, losses, steps, deadline=deadline, progress=progress)
     return _written_back(teacher, small, used), done
 
 

@@ -1,44 +1,40 @@
-"""Recovery: a student learns from its teacher after parts were removed."""
+"""Recovery: a student learns from its teacher after parts were removed, as its hooks say."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial, reduce
+from operator import add
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autocomp.errors import ModelError
+from autocomp.models.low_rank import foreign_parametrizations
 from autocomp.training.accelerator import autocast, place, placed, ready_to_read
 from autocomp.training.augmentation import varied, words_of
-from autocomp.training.batches import Batch, Unread, collate, encode, shuffled
-from autocomp.training.loop import Progress, Trained, train
-from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
-from autocomp.training.teacher_signal import RELATED, Answers, TeacherSignal, ask, side_by_side
+from autocomp.training.batches import Unread, collate, encode, shuffled
+from autocomp.training.hooks import Hook, Reading
+from autocomp.training.loop import Progress, Trained, adamw, moments, set_moments, train
+from autocomp.training.teacher_signal import TeacherSignal, ask
 
 if TYPE_CHECKING:
-    from autocomp.models.encoder import Outputs
     from autocomp.models.student import Student
-    from autocomp.models.tokens import Tokens
     from autocomp.tasks import Example
+
+OPTIMIZER = "optimizer"
 
 
 class RecoveryOptions(Protocol):
-    """What recovery follows, as the technique `distillation` has it.
+    """What recovery follows itself, whatever the hooks do.
 
-    Weights of the losses, the temperature, the peak of the learning rate, and the share of variants among texts that
-    come again.
+    The peak of the learning rate, and the share of variants among texts that come again.
     """
 
-    logits: float
-    labels: float
-    hidden: float
-    relations: float
-    temperature: float
     learning_rate: float
     augment: float
 
@@ -47,84 +43,97 @@ def recover(
     student: Student,
     lesson: TeacherSignal,
     options: RecoveryOptions,
+    hooks: Mapping[str, Hook],
     *,
     steps: int,
     batch: int,
     rng: np.random.Generator,
+    before: Mapping[str, Tensor] | None = None,
     deadline: float = math.inf,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train the student in place for some steps, in evaluation mode.
+    """Train the student in place for some steps, in evaluation mode, on the sum of its hooks' losses.
 
     Without dropout: a teacher's answers and states are no labels to learn by heart. After 500 steps on SST-2
     (two students, all texts or 2,000) divergence from the teacher on the search split was 6 to 20 % below that of 0.1.
+
+    Args:
+        hooks: by names of their own, in the order in which they act.
+        before: `Trained.state` of an earlier training of this student with the same hooks, which this one goes on from.
+
+    Raises:
+        TrainingDiverged: a loss that is not a number.
+        ModelError: no hook gives a loss, or one leaves a parametrization on a weight.
     """
     torch.manual_seed(int(rng.integers(2**31)))
     student.encoder.eval()
     lesson = replace(lesson, teacher=replace(lesson.teacher, encoder=ready_to_read(lesson.teacher.encoder)))
-    bridges = _bridges(student, lesson.teacher)
-    losses = _losses(student, lesson, options, bridges, batch, rng)
-    with placed(student.encoder, lesson.teacher.encoder, bridges):
-        weights = [*student.encoder.parameters(), *bridges.parameters()]
-        return train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
+    for name, hook in hooks.items():
+        hook.begin(lesson.teacher)
+        if before:
+            hook.load(_part(before, name))
+    acting = list(hooks.values())
+    learnt = [own for hook in acting for own in hook.parameters()]
+    losses = _losses(student, lesson, options.augment, acting, batch, rng)
+    with placed(student.encoder, lesson.teacher.encoder, *(own.module for own in learnt)):
+        optimizer = adamw(student.encoder.parameters(), options.learning_rate, learnt)
+        names = _names(student, hooks)
+        set_moments(optimizer, names, _part(before or {}, OPTIMIZER))
+        done = train(optimizer, losses, steps, hooks=acting, deadline=deadline, progress=progress)
+        state = {OPTIMIZER: moments(optimizer, names), **{name: hook.state() for name, hook in hooks.items()}}
+    _check_is_plain(student)
+    return replace(done, state={f"{who}/{key}": t.cpu() for who, part in state.items() for key, t in part.items()})
 
 
-def _bridges(student: Student, teacher: Student) -> nn.Module:
-    """From the student's hidden size to the teacher's; nothing where they are equal."""
-    ours, theirs = student.encoder.shape.hidden, teacher.encoder.shape.hidden
-    return nn.Identity() if ours == theirs else nn.Linear(ours, theirs, bias=False)
+def _part(state: Mapping[str, Tensor], who: str) -> dict[str, Tensor]:
+    """The tensors of a training's state that belong to the optimizer, or to one hook."""
+    return {key.removeprefix(f"{who}/"): value for key, value in state.items() if key.startswith(f"{who}/")}
+
+
+def _names(student: Student, hooks: Mapping[str, Hook]) -> dict[str, nn.Parameter]:
+    """Every parameter that is trained, by a name that it has in each training of the student."""
+    modules = {f"{who}.{i}": own.module for who, hook in hooks.items() for i, own in enumerate(hook.parameters())} | {
+        "encoder": student.encoder
+    }
+    return {f"{who}.{name}": p for who, module in modules.items() for name, p in module.named_parameters()}
+
+
+def _check_is_plain(student: Student) -> None:
+    left = foreign_parametrizations(student.encoder)
+    if left:
+        raise ModelError(f"a hook leaves a parametrization on {', '.join(left)}; its `finish` has to remove it")
 
 
 def _losses(
     student: Student,
     lesson: TeacherSignal,
-    options: RecoveryOptions,
-    bridge: nn.Module,
+    augment: float,
+    hooks: Sequence[Hook],
     size: int,
     rng: np.random.Generator,
 ) -> Iterator[Tensor]:
-    for read in _batches(student, lesson, options, size, rng):
+    names = list(dict.fromkeys(name for hook in hooks for name in hook.states()))
+    for read in readings(student, lesson, names, augment, size, rng):
         ours = read.ours
         with autocast():
             out = student.encoder(ours.ids, ours.mask, ours.types)
-        yield _outer_losses(out, read, options) + _inner_losses(out, read, options, bridge)
+        losses = [loss for hook in hooks if (loss := hook.loss(read, out)) is not None]
+        if not losses:
+            raise ModelError("no hook of this training gives a loss; let one of them distil the teacher")
+        yield reduce(add, losses)
 
 
-def _outer_losses(out: Outputs, read: _Read, options: RecoveryOptions) -> Tensor:
-    """Of the student's answers, to the teacher's and to the labels of texts that have one."""
-    logits = out.logits.float()
-    loss = options.logits * soft_labels(logits, read.said.logits, options.temperature)
-    if not options.labels:
-        return loss
-    right = F.cross_entropy(logits, read.ours.labels, reduction="none").masked_fill(read.varied, 0.0)
-    return loss + options.labels * right.mean()
+def readings(
+    student: Student, lesson: TeacherSignal, names: Sequence[str], augment: float, size: int, rng: np.random.Generator
+) -> Iterator[Reading]:
+    """Endless batches with what the teacher says of them, its states of these names too.
 
-
-@dataclass(frozen=True)
-class _Read:
-    """A batch of texts.
-
-    Attributes:
-        ours: as the student reads it.
-        said: what its teacher says of it.
-        names: of the teacher's states that it learns from: one a layer, then those of `RELATED`, as far as wanted.
-        varied: `[B]`, which texts are variants: their labels are not known.
+    A text that comes again comes as a variant, with a chance of `augment`.
     """
-
-    ours: Batch
-    said: Answers
-    names: Sequence[str]
-    varied: Tensor
-
-
-def _batches(
-    student: Student, lesson: TeacherSignal, options: RecoveryOptions, size: int, rng: np.random.Generator
-) -> Iterator[_Read]:
-    """Endless batches. A text that comes again comes as a variant, with a chance of `options.augment`."""
     ours, theirs = (Unread(reader, lesson.examples) for reader in (student, lesson.teacher))
-    words, names, done = words_of(lesson.examples, rng), _names(student, lesson.teacher, options), 0
+    words, done = words_of(lesson.examples, rng), 0
     for rows in shuffled(theirs, size, np.random.default_rng(lesson.seed)):
-        changed = rng.random(len(rows)) < (options.augment if done >= len(lesson.examples) else 0.0)
+        changed = rng.random(len(rows)) < (augment if done >= len(lesson.examples) else 0.0)
         if changed.any():
             texts = _variants(lesson, rows, changed, words, rng)
             batch = collate(student, encode(student, texts), range(len(rows)))
@@ -132,15 +141,8 @@ def _batches(
         else:
             batch = collate(student, ours, rows)
             said = lesson.memory.answers(rows, names, partial(ask, lesson.teacher, theirs, rows))
-        yield _Read(batch.to(place()), said, names, torch.from_numpy(changed).to(place()))
+        yield Reading(batch.to(place()), said, torch.from_numpy(changed).to(place()))
         done += len(rows)
-
-
-def _names(student: Student, teacher: Student, options: RecoveryOptions) -> list[str]:
-    """The teacher's states that a student learns from: layer k of d from layer round(k L / d) of L."""
-    depth, layers = student.encoder.shape.depth, teacher.encoder.shape.depth
-    inner = [f"hidden.{round(k * layers / depth)}" for k in range(1, depth + 1)] if options.hidden else []
-    return [*inner, *(RELATED if options.relations else ())]
 
 
 def _variants(
@@ -149,46 +151,3 @@ def _variants(
     """The texts of these rows, some of them changed."""
     texts = [lesson.examples[row] for row in rows]
     return [varied(text, words, rng) if new else text for text, new in zip(texts, changed, strict=True)]
-
-
-def _inner_losses(out: Outputs, read: _Read, options: RecoveryOptions, bridge: nn.Module) -> Tensor:
-    units, seen = read.ours.units, read.said.seen
-    words = min(int(units.max()) + 1, seen.shape[1])
-    pairs = [_words(units.to(place()), tokens, seen[:, :words]) for tokens in out.tokens]
-    states = [read.said.states[name][:, :words].float() for name in read.names]
-    loss = torch.zeros((), device=place())
-    if options.hidden:
-        loss = loss + options.hidden * _hidden(out, states, pairs, bridge)
-    if options.relations:
-        heads = math.gcd(out.queries.shape[1], read.said.heads)
-        loss = loss + options.relations * _relations(out, states[-len(RELATED) :], pairs[-1], heads)
-    return loss
-
-
-@dataclass(frozen=True)
-class _Words:
-    """What averages a student's tokens over words `[B, W, N]`, and which words it and its teacher see `[B, W]`."""
-
-    averages: Tensor
-    seen: Tensor
-
-
-def _words(units: Tensor, tokens: Tokens, seen: Tensor) -> _Words:
-    """Of the student's tokens that are still there; a word without any is not seen."""
-    ours = word_averages(units.gather(1, tokens.places).masked_fill(tokens.mask == 0, -1), seen.shape[1])
-    return _Words(ours, (ours.sum(-1) > 0) & seen)
-
-
-def _hidden(out: Outputs, theirs: Sequence[Tensor], words: Sequence[_Words], bridge: nn.Module) -> Tensor:
-    """Of every layer, to the teacher's layer that it follows."""
-    layers = zip(out.hidden[1:], words[1:], theirs, strict=False)
-    distances = [hidden_distance(w.averages @ bridge(own.float()), state, w.seen) for own, w, state in layers]
-    return torch.stack(distances).mean()
-
-
-def _relations(out: Outputs, theirs: Sequence[Tensor], words: _Words, heads: int) -> Tensor:
-    distances = [
-        relation_distance(words.averages @ side_by_side(getattr(out, name)), state, words.seen, heads)
-        for name, state in zip(RELATED, theirs, strict=True)
-    ]
-    return torch.stack(distances).mean()

@@ -7,12 +7,17 @@ from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch, InfeasiblePlan
 from autocomp.formats import factors
-from autocomp.formats.quantize import dequantize, quantize
+from autocomp.formats.numbers import Encoded
+from autocomp.formats.quantize import dequantize, quantize, scales_as_float16
 from autocomp.formats.weight_format import WeightFormat
 from autocomp.models.encoder import encoder_from
 from autocomp.testing.models import tiny_shape
 
 torch = pytest.importorskip("torch")
+
+
+def given(codes: np.ndarray, scales: np.ndarray) -> Encoded:
+    return Encoded(codes, per_row=(scales_as_float16(scales)[:, None],))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -86,7 +91,7 @@ def test_packed_weights_compute_what_their_dequantized_values_compute(kit, rng, 
         weights,
         dict.fromkeys(formats, WeightFormat(8)),
         pairs=False,
-        codes={n: quantize(weights[n], bits) for n in formats},
+        codes={n: given(*quantize(weights[n], bits)) for n in formats},
     )
     np.testing.assert_array_equal(got, kit.run(as_bytes, inputs)["logits"])
     operators = running_operators(packed)
@@ -156,7 +161,7 @@ def test_given_codes_are_stored_as_they_are(kit, rng):
     name = "embeddings.word.weight"
     codes = rng.integers(-3, 4, weights[name].shape).astype(np.int8), np.full(shape.vocabulary, 0.125, np.float32)
     inputs = kit.batch(rng, shape, pairs=False)
-    model = write_model(shape, weights, {name: WeightFormat(3)}, pairs=False, codes={name: codes})
+    model = write_model(shape, weights, {name: WeightFormat(3)}, pairs=False, codes={name: given(*codes)})
     plain = {n: torch.from_numpy(w) for n, w in (weights | {name: dequantize(*codes)}).items()}
     expected = kit.torch_outputs(encoder_from(shape, plain), inputs).logits
     np.testing.assert_allclose(kit.run(model, inputs)["logits"], expected.numpy(), atol=1e-4)

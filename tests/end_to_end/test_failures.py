@@ -18,7 +18,7 @@ from autocomp.report.summary import summary
 from autocomp.study import front, preparation, schedule
 from autocomp.study import run as study_module
 from autocomp.techniques import techniques
-from autocomp.training import recovery
+from autocomp.training import distillation
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def assert_only_landmarks(found):
 
 @pytest.mark.slow
 def test_losses_that_are_no_numbers_fail_the_trials_and_not_the_study(search, inline, monkeypatch, books, tmp_path):
-    monkeypatch.setattr(recovery, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
+    monkeypatch.setattr(distillation, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
     found, by_job = search(recovery_steps=[21])
     assert {r.status for r in by_job["t0001"]} == {"complete"}
     for job in ("t0002", "t0003"):

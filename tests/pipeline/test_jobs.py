@@ -21,7 +21,7 @@ from autocomp.study.plan_preview import prepared as prepared_plan
 from autocomp.study.schedule import Schedule
 from autocomp.study.time_model import TimeModel, block_weights
 from autocomp.techniques import techniques
-from autocomp.training import loop, recovery
+from autocomp.training import distillation, loop, recovery
 
 RUNGS = (Fidelity(0, 6), Fidelity(1, 12))
 MEASURES = OF_RECORDS
@@ -198,7 +198,7 @@ def test_recovery_that_is_cut_short_is_never_taken_for_a_whole_one(job, context,
     assert time.time() - started < 90 and records[0].status == "complete" and 0 < trained < 100_000
     student = json.loads((context.store.folder(result["facts"]["student"]) / "stage.json").read_text())
     assert student["inputs"]["stopped_after"] == trained
-    monkeypatch.setattr(recovery, "train", lambda w, losses, steps, rate, **_: loop.train(w, losses, trained + 1, rate))
+    monkeypatch.setattr(recovery, "train", lambda given, losses, steps, **_: loop.train(given, losses, trained + 1))
     second, _ = run(job(slow, train_until=time.time() + 1.0, point={"depth.layers": 2}))
     assert (second["facts"]["was_cached"], second["facts"]["trained"]) == (False, trained + 1)
 
@@ -227,7 +227,7 @@ def test_a_plan_that_leaves_nothing_is_a_record(job):
 
 
 def test_a_loss_that_is_not_a_number_is_a_record(job, monkeypatch, context):
-    monkeypatch.setattr(recovery, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
+    monkeypatch.setattr(distillation, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
     before = {p.name for p in context.store.root.iterdir()}
     _, [failed] = run(job((Fidelity(0, 7),)))
     assert failed.status == "failed" and failed.error.startswith("TrainingDiverged: ")
