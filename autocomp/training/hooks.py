@@ -70,7 +70,7 @@ class Hook:
         """Make ready for a training with this teacher; called once, before anything else."""
 
     def parameters(self) -> Sequence[Learnt]:
-        """Parameters of its own; those of the student's encoder are trained anyway."""
+        """Parameters of its own, on the encoder or beside it; the student's own weights are trained anyway."""
         return ()
 
     def states(self) -> Sequence[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
     from autocomp.tasks import Example
 
-OPTIMIZER = "optimizer"
+OPTIMIZER, ENCODER = "optimizer", "encoder."
 
 
 class RecoveryOptions(Protocol):
@@ -76,8 +76,9 @@ def recover(
     learnt = [own for hook in acting for own in hook.parameters()]
     losses = _losses(student, lesson, options.augment, acting, batch, rng)
     with placed(student.encoder, lesson.teacher.encoder, *(own.module for own in learnt)):
-        optimizer = adamw(student.encoder.parameters(), options.learning_rate, learnt)
         names = _names(student, hooks)
+        own = [p for name, p in names.items() if name.startswith(ENCODER)]
+        optimizer = adamw(own, options.learning_rate, learnt)
         set_moments(optimizer, names, _part(before or {}, OPTIMIZER))
         done = train(optimizer, losses, steps, hooks=acting, deadline=deadline, progress=progress)
         state = {OPTIMIZER: moments(optimizer, names), **{name: hook.state() for name, hook in hooks.items()}}
@@ -91,11 +92,15 @@ def _part(state: Mapping[str, Tensor], who: str) -> dict[str, Tensor]:
 
 
 def _names(student: Student, hooks: Mapping[str, Hook]) -> dict[str, nn.Parameter]:
-    """Every parameter that is trained, by a name that it has in each training of the student."""
-    modules = {f"{who}.{i}": own.module for who, hook in hooks.items() for i, own in enumerate(hook.parameters())} | {
-        "encoder": student.encoder
-    }
-    return {f"{who}.{name}": p for who, module in modules.items() for name, p in module.named_parameters()}
+    """Every parameter that is trained, once, by a name that it has in each training of the student.
+
+    What a hook has put on the encoder and gives as parameters of its own is the hook's.
+    """
+    modules = {f"{who}.{i}.": own.module for who, hook in hooks.items() for i, own in enumerate(hook.parameters())}
+    named = {f"{who}{name}": p for who, module in modules.items() for name, p in module.named_parameters()}
+    theirs = {id(p) for p in named.values()}
+    ours = {f"{ENCODER}{name}": p for name, p in student.encoder.named_parameters() if id(p) not in theirs}
+    return {**ours, **named}
 
 
 def _check_is_plain(student: Student) -> None:
