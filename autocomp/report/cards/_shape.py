@@ -63,14 +63,16 @@ def _ranks(plan: CompressionPlan) -> tuple[tuple[str, int], ...]:
 def planned_format(plan: CompressionPlan, group: str) -> dict[str, Any]:
     """Bits, number system and fraction of zeros of a group of matrices."""
     bits = (_option(plan, "linear_bits", "per_group") or {}).get(group, _option(plan, "linear_bits", "bits"))
-    bits = bits or _option(plan, "number_system", "bits") or FULL
-    zeros = (_option(plan, "sparsity", "per_group") or {}).get(group, _option(plan, "sparsity", "fraction") or 0.0)
+    bits = bits or _option(plan, "number_system", "bits") or _option(plan, "quantization_aware", "linears") or FULL
+    fraction = _option(plan, "sparsity", "fraction") or _option(plan, "gradual_pruning", "fraction") or 0.0
+    zeros = (_option(plan, "sparsity", "per_group") or {}).get(group, fraction)
     return {"bits": bits, "numbers": _option(plan, "number_system", "numbers"), "sparsity": zeros}
 
 
 def planned_embeddings(plan: CompressionPlan) -> dict[str, Any]:
     """The same of the word table."""
-    return {"bits": _option(plan, "embedding_bits", "bits") or FULL, "numbers": None, "sparsity": 0.0}
+    bits = _option(plan, "embedding_bits", "bits") or _option(plan, "quantization_aware", "embeddings") or FULL
+    return {"bits": bits, "numbers": None, "sparsity": 0.0}
 
 
 def planned_exit(plan: CompressionPlan) -> dict[str, Any] | None:
