@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     __version__: str
 
 # Libraries that tell their makers what is done with them read these when they are imported, in workers as here.
-_TELL_NOBODY = {
+_NO_TELEMETRY = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime writes a device's identifier and a queue of events at its import
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub and transformers
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # datasets
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-for _name, _value in _TELL_NOBODY.items():
+for _name, _value in _NO_TELEMETRY.items():
     os.environ.setdefault(_name, _value)
 
 __all__ = ["Run", "__version__", "load", "open_run", "resume", "search"]
 
-_HOMES = {"__version__": "autocomp.version"}
+_MODULES = {"__version__": "autocomp.environment"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'autocomp' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(importlib.import_module(_HOMES.get(name, "autocomp.api")), name)
+    return getattr(importlib.import_module(_MODULES.get(name, "autocomp.api")), name)
 
 
 def __dir__() -> list[str]:

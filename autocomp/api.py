@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from autocomp.errors import EnvironmentFailure, NothingMeasured
+from autocomp.strict_json import Json
 
 if TYPE_CHECKING:
     from autocomp.artifact.loader import Predictor
     from autocomp.journal.events import Event
-    from autocomp.spec import StudySpec
+    from autocomp.journal.member import Member
+    from autocomp.report.summary import Summary
+    from autocomp.spec import Overrides, StudySpec
 
-Listener = Callable[[dict[str, Any]], None]
+Listener = Callable[[Json], None]
 Paths = str | os.PathLike[str]
 JOURNAL = "journal.jsonl"
 _TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length", "positive")
@@ -31,23 +34,23 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
         """What `autocomp show RUN --json` prints."""
         from autocomp.report.summary import summary
 
         return summary(self.path)
 
     @property
-    def front(self) -> list[dict[str, Any]]:
+    def front(self) -> list[Member]:
         """The members, smallest first."""
         return list(self.summary["members"])
 
     @property
-    def best(self) -> dict[str, Any]:
+    def best(self) -> Member:
         """The member with the best score."""
         return self.pick("best")
 
-    def pick(self, expression: str = "knee") -> dict[str, Any]:
+    def pick(self, expression: str = "knee") -> Member:
         """One member: knee, fastest, smallest, best, an id, or limits such as `accuracy>=0.95,latency_ms<=2`.
 
         Raises:
@@ -68,7 +71,7 @@ class Run:
             InputError: `out` exists, nothing fits, or the run has no files (or weights) of the member.
             MissingExtra: OpenVINO is not installed.
         """
-        from autocomp.report.export import export, files_of
+        from autocomp.report.pick import export, files_of
 
         if form == "onnx":
             return export(self.pick(pick), Path(out))
@@ -112,12 +115,12 @@ def search(
     from autocomp.spec import StudySpec, read_study
     from autocomp.study.run import run_study
 
-    keys = _task_apart(overrides)
+    keys = _with_dotted_task_keys(overrides)
     if isinstance(study, StudySpec):
-        spec = read_study(None, {**_task_apart(study.model_dump(exclude_unset=True)), **keys})
+        spec = read_study(None, {**_with_dotted_task_keys(study.model_dump(exclude_unset=True)), **keys})
     else:
         spec = read_study(None if study is None else os.fspath(study), keys)
-    return watched(Path(out), _as_json(listen), lambda heard: run_study(spec, Path(out), heard, ray))
+    return locked_run(Path(out), _as_json(listen), lambda emit: run_study(spec, Path(out), emit, ray))
 
 
 def resume(
@@ -148,22 +151,24 @@ def resume(
     from autocomp.study.run import resume_study, run_study
 
     try:
-        return watched(Path(out), _as_json(listen), lambda heard: resume_study(Path(out), heard, ray))
+        return locked_run(Path(out), _as_json(listen), lambda emit: resume_study(Path(out), emit, ray))
     except ChangedStudy as changed:
         if not accept_changes:
             raise
         from autocomp.study.pins import spec_of
 
         spec, new = spec_of(Path(out)), Path(new_out or changed.new)
-        return watched(new, _as_json(listen), lambda heard: run_study(spec, new, heard, ray))
+        return locked_run(new, _as_json(listen), lambda emit: run_study(spec, new, emit, ray))
 
 
 def _as_json(listen: Listener | None) -> Callable[[Event], None] | None:
-    """Tell a user's listener each event as the JSON object that the journal has."""
+    """A listener of events that gives a user's listener the JSON object that the journal has."""
     return listen and (lambda event: listen(event.to_json()))
 
 
-def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[Callable[[Event], None]], Any]) -> Run:
+def locked_run(
+    out: Path, listen: Callable[[Event], None] | None, work: Callable[[Callable[[Event], None]], Any]
+) -> Run:
     """Do `work` while holding the run's lock, then write its page: shared by search and resume.
 
     Raises:
@@ -175,20 +180,20 @@ def watched(out: Path, listen: Callable[[Event], None] | None, work: Callable[[C
 
     with Lock(out) as lock:
 
-        def heard(event: Event) -> None:
+        def emit(event: Event) -> None:
             lock.take()
             if listen:
                 listen(event)
 
-        with _failures_of_the_machine(out):
-            work(heard)
+        with _environment_failures(out):
+            work(emit)
             write_report([out], out / "report.html")
     _check_some_candidate(out)
     return Run(out)
 
 
 @contextmanager
-def _failures_of_the_machine(out: Path) -> Iterator[None]:
+def _environment_failures(out: Path) -> Iterator[None]:
     """Name the way out of what the system refused; a reader of ours that went away is no such failure."""
     try:
         yield
@@ -254,8 +259,8 @@ def open_run(path: Paths) -> Run:
     return run
 
 
-def _task_apart(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _with_dotted_task_keys(overrides: Overrides) -> Overrides:
+    flat: dict[str, object] = {}
     for key, value in overrides.items():
         if key == "task" and isinstance(value, Mapping):
             flat |= {f"task.{k}": v for k, v in value.items()}

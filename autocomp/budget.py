@@ -132,6 +132,9 @@ class Cost:
         return {kind: max(0.0, limit - spent[kind]) for kind, limit in limits.items()}
 
 
+_PARTS = tuple(asdict(Cost()))
+
+
 def held(seconds: float, cores: float, gpus: float = 0.0) -> Cost:
     """What it costs to hold cores and GPUs (or shares of one) for some seconds, beside the clock."""
     return Cost(cpu_s=seconds * cores, gpu_s=seconds * gpus)
@@ -156,4 +159,4 @@ class Charge:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Charge:
         """Inverse of `to_json`; parts that a journal of another version has or lacks do not matter."""
-        return cls(data["what"], Cost(**{part: data[part] for part in asdict(Cost()) if part in data}))
+        return cls(data["what"], Cost(**{part: data[part] for part in _PARTS if part in data}))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from autocomp.errors import SpecError, UnknownName
+from autocomp.strict_json import Json
 
 _PACKAGE = Path(__file__).parent
 
@@ -41,14 +41,14 @@ def find_all(kind: str, include: Iterable[Path] = ()) -> dict[str, Path]:
     Raises:
         SpecError: when one name is defined by two files (both are named).
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in folders(kind, include):
         for file in sorted(folder.rglob("*.yaml")):
             name = file.relative_to(folder).with_suffix("").as_posix()
-            if name in found and found[name].resolve() != file.resolve():
-                raise SpecError(str(file), name, f"is defined already in {found[name]}; rename one of them")
-            found[name] = file
-    return found
+            if name in files and files[name].resolve() != file.resolve():
+                raise SpecError(str(file), name, f"is defined already in {files[name]}; rename one of them")
+            files[name] = file
+    return files
 
 
 def find(kind: str, name: str, include: Iterable[Path] = ()) -> Path:
@@ -65,7 +65,7 @@ def find(kind: str, name: str, include: Iterable[Path] = ()) -> Path:
     return known[name]
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> Json:
     """A YAML mapping.
 
     Raises:

@@ -36,7 +36,7 @@ _STRAY, _STRAY_ROW = re.compile("[\udc80-\udcff]"), re.compile("[\udc80-\udcff]{
 
 
 class Form(NamedTuple):
-    """How bytes are decoded: the codec, bytes of a mark before the text, and what to say of it (nothing of UTF-8)."""
+    """How bytes are decoded: the codec, bytes of a mark before the text, and a note for people (empty for UTF-8)."""
 
     codec: str
     mark: int
@@ -58,7 +58,7 @@ def decode(data: bytes, place: str) -> tuple[str, str]:
     return without_strays(text), form.note or (_strays_note(strays) if strays else "")
 
 
-def read_lines(opened: BinaryIO, place: str, tell: Callable[[str], None]) -> Iterator[str]:
+def read_lines(opened: BinaryIO, place: str, notify: Callable[[str], None]) -> Iterator[str]:
     """Lines as they come, without their ends: LF ends one, or CR where the first bytes hold CR and no LF.
 
     Args:
@@ -76,14 +76,14 @@ def read_lines(opened: BinaryIO, place: str, tell: Callable[[str], None]) -> Ite
     text = head[form.mark :].decode(form.codec, "ignore")
     newline = "\r" if "\r" in text and "\n" not in text else "\n"
     wrapped = io.TextIOWrapper(buffered, form.codec, "surrogateescape" if _is_narrow(form.codec) else "strict", newline)
-    told = bool(form.note)
-    if told:
-        tell(form.note)
+    is_noted = bool(form.note)
+    if is_noted:
+        notify(form.note)
     try:
         for number, line in enumerate(wrapped, 1):
-            if not told and _STRAY.search(line):
-                told = True
-                tell(f"line {number} is not UTF-8: its other bytes are read as cp1252")
+            if not is_noted and _STRAY.search(line):
+                is_noted = True
+                notify(f"line {number} is not UTF-8: its other bytes are read as cp1252")
             yield without_strays(line).rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise DataError(
@@ -119,10 +119,10 @@ def form_of(data: bytes, place: str, *, whole: bool) -> Form:
 
 def without_strays(text: str) -> str:
     """Text whose undecodable bytes (lone surrogates of `surrogateescape`) are read as cp1252, or else latin-1."""
-    return _STRAY.sub(lambda found: _western(ord(found[0]) - 0xDC00), text)
+    return _STRAY.sub(lambda stray: _as_cp1252(ord(stray[0]) - 0xDC00), text)
 
 
-def _western(byte: int) -> str:
+def _as_cp1252(byte: int) -> str:
     try:
         return bytes([byte]).decode("cp1252")
     except UnicodeDecodeError:
@@ -141,7 +141,7 @@ def _strays_note(count: int) -> str:
 
 
 def _wide_codec(data: bytes, whole: bool) -> str | None:
-    """UTF-16 without a mark: all NULs at odd places (or all at even ones), and as many as text of words has."""
+    """The codec of UTF-16 without a mark: all NULs at odd places, or all at even ones, as many as text of words has."""
     if b"\0" not in data or (whole and len(data) % 2):
         return None
     even, odd = data[0::2].count(0), data[1::2].count(0)
@@ -169,7 +169,7 @@ def _is_foreign(text: str, strays: int) -> bool:
 
 
 def _narrow_form(data: bytes, place: str, error: UnicodeDecodeError) -> Form:
-    """cp1252, or UTF-8 with some bytes that are not; refused where neither can be."""
+    """The form of single bytes: cp1252, or UTF-8 with some bytes that are not; refused where neither can be."""
     line = data.count(b"\n", 0, error.start) + 1
     where = f"{place}: line {line} is not UTF-8"
     if b"\0" in data:

@@ -1,13 +1,27 @@
-"""What computes here: the machine and the libraries, for the journal and to compare with others."""
+"""What computes here: which autocomp, the machine and the libraries, for the journal and to compare with others."""
 
 from __future__ import annotations
 
 import os
 import platform
+import shlex
+import shutil
+import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+
+def _version_of_autocomp() -> str:
+    # A checkout that was never installed has no metadata: its pyproject.toml is the source of both.
+    checkout = Path(__file__).parents[1] / "pyproject.toml"
+    if checkout.is_file():
+        return str(tomllib.loads(checkout.read_text(encoding="utf-8"))["project"]["version"])
+    return version("autocomp")
+
+
+__version__ = _version_of_autocomp()
 COMPUTING = ("autocomp", "torch", "onnxruntime", "onnx", "tokenizers", "safetensors", "numpy")
 """Results of other versions of these are not mixed: by a cluster, or by a study that is resumed."""
 _DECIDE_SPEED = (
@@ -15,8 +29,22 @@ _DECIDE_SPEED = (
 )  # fmt: skip
 
 
-def processor() -> dict[str, Any]:
-    """`cpu`, its name, and those of its `instruction_sets` that decide speed."""
+class Processor(TypedDict):
+    """A processor: its name, and those of its instruction sets that decide speed."""
+
+    cpu: str
+    instruction_sets: list[str]
+
+
+class Machine(Processor):
+    """A machine: its processor, cores that this process may use, and the operating system."""
+
+    cores: int
+    system: str
+
+
+def processor() -> Processor:
+    """This machine's processor."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
     lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     fields = {key.strip(): value.strip() for key, value in lines.items()}
@@ -25,8 +53,8 @@ def processor() -> dict[str, Any]:
     return {"cpu": name, "instruction_sets": [flag for flag in _DECIDE_SPEED if flag in flags]}
 
 
-def machine_facts() -> dict[str, Any]:
-    """Cores, processor and instruction sets that decide speed."""
+def machine_facts() -> Machine:
+    """What this machine is, as the journal keeps it."""
     return {**processor(), "cores": len(os.sched_getaffinity(0)), "system": platform.platform()}
 
 
@@ -46,3 +74,18 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "uninstalled checkout"
+
+
+def command(*words: str | os.PathLike[str]) -> str:
+    """A command line that works where this process was started, quoted for the shell."""
+    return " ".join([*_program(), *(shlex.quote(str(word)) for word in words)])
+
+
+def _program() -> list[str]:
+    name = Path(sys.argv[0])
+    found = shutil.which("autocomp")
+    if name.stem == "autocomp" and found and Path(found).resolve() == name.resolve():
+        return ["autocomp"]
+    if name.stem == "autocomp" and name.is_file():
+        return [shlex.quote(str(name))]
+    return ["autocomp"] if found else [shlex.quote(sys.executable), "-m", "autocomp"]

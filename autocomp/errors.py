@@ -48,7 +48,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {', '.join(map(repr, near))}? " if near else ""
 
 
-def shown(value: object, most: int = 60) -> str:
+def short_repr(value: object, most: int = 60) -> str:
     """A value as a message shows it: on one line, in quotes if it is text, the rest of a long one cut."""
     # of a long text or list only the beginning is ever written out: it may be a whole column
     head = value[: most + 1] if isinstance(value, str | bytes | list | tuple) else value
@@ -191,9 +191,9 @@ def raise_if_environment(error: BaseException) -> None:
     Raises:
         OSError: the system's error behind `error`, if there is one.
     """
-    found = environment_error(error)
-    if found:
-        raise found from error
+    cause = environment_error(error)
+    if cause:
+        raise cause from error
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
@@ -221,4 +221,4 @@ class ExportMismatch(TrialError):
 
 
 class MeasurementError(TrialError):
-    """A number could not be taken: nothing ran, or the system does not tell it. A disturbed one is marked instead."""
+    """A number could not be taken: nothing ran, or the system does not give it. A disturbed one is marked instead."""

@@ -5,9 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
+
+
+class MeasurementJson(TypedDict):
+    """A measurement as plain data; JSON has null where a number is NaN."""
+
+    value: float
+    unit: str
+    spread: float | None
+    n: int
+    device: str
+    details: dict[str, float]
+    predicted: NotRequired[bool]
+    disturbed: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -36,19 +49,31 @@ class Measurement:
     predicted: bool = False
     disturbed: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> MeasurementJson:
         """Plain numbers and strings; `predicted` and `disturbed` only where true, as in journals that know neither."""
-        data = {**vars(self), "details": dict(self.details)}
-        return {k: v for k, v in data.items() if k not in ("predicted", "disturbed") or v}
+        data: MeasurementJson = {
+            "value": self.value,
+            "unit": self.unit,
+            "spread": self.spread,
+            "n": self.n,
+            "device": self.device,
+            "details": dict(self.details),
+        }
+        if self.predicted:
+            data["predicted"] = True
+        if self.disturbed:
+            data["disturbed"] = True
+        return data
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Measurement:
-        """Inverse of `to_json`; a number that is null, for JSON has no word for NaN, is NaN."""
-        details = {name: _known(number) for name, number in (data.get("details") or {}).items()}
-        return cls(**{**data, "value": _known(data["value"]), "details": details})
+    def from_json(cls, data: MeasurementJson) -> Measurement:
+        """Inverse of `to_json`; a number that is null is NaN."""
+        details = {name: _as_float(number) for name, number in (data.get("details") or {}).items()}
+        plain: Any = {**data, "value": _as_float(data["value"]), "details": details}
+        return cls(**plain)
 
 
-def _known(number: float | None) -> float:
+def _as_float(number: float | None) -> float:
     return math.nan if number is None else number
 
 

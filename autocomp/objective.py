@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from autocomp.errors import SpecError
 from autocomp.measurement import Measurement
+from autocomp.plan import Options
 
 
 class Objective(BaseModel):
@@ -27,7 +28,7 @@ class Objective(BaseModel):
     name: str
     summary: str = ""
     measure: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
     direction: Literal["minimize", "maximize"] = "minimize"
     worst_times_teacher: float = Field(default=1.1, gt=0)
     limit: float | None = None
@@ -57,7 +58,7 @@ class Objective(BaseModel):
         return self.limit is None or self.to_loss(value) <= self.to_loss(self.limit)
 
     def relative_loss(self, value: float, teacher: float) -> float:
-        """The value beside the teacher's, minimised: what counts in hypervolumes, and what searchers are told.
+        """The value beside the teacher's, minimised: what hypervolumes count and searchers learn from.
 
         Sizes and times count by the logarithm of their ratio to the teacher's, scores by the difference to it: ten
         times smaller is as much again after the first ten times, one point less is one point less.

@@ -33,14 +33,14 @@ def is_non_dominated(losses: Losses) -> NDArray[np.bool_]:
     is_first = np.append(True, np.any(ordered[1:] != ordered[:-1], axis=1))[: len(losses)]
     distinct = ordered[is_first]
     survives = np.zeros(len(distinct), bool)
-    left = np.arange(len(distinct))
-    while len(left):
-        best, left = left[0], left[1:]
+    remaining = np.arange(len(distinct))
+    while len(remaining):
+        best, remaining = remaining[0], remaining[1:]
         survives[best] = True
-        left = left[~np.all(distinct[left] >= distinct[best], axis=1)]
-    found = np.empty(len(losses), bool)
-    found[order] = survives[np.cumsum(is_first) - 1]
-    return found
+        remaining = remaining[~np.all(distinct[remaining] >= distinct[best], axis=1)]
+    result = np.empty(len(losses), bool)
+    result[order] = survives[np.cumsum(is_first) - 1]
+    return result
 
 
 def ranks(losses: Losses) -> NDArray[np.int64]:
@@ -48,8 +48,8 @@ def ranks(losses: Losses) -> NDArray[np.int64]:
     rank = np.full(len(losses), -1)
     level = 0
     while np.any(rank < 0):
-        left = np.flatnonzero(rank < 0)
-        rank[left[is_non_dominated(losses[left])]] = level
+        remaining = np.flatnonzero(rank < 0)
+        rank[remaining[is_non_dominated(losses[remaining])]] = level
         level += 1
     return rank
 
@@ -89,7 +89,7 @@ def added(losses: Losses, others: Losses, reference: Losses) -> float:
     return alone if alone > ROUNDING * hypervolume(inside, reference) else 0.0
 
 
-class Growing:
+class IncrementalHypervolume:
     """The hypervolume of rows that come one by one, exactly.
 
     Only what lies beside a new row is computed: of the others' worse corners with it, few are not dominated.
@@ -126,7 +126,7 @@ def _slice(front: Losses, reference: Losses) -> float:
 
 
 def _volume(front: Losses, reference: Losses) -> float:
-    """Of up to three dimensions: over the grid of all first and second coordinates, the least third one reached."""
+    """Volume in up to three dimensions: over the grid of first and second coordinates, the least third one reached."""
     missing = 3 - front.shape[1]  # a dimension that is not there has the length 1
     front, reference = np.pad(front, ((0, 0), (0, missing))), np.append(reference, np.ones(missing))
     by_x, by_y = (np.argsort(front[:, column], kind="stable") for column in (0, 1))
@@ -151,12 +151,12 @@ def thin(losses: Losses, most: int, keep: Collection[int] = ()) -> list[int]:
 
     `keep` are rows never dropped, even if they are more than `most`; the ends of every column go last.
     """
-    left, wanted = np.ones(len(losses), bool), max(most, len(keep))
-    while left.sum() > wanted:
-        rows = np.flatnonzero(left)
+    remaining, wanted = np.ones(len(losses), bool), max(most, len(keep))
+    while remaining.sum() > wanted:
+        rows = np.flatnonzero(remaining)
         for row in _crowded(losses[rows], len(rows) - wanted, {i for i, r in enumerate(rows) if r in keep}):
-            left[rows[row]] = False
-    return [int(row) for row in np.flatnonzero(left)]
+            remaining[rows[row]] = False
+    return [int(row) for row in np.flatnonzero(remaining)]
 
 
 def spread_first(losses: Losses, first: int) -> list[int]:
@@ -204,7 +204,7 @@ class _Chain:
         self.after = dict(zip(order, [*order[1:], None], strict=False))
 
     def drop(self, row: int) -> list[int]:
-        """Take a row out; its neighbours."""
+        """Take a row out, and return its neighbours."""
         before, after = self.before.pop(row), self.after.pop(row)
         if before is not None:
             self.after[before] = after

@@ -7,7 +7,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
+
+from autocomp.strict_json import JsonView
+
+Options = Mapping[str, Any]
+"""Options of a technique, or of a measure, by name: plain JSON values, whose names and types it alone knows."""
 
 
 def canonical(data: Any) -> str:
@@ -20,15 +25,28 @@ def fingerprint(data: Any) -> str:
     return hashlib.sha256(canonical(data).encode()).hexdigest()[:16]
 
 
+class StepJson(TypedDict):
+    """A step as plain data."""
+
+    technique: str
+    options: Options
+
+
+class PlanJson(TypedDict):
+    """A plan as plain data."""
+
+    steps: list[StepJson]
+
+
 @dataclass(frozen=True)
 class Step:
     """One technique with settled options (plain JSON values)."""
 
     technique: str
-    options: Mapping[str, Any]
+    options: Options
 
-    def to_json(self) -> dict[str, Any]:
-        """`{"technique": …, "options": …}`."""
+    def to_json(self) -> StepJson:
+        """The step as plain data, its options' sequences as lists."""
         return {"technique": self.technique, "options": json.loads(canonical(dict(self.options)))}
 
 
@@ -43,7 +61,7 @@ class CompressionPlan:
         """Identity of the plan; duplicates are recognised by it."""
         return fingerprint(self.to_json())
 
-    def options(self, technique: str) -> Mapping[str, Any] | None:
+    def options(self, technique: str) -> Options | None:
         """Options of one step, None when the plan has no such step."""
         return next((s.options for s in self.steps if s.technique == technique), None)
 
@@ -58,11 +76,11 @@ class CompressionPlan:
         kept = tuple(new.pop(s.technique, s) for s in self.steps)
         return CompressionPlan((*kept, *new.values()))
 
-    def to_json(self) -> dict[str, Any]:
-        """`{"steps": […]}`."""
+    def to_json(self) -> PlanJson:
+        """The plan as plain data."""
         return {"steps": [s.to_json() for s in self.steps]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CompressionPlan:
+    def from_json(cls, data: JsonView) -> CompressionPlan:
         """Inverse of `to_json`."""
         return cls(tuple(Step(s["technique"], s["options"]) for s in data["steps"]))

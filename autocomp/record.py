@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from autocomp.budget import Fidelity
-from autocomp.measurement import Measurement
-from autocomp.plan import CompressionPlan
+from autocomp.measurement import Measurement, MeasurementJson
+from autocomp.plan import CompressionPlan, PlanJson
+from autocomp.space import Point
 
 Status = Literal["complete", "failed"]
 
@@ -23,10 +24,10 @@ class RecordJson(TypedDict):
     seed: int
     source: str
     error: str | None
-    point: dict[str, Any]
-    plan: dict[str, Any]
+    point: Point
+    plan: PlanJson
     fidelity: dict[str, int]
-    measurements: dict[str, dict[str, Any]]
+    measurements: dict[str, MeasurementJson]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class TrialRecord:
 
     id: str
     plan: CompressionPlan
-    point: Mapping[str, Any]
+    point: Point
     fidelity: Fidelity
     status: Status = "complete"
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class TrialRecord:
     @classmethod
     def from_json(cls, data: RecordJson) -> TrialRecord:
         """Inverse of `to_json`."""
-        plain: dict[str, Any] = {
+        plain: Any = {
             **data,
             "plan": CompressionPlan.from_json(data["plan"]),
             "fidelity": Fidelity(**data["fidelity"]),

@@ -32,7 +32,7 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, sorted; imports no member."""
-        return sorted({*self._own(), *self._foreign()})
+        return sorted({*self._built_in(), *self._plugged_in()})
 
     def __getitem__(self, name: str) -> T:
         if name not in self._loaded:
@@ -47,32 +47,34 @@ class Registry(Generic[T]):
 
     def origin(self, name: str) -> str:
         """Where a name is defined: a module or an entry point's value."""
-        return self._foreign()[name].value if name in self._foreign() else f"{self.package}.{name}"
+        return self._plugged_in()[name].value if name in self._plugged_in() else f"{self.package}.{name}"
 
-    def _own(self) -> list[str]:
+    def _built_in(self) -> list[str]:
         paths = importlib.import_module(self.package).__path__
         return [m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_")]
 
-    def _foreign(self) -> dict[str, importlib.metadata.EntryPoint]:
+    def _plugged_in(self) -> dict[str, importlib.metadata.EntryPoint]:
         # Reading every installed package's entry points takes 15 ms: once per registry.
         if self._entry_points is None:
             points = importlib.metadata.entry_points(group=f"autocomp.{self.package.rsplit('.', 1)[-1]}")
-            found: dict[str, importlib.metadata.EntryPoint] = {}
+            named: dict[str, importlib.metadata.EntryPoint] = {}
             for point in points:
-                first = found.setdefault(point.name, point)
+                first = named.setdefault(point.name, point)
                 if first.value != point.value:
                     raise ValueError(f"{self.kind} {point.name!r} is defined twice: {first.value} and {point.value}")
-            self._entry_points = found
+            self._entry_points = named
         return self._entry_points
 
     def _load(self, name: str) -> T:
-        own, foreign = self._own(), self._foreign()
-        if name in own and name in foreign:
-            raise ValueError(f"{self.kind} {name!r} is defined twice: {self.package}.{name} and {foreign[name].value}")
-        if name in own:
+        built_in, plugged_in = self._built_in(), self._plugged_in()
+        if name in built_in and name in plugged_in:
+            raise ValueError(
+                f"{self.kind} {name!r} is defined twice: {self.package}.{name} and {plugged_in[name].value}"
+            )
+        if name in built_in:
             member: T = getattr(importlib.import_module(f"{self.package}.{name}"), self.attribute)
             return member
-        if name in foreign:
-            plugged: T = foreign[name].load()
+        if name in plugged_in:
+            plugged: T = plugged_in[name].load()
             return plugged
         raise UnknownName(self.kind, name, self.names())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from autocomp import strict_json
 from autocomp.plan import fingerprint
@@ -24,11 +24,24 @@ CODE = {
     "data": "autocomp.pipeline.context",
     "teacher": "autocomp.pipeline.teacher",
     "knowledge": "autocomp.pipeline.teacher",
-    "baseline": "autocomp.pipeline.baseline",
+    "baseline": "autocomp.pipeline.baselines",
     "student": "autocomp.pipeline.students",
     "artifact": "autocomp.pipeline.export",
 }
 """The module that makes each kind of stage: it and all that it imports decide what the stage holds (`sources.py`)."""
+Inputs = Mapping[str, Any]
+"""What a stage is made of, as JSON that its key hashes: keys of parent stages, options, data; each kind has its own."""
+Facts = Mapping[str, Any]
+"""What is known of a finished stage, as JSON; each kind has its own."""
+
+
+class _StageRecord(TypedDict):
+    """The content of a stage's `stage.json`."""
+
+    kind: str
+    inputs: Inputs
+    seconds: float
+    facts: Facts
 
 
 @cache
@@ -38,7 +51,7 @@ def code_version(kind: str) -> str:
 
 
 def code_versions() -> dict[str, str]:
-    """The same of every kind: equal where equal keys mean equal stages."""
+    """`code_version` of every kind: two machines on which all are equal make equal stages for equal keys."""
     return {kind: code_version(kind) for kind in CODE}
 
 
@@ -54,7 +67,7 @@ class CachedResult:
 
     key: str
     folder: Path
-    facts: Mapping[str, Any]
+    facts: Facts
     was_cached: bool
 
 
@@ -65,7 +78,7 @@ class ResultCache:
         self.root = Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
 
-    def key(self, kind: str, inputs: Mapping[str, Any]) -> str:
+    def key(self, kind: str, inputs: Inputs) -> str:
         """The name that a stage of these inputs has."""
         return f"{kind}-{fingerprint({'kind': kind, 'inputs': inputs, 'code': code_version(kind)})}"
 
@@ -77,11 +90,11 @@ class ResultCache:
         """A finished stage, or None."""
         return self._read(key, was_cached=True) if (self.folder(key) / "stage.json").is_file() else None
 
-    def inputs(self, key: str) -> Mapping[str, Any]:
+    def inputs(self, key: str) -> Inputs:
         """What a finished stage was made of."""
         return dict(self._record(key)["inputs"])
 
-    def facts(self, key: str) -> Mapping[str, Any]:
+    def facts(self, key: str) -> Facts:
         """What is known of a finished stage."""
         return dict(self._record(key)["facts"])
 
@@ -92,27 +105,26 @@ class ResultCache:
     def _read(self, key: str, was_cached: bool) -> CachedResult:
         return CachedResult(key, self.folder(key), self._record(key)["facts"], was_cached)
 
-    def _record(self, key: str) -> dict[str, Any]:
-        record: dict[str, Any] = strict_json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
+    def _record(self, key: str) -> _StageRecord:
+        record: _StageRecord = strict_json.loads((self.folder(key) / "stage.json").read_text(encoding="utf-8"))
         return record
 
-    def make(
-        self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any] | None]
-    ) -> CachedResult:
+    def make(self, kind: str, inputs: Inputs, build: Callable[[Path], Facts | None]) -> CachedResult:
         """The stage, built now if it is not there.
 
         `build` writes files into the folder it is given and returns JSON facts. The folder takes its name only when
         it is complete; if another process was first, its result is taken, as one that was there.
         """
         key = self.key(kind, inputs)
-        found = self.find(key)
-        if found:
-            return found
+        cached = self.find(key)
+        if cached:
+            return cached
 
         def write(scratch: Path) -> None:
             started = time.time()
             facts = dict(build(scratch) or {})
-            record = {"kind": kind, "inputs": inputs, "seconds": round(time.time() - started, 3), "facts": facts}
+            seconds = round(time.time() - started, 3)
+            record: _StageRecord = {"kind": kind, "inputs": inputs, "seconds": seconds, "facts": facts}
             (scratch / "stage.json").write_text(strict_json.dumps(record, default=list), encoding="utf-8")
 
         was_first = first_folder(self.folder(key), write, "stage.json")

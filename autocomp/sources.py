@@ -45,12 +45,12 @@ def code_of(module: str, root: Path = PACKAGE) -> str:
         module: `autocomp.pipeline.students`.
         root: folder of the package.
     """
-    found, digest = reach(module, root), sha256()
-    for name, file in sorted(found.modules.items()):
+    reached, digest = reach(module, root), sha256()
+    for name, file in sorted(reached.modules.items()):
         digest.update(f"{name}\n".encode() + _digest(file))
-    for registry in sorted(found.registries):
+    for registry in sorted(reached.registries):
         digest.update(plugins(group_of(registry)).encode())
-    for library in sorted(found.libraries - READERS):
+    for library in sorted(reached.libraries - READERS):
         digest.update(f"{library} {version_of(library)}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -76,7 +76,7 @@ def reach(module: str, root: Path = PACKAGE) -> Reach:
 
 
 def group_of(package: str) -> str:
-    """Of the entry points that add to a registry's package: `autocomp.techniques`."""
+    """The group of entry points that add to a registry's package: `autocomp.techniques`."""
     return f"{NAME}.{package.rpartition('.')[2]}"
 
 
@@ -84,8 +84,8 @@ def group_of(package: str) -> str:
 def modules_of(root: Path) -> dict[str, Path]:
     """Files of the package's modules by their names; not the package's own `__init__`."""
     names = {file: file.relative_to(root).with_suffix("").parts for file in sorted(root.rglob("*.py"))}
-    found = {".".join([NAME, *parts]).removesuffix(".__init__"): file for file, parts in names.items()}
-    return {name: file for name, file in found.items() if name != NAME}
+    modules = {".".join([NAME, *parts]).removesuffix(".__init__"): file for file, parts in names.items()}
+    return {name: file for name, file in modules.items() if name != NAME}
 
 
 @cache
@@ -110,7 +110,7 @@ def imports(file: Path) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _names(listed: str) -> list[str]:
-    """Of `a, b as c  # why` or `(a, b)`."""
+    """Names in what follows an `import`: `a, b as c  # why` or `(a, b)`."""
     words = re.sub(r"#[^\n]*", "", listed).strip("() \t\n").split(",")
     return [word.split()[0] for word in words if word.strip()]
 
@@ -128,13 +128,13 @@ def _members(package: str, files: Iterable[str]) -> list[str]:
 @cache
 def plugins(group: str) -> str:
     """Hash of what is installed under a group of entry points: names, versions and sources; empty without any."""
-    found = [f"{point.name} {point.value} {_about(point)}" for point in _entry_points().select(group=group)]
-    return sha256("\n".join(sorted(found)).encode()).hexdigest() if found else ""
+    installed = [f"{point.name} {point.value} {_about(point)}" for point in _entry_points().select(group=group)]
+    return sha256("\n".join(sorted(installed)).encode()).hexdigest() if installed else ""
 
 
 @cache
 def _entry_points() -> Any:
-    """Of all that is installed, read once; `select` finds those of a group."""
+    """Entry points of all that is installed, read once; `select` finds those of a group."""
     return importlib.metadata.entry_points()
 
 
@@ -157,7 +157,7 @@ def _files_of(point: importlib.metadata.EntryPoint) -> list[tuple[str, Path]]:
     tops = {point.module.partition(".")[0]}
     if point.dist:
         tops |= {f.parts[0].removesuffix(".py") for f in point.dist.files or () if f.suffix == ".py"}
-    return [found for top in sorted(tops) for found in _sources(top, point.module)]
+    return [file for top in sorted(tops) for file in _sources(top, point.module)]
 
 
 def _sources(top: str, module: str) -> list[tuple[str, Path]]:

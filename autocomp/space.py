@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from autocomp.errors import SpecError
+
+Point = dict[str, Any]
+"""A point of a search space: one value of each knob, by its dotted name `technique.option`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Knob:
         return min(self.values, key=lambda v: abs(v - value))
 
     def narrow(self, wanted: Any, source: str, key: str) -> Knob:
-        """The part of the grid a person asked for: a list of values, `{min:, max:}`, or one fixed value.
+        """The part of the grid that a person wants: a list of values, `{min:, max:}`, or one fixed value.
 
         Numbers may lie between the grid's. Whatever the order they are given in, the last value of the result
         compresses least, and none occurs twice.
@@ -75,7 +78,7 @@ class Knob:
             return tuple(sorted(set(values), reverse=self.values[0] > self.values[-1]))
         return tuple(v for v in self.values if v in values)
 
-    def _between(self, wanted: Mapping[str, Any], source: str, key: str) -> Knob:
+    def _between(self, wanted: Mapping[str, object], source: str, key: str) -> Knob:
         unknown = set(wanted) - {"min", "max"}
         if unknown or not self.is_numeric:
             raise SpecError(source, key, "a mapping must have only `min` and `max`, of a numeric knob", dict(wanted))
@@ -92,7 +95,7 @@ class Knob:
         return ", ".join(map(str, self.values))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -113,14 +116,14 @@ class SearchSpace:
         """Number of distinct points."""
         return int(np.prod([len(k.values) for k in self.knobs.values()], dtype=object)) if self.knobs else 1
 
-    def sample(self, rng: np.random.Generator) -> dict[str, Any]:
+    def sample(self, rng: np.random.Generator) -> Point:
         """One uniformly drawn point, `{knob: value}`."""
         return {name: knob.values[int(rng.integers(len(knob.values)))] for name, knob in self.knobs.items()}
 
-    def contains(self, point: Mapping[str, Any]) -> bool:
+    def contains(self, point: Point) -> bool:
         """Whether a point names every knob with a value of its grid."""
         return set(point) == set(self.knobs) and all(self.knobs[k].contains(v) for k, v in point.items())
 
-    def nearest(self, point: Mapping[str, Any]) -> dict[str, Any]:
+    def nearest(self, point: Point) -> Point:
         """The space's point closest to `point`; knobs it lacks take their usual value."""
         return {name: knob.nearest(point.get(name, knob.usual)) for name, knob in self.knobs.items()}

@@ -13,7 +13,12 @@ from autocomp.budget import Budget, parse_budget
 from autocomp.catalogue import find, read_yaml
 from autocomp.errors import SpecError, did_you_mean
 from autocomp.objective import Objective
+from autocomp.plan import Options
+from autocomp.space import Point
 from autocomp.storage import write_atomically
+
+Overrides = Mapping[str, Any]
+"""Keys of a `StudySpec`, and of its task as `task.text`, with what a person gave for them; None is not given."""
 
 
 class Spec(BaseModel):
@@ -39,7 +44,7 @@ class TaskSpec(Spec):
 
     @field_validator("positive", mode="before")
     @classmethod
-    def _is_a_name(cls, label: Any) -> Any:
+    def _label_as_text(cls, label: Any) -> Any:
         """YAML reads a label `1` as a number and `true` as a boolean."""
         if isinstance(label, bool):
             return str(label).lower()
@@ -50,8 +55,8 @@ class SpaceSpec(Spec):
     """A search space: which techniques, each with its knobs narrowed (empty: all of them), and plans tried first."""
 
     summary: str = ""
-    techniques: dict[str, dict[str, Any]] = Field(min_length=1)
-    start: tuple[dict[str, Any], ...] = ()
+    techniques: dict[str, Options] = Field(min_length=1)
+    start: tuple[Point, ...] = ()
 
 
 class FitError(Spec):
@@ -174,7 +179,7 @@ class StudySpec(Spec):
         return self.parsed_budget.gpu_s is not None if self.gpu_share is None else self.gpu_share > 0
 
 
-def read_study(study: str | None, overrides: Mapping[str, Any], include: Sequence[str] = ()) -> StudySpec:
+def read_study(study: str | None, overrides: Overrides, include: Sequence[str] = ()) -> StudySpec:
     """A study from a shipped name or YAML file (or none), with flags laid over it.
 
     `overrides` holds StudySpec keys; keys of the task come as `task.source`, `task.text` …; None means not given.
@@ -187,17 +192,17 @@ def read_study(study: str | None, overrides: Mapping[str, Any], include: Sequenc
     written, source = read_yaml(file) if file else {}, str(file or "command line")
     data = _merge(written, overrides, source)
     if include:
-        data["include"] = [*_listed(data.get("include", ())), *include]
+        data["include"] = [*_as_list(data.get("include", ())), *include]
     spec = build(StudySpec, data, source)
     parse_budget(spec.budget)
     return spec
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _merge(written: dict[str, Any], overrides: Mapping[str, Any], source: str) -> dict[str, Any]:
+def _merge(written: Mapping[str, object], overrides: Overrides, source: str) -> dict[str, object]:
     data = dict(written)
     task = data.get("task") or {}
     if not isinstance(task, str | Mapping):
@@ -213,22 +218,24 @@ def _merge(written: dict[str, Any], overrides: Mapping[str, Any], source: str) -
     return {**data, "task": data_task} if data_task else data
 
 
-def build(model: type[M], data: Mapping[str, Any], source: str) -> M:
+def build(model: type[M], data: Mapping[str, object], source: str) -> M:
     """A checked spec, or the first broken rule as a SpecError naming file, key, rule and value."""
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "(whole file)"
-        raise SpecError(source, key, _rule(first, model), _given(first)) from error
+        given = None if first["type"] == "missing" else first["input"]
+        raise SpecError(source, key, _rule(first["type"], first["loc"], first["msg"], model), given) from error
 
 
-def _rule(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
-    if problem["type"] == "extra_forbidden":
-        owner = _nested(model, problem["loc"][:-1])
-        known, name = sorted(owner.model_fields), str(problem["loc"][-1])
+def _rule(kind: str, path: Sequence[str | int], message: str, model: type[BaseModel]) -> str:
+    """The broken rule in our words, from what pydantic says of it."""
+    if kind == "extra_forbidden":
+        owner = _nested(model, path[:-1])
+        known, name = sorted(owner.model_fields), str(path[-1])
         return f"is not a key of {owner.__name__}; {did_you_mean(name, known)}(known: {', '.join(known)})"
-    rule = str(problem["msg"]).removeprefix("Value error, ")
+    rule = message.removeprefix("Value error, ")
     return rule[0].lower() + rule[1:]
 
 
@@ -239,10 +246,6 @@ def _nested(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel
         inner = field.annotation if field else None
         model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
     return model
-
-
-def _given(problem: Mapping[str, Any]) -> Any:
-    return None if problem["type"] == "missing" else problem.get("input")
 
 
 def read_space(name: str, include: Sequence[str] = ()) -> SpaceSpec:
@@ -279,7 +282,7 @@ def write_device(profile: DeviceProfile, file: Path) -> None:
 
 
 def _short_numbers(data: Any) -> Any:
-    """Whole numbers without `.0`: most of a table's are."""
+    """Data whose whole numbers have no `.0`, as most of a table are."""
     if isinstance(data, dict):
         return {key: _short_numbers(value) for key, value in data.items()}
     if isinstance(data, list):

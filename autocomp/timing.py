@@ -20,10 +20,10 @@ Clock = Callable[[], float]
 CLOCK: Clock = time.perf_counter
 
 
-def once(run: Callable[..., T], *given: Any, clock: Clock = CLOCK) -> tuple[T, float]:
-    """What a call gives, and the milliseconds that it took."""
+def once(run: Callable[..., T], *args: Any, clock: Clock = CLOCK) -> tuple[T, float]:
+    """The result of a call, and the milliseconds that it took."""
     started = clock()
-    result = run(*given)
+    result = run(*args)
     return result, (clock() - started) * 1e3
 
 

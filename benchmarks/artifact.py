@@ -21,11 +21,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.runtime import open_session
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import plain_int8, write_model
+from autocomp.formats import WeightFormat, usual_format
 from autocomp.formats.numbers import encode, stored_bytes
-from autocomp.formats.weight_format import WeightFormat, usual_format
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.timing import once, time_interleaved
 

@@ -39,16 +39,16 @@ from autocomp.environment import machine_facts, versions
 from autocomp.models.importance import measure_importance
 from autocomp.models.loading import load_teacher
 from autocomp.models.student import Student
+from autocomp.pipeline.evaluate import run_over
 from autocomp.pipeline.export import write_artifact
 from autocomp.pipeline.plans import complete, convert, hooks_of, prepare, recovery_options
-from autocomp.pipeline.scoring import run_over
 from autocomp.pipeline.teacher import as_student
 from autocomp.plan import CompressionPlan, Step
 from autocomp.tasks import Example, TaskData, resolve_task
 from autocomp.techniques import Context
 from autocomp.tokenizers.vocabulary import count_pieces
 from autocomp.training.batches import collate, encode, in_order
-from autocomp.training.inference import divergence, predict
+from autocomp.training.predictions import divergence, predict
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherCache, TeacherSignal
 

@@ -29,8 +29,8 @@ from onnx import TensorProto, helper
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import usual_format
-from autocomp.inspection.roofline import floor, gemm_rates
+from autocomp.formats import usual_format
+from autocomp.inspection.speed import floor, gemm_rates
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.timing import time_interleaved
 

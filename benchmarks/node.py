@@ -21,17 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.converting import TEXTS
 from autocomp.artifact.runtime import open_session
-from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.artifact.writer import plain_int8, write_model
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import Encoder, plain_weights
 from autocomp.models.loading import MINILM, load_teacher
 from autocomp.models.slicing import add_exits, keep_layers, keep_ranks, keep_tokens
 from autocomp.models.student import Student
 from autocomp.tasks import Example
-from autocomp.training.exit_heads import fit_exits
+from autocomp.training.predictions import fit_exits
 
 HERE = Path(__file__).parent
 VERSION = "1.30.0"

@@ -27,17 +27,18 @@ from typing import Any
 import numpy as np
 from _replay import OBJECTIVES, Replay, SimulatedExecutor, record_from
 
+from autocomp import searchers as room
 from autocomp.budget import parse_budget
 from autocomp.environment import machine_facts, versions
 from autocomp.journal import Journal
 from autocomp.journal.events import StudyBegun, TrialRecorded
 from autocomp.measures import OF_RECORDS
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
-from autocomp.pipeline.context import ContextKeys, StudyContext, open_context, write_data
-from autocomp.pipeline.measuring import HERE
+from autocomp.pipeline.context import ContextKeys, Speed, StudyContext, open_context, write_data
+from autocomp.pipeline.evaluate import HERE
 from autocomp.pipeline.plans import build_space, plan_of
 from autocomp.report.summary import summary
-from autocomp.searchers import Searcher, _study
+from autocomp.searchers import Searcher
 from autocomp.spec import SpaceSpec, read_objective, read_space
 from autocomp.study import schedule, search
 from autocomp.study.budget_tracker import BudgetTracker
@@ -81,7 +82,7 @@ def make_context(run: Path, shape: str) -> StudyContext:
     seen = {name: np.zeros((1, 2)) for name in ("search_logits", "held_out_logits")}
     save_file(seen, store / "baseline" / "arrays.safetensors")
     device = {"name": "simulated", "summary": "", "runtime": "onnxruntime", "threads": 1, "warmup": 5, "rounds": 60}
-    speed = {"alone_ms": [2.0] * 60}
+    speed = Speed((2.0,) * 60)
     ContextKeys(str(store), "data", "teacher", "knowledge", "baseline", device, "simulated", 0, speed).write(run)
     return open_context(run)
 
@@ -255,7 +256,7 @@ def quality(searcher: str, trials: int, workers: int, seeds: int) -> list[float]
 
 def keep_quality(args: argparse.Namespace) -> None:
     """Hypervolumes of each searcher under several seeds, beside those of runs that knew more points or fewer."""
-    _study.KNOWN, _study.BEST = args.known, args.known // 4
+    room.KNOWN, room.BEST = args.known, args.known // 4
     known = json.loads(QUALITY.read_text(encoding="utf-8")) if QUALITY.is_file() else {}
     for searcher in args.searchers:
         values = quality(searcher, args.trials, args.workers, args.quality)
@@ -275,7 +276,7 @@ def main() -> None:
     parser.add_argument("--teacher", choices=SHAPES, default="minilm")
     parser.add_argument("--profile", type=Path)
     parser.add_argument("--quality", type=int, metavar="SEEDS")
-    parser.add_argument("--known", type=int, default=_study.KNOWN, help="points that a sampler keeps, with --quality")
+    parser.add_argument("--known", type=int, default=room.KNOWN, help="points that a sampler keeps, with --quality")
     parser.add_argument("--record", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()

@@ -32,7 +32,7 @@ from autocomp.tasks import resolve_task
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.training import accelerator
-from autocomp.training.accelerator import computing_on, gpu_name, gpus, place
+from autocomp.training.accelerator import computing_on, current_device, gpu_name, gpus
 from autocomp.training.distillation import distil
 from autocomp.training.teacher_signal import TeacherCache, TeacherSignal
 
@@ -55,28 +55,28 @@ def ways(kind: str) -> dict[str, dict[str, Any]]:
     return {name: way for name, way in knows.items() if HAS_BF16(kind) or not way["bf16"]}
 
 
-def steps(student: Student, lesson: TeacherSignal, way: dict[str, Any], count: int, seed: int) -> float:
+def steps(student: Student, signal: TeacherSignal, way: dict[str, Any], count: int, seed: int) -> float:
     """Seconds of a step."""
     accelerator.has_bf16 = lambda kind="cpu": way["bf16"]  # type: ignore[assignment]
     options, rng = DistillationOptions(hidden=1.0), np.random.default_rng(seed)
-    done = distil(student, lesson, options, steps=count, batch=32, rng=rng)
+    done = distil(student, signal, options, steps=count, batch=32, rng=rng)
     return done.seconds / done.steps
 
 
-def timed(teacher: Student, lesson: TeacherSignal, layers: int, args: argparse.Namespace) -> dict[str, Any]:
+def timed(teacher: Student, signal: TeacherSignal, layers: int, args: argparse.Namespace) -> dict[str, Any]:
     """Every way on a student of so many layers."""
-    students, lessons, found = {}, {}, {}
-    for name, way in ways(place().type).items():
-        lessons[name] = replace(lesson, memory=TeacherCache()) if "remembers" in way else lesson
+    students, signals, found = {}, {}, {}
+    for name, way in ways(current_device().type).items():
+        signals[name] = replace(signal, cache=TeacherCache()) if "remembers" in way else signal
         students[name] = shrink_depth(teacher, range(layers))
         if "compile" in way:
             students[name].encoder.compile(**way["compile"])
         began = time.time()
-        steps(students[name], lessons[name], way, args.first, 0)
+        steps(students[name], signals[name], way, args.first, 0)
         found[name] = {"first_s": round(time.time() - began, 2), "step_ms": list[float]()}
     for turn in range(args.rounds):
-        for name, way in ways(place().type).items():
-            found[name]["step_ms"].append(1e3 * steps(students[name], lessons[name], way, args.steps, 1 + turn))
+        for name, way in ways(current_device().type).items():
+            found[name]["step_ms"].append(1e3 * steps(students[name], signals[name], way, args.steps, 1 + turn))
     return {name: {**one, **_middle(one["step_ms"])} for name, one in found.items()}
 
 
@@ -102,9 +102,9 @@ def main() -> int:
     teacher = load_teacher(args.model, data.labels, pairs=data.pairs, max_length=64).student
     depth = teacher.encoder.shape.depth
     with computing_on(float(gpus() > 0)):
-        kind, rows = place().type, data.train[:ROWS]
-        lesson = TeacherSignal(teacher, rows)
-        found = {f"{n} of {depth} layers": timed(teacher, lesson, n, args) for n in (third_of(depth), depth)}
+        kind, rows = current_device().type, data.train[:ROWS]
+        signal = TeacherSignal(teacher, rows)
+        found = {f"{n} of {depth} layers": timed(teacher, signal, n, args) for n in (third_of(depth), depth)}
     made = {"command": f"python benchmarks/training.py --model {args.model} --task {args.task}", "gpu": gpu_name()}
     made |= {
         "threads": args.threads,

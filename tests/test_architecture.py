@@ -234,3 +234,31 @@ def test_help_and_listing_leave_the_heavy_libraries_out(arguments):
 
 def test_loading_an_artifact_needs_no_training_library():
     assert loaded_after("import autocomp.artifact.loader") <= {"onnxruntime", "onnx"}
+
+
+PARTS_OF_A_MODEL = {"depth", "exits", "feed_forward", "sparsity", "vocabulary"}
+"""Techniques that are named like what they change: reports have keys of these names."""
+
+
+@pytest.mark.parametrize("room", ["report", "publishing", "cli", "serving"])
+def test_who_shows_runs_knows_no_technique_by_name(room):
+    """What a technique does to a model it declares itself (`Technique.planned`, `describe`, `explain`)."""
+    names = {p.stem for p in (PACKAGE / "techniques").glob("[!_]*.py")}
+    assert names > PARTS_OF_A_MODEL
+    wrong = []
+    for name, tree in TREES.items():
+        if name.startswith(f"autocomp/{room}/"):
+            wrong += [f"{name} imports {m}" for m in IMPORTS[name] if m.removeprefix("autocomp.techniques.") in names]
+            texts = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value in names - PARTS_OF_A_MODEL]
+            wrong += [f"{name}:{node.lineno} names {node.value}" for node in texts]
+            wrong += [f"{name}:{n.lineno} asks for one's options" for n in ast.walk(tree) if asks_for_options(n, names)]
+    assert wrong == []
+
+
+def asks_for_options(node: ast.AST, names: set[str]) -> bool:
+    """`plan.options("depth")`, `techniques["depth"]`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "options":
+        return any(isinstance(argument, ast.Constant) for argument in node.args)
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "techniques":
+        return isinstance(node.slice, ast.Constant) and node.slice.value in names
+    return False

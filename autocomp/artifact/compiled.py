@@ -1,4 +1,4 @@
-"""The same model as one machine's runtime runs it: unpacked, folded and fused, so that it loads at once.
+"""An artifact's model as one machine's runtime runs it: unpacked, folded and fused, so that it loads at once.
 
 Bigger than the artifact and good for one version of ONNX Runtime on one kind of processor, so it is never shipped and
 never counted: a folder beside the artifact's files, which `load` takes when it fits and passes over when it does not.
@@ -14,19 +14,27 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import onnxruntime
 
-from autocomp.artifact.files import MANIFEST, MODEL, read_manifest
+from autocomp.artifact.files import MANIFEST, MODEL, Manifest, read_manifest
 from autocomp.artifact.runtime import open_session
-from autocomp.environment import processor
+from autocomp.environment import Processor, processor
 from autocomp.errors import ArtifactError, InputError
 from autocomp.storage import atomic_folder
 
 FOLDER, WEIGHTS = "optimized", "weights.bin"
+
+
+class FormFacts(TypedDict):
+    """What the form was made of, where, and bytes and CRC-32 of its files."""
+
+    original: str
+    onnxruntime: str
+    machine: Processor
+    files: dict[str, list[int]]
 
 
 def write_optimized(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -54,12 +62,12 @@ def write_optimized(folder: str | Path, out: str | Path | None = None) -> Path:
         new.mkdir()
         open_session(folder / MODEL, optimized_to=new / MODEL, weights_to=WEIGHTS)
         (new / WEIGHTS).touch()  # a tiny model has no tensor that is worth it
-        facts = {"original": original[MODEL]["sha256"], **_here(), "files": _digests(new)}
+        facts = _facts(original[MODEL]["sha256"], new)
         (new / MANIFEST).write_text(json.dumps({**facts, "checksum": _checksum(facts)}), encoding="utf-8")
     return out
 
 
-def fits(made: Path, artifact: Mapping[str, Any]) -> bool:
+def fits(made: Path, artifact: Manifest) -> bool:
     """Whether a folder holds an undamaged form of this artifact, made by this runtime on this kind of machine.
 
     Args:
@@ -68,7 +76,7 @@ def fits(made: Path, artifact: Mapping[str, Any]) -> bool:
     """
     try:
         facts = json.loads((made / MANIFEST).read_bytes())
-        expected = {"original": artifact["files"][MODEL]["sha256"], **_here(), "files": _digests(made)}
+        expected = _facts(artifact["files"][MODEL]["sha256"], made)
         return bool(facts == {**expected, "checksum": _checksum(expected)})
     except (OSError, ValueError, RecursionError):
         return False
@@ -79,8 +87,10 @@ def form_bytes(made: Path) -> int:
     return sum((made / name).stat().st_size for name in (MODEL, WEIGHTS, MANIFEST))
 
 
-def _here() -> dict[str, Any]:
-    return {"onnxruntime": onnxruntime.__version__, "machine": processor()}
+def _facts(original: str, made: Path) -> FormFacts:
+    """The facts of a form that this runtime made on this kind of machine of a model with this SHA-256."""
+    version = str(onnxruntime.__version__)
+    return {"original": original, "onnxruntime": version, "machine": processor(), "files": _digests(made)}
 
 
 def _digests(made: Path) -> dict[str, list[int]]:
@@ -89,5 +99,5 @@ def _digests(made: Path) -> dict[str, list[int]]:
     return {name: [len(data), zlib.crc32(data)] for name, data in contents.items()}
 
 
-def _checksum(facts: Mapping[str, Any]) -> str:
+def _checksum(facts: FormFacts) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

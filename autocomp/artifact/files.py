@@ -8,11 +8,13 @@ import json
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypedDict, Unpack
 
 from autocomp import strict_json
 from autocomp.errors import ArtifactError
+from autocomp.plan import PlanJson
 from autocomp.storage import atomic_folder, write_atomically
+from autocomp.strict_json import JsonView
 
 FORMAT_VERSION = 1
 MODEL, TOKENIZER, MANIFEST = "model.onnx", "tokenizer.json", "manifest.json"
@@ -24,11 +26,68 @@ _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "pairs": ("true or false", lambda v: type(v) is bool),
 }
 _SIDES = ("left", "right")
-_OPTIONAL: dict[str, Any] = {
+_REQUIRED_BEFORE = {"onnxruntime": ">=1.23"}
+"""What every model needs that is older than the key `requires`."""
+
+
+class FileFacts(TypedDict):
+    """Size and SHA-256 of a file."""
+
+    bytes: int
+    sha256: str
+
+
+class ExitFacts(TypedDict):
+    """When texts leave early: the rule, its threshold, after which layers, of how many."""
+
+    rule: str
+    threshold: float
+    depths: list[int]
+    layers: int
+
+
+class OptionalFacts(TypedDict, total=False):
+    """What a manifest may say besides what every manifest says.
+
+    `truncation_side` is there if texts that are too long lose their beginning; `measurements` are what was measured of
+    the files, and `student_agreement` the fraction of labels that they share with the student in PyTorch.
+    """
+
+    truncation_side: Literal["left", "right"]
+    plan: PlanJson | None
+    measurements: JsonView
+    data_fingerprint: str | None
+    exits: ExitFacts | None
+    requires: Mapping[str, str] | None
+    versions: Mapping[str, str | None]
+    task: str
+    metric: str
+    positive: str | None
+    student_agreement: float
+
+
+class ArtifactFacts(OptionalFacts):
+    """What a manifest must say, given by whoever writes the artifact."""
+
+    labels: list[str]
+    max_length: int
+    pairs: bool
+
+
+class _Unsigned(ArtifactFacts):
+    format_version: int
+    files: dict[str, FileFacts]
+
+
+class Manifest(_Unsigned):
+    """`manifest.json`, as it is written and read; older ones lack some of the keys that may be missing."""
+
+    checksum: str
+
+
+_OPTIONAL: OptionalFacts = {
     "plan": None, "measurements": {}, "data_fingerprint": None, "exits": None, "requires": None,
 }  # fmt: skip
-_REQUIRED_BEFORE = {"onnxruntime": ">=1.23"}
-"""By every model from before manifests said it."""
 
 
 class Serializable(Protocol):
@@ -39,8 +98,8 @@ class Serializable(Protocol):
 
 
 def save_artifact(
-    folder: str | Path, model: Serializable | Mapping[str, bytes], tokenizer_json: str, manifest: Mapping[str, Any]
-) -> dict[str, Any]:
+    folder: str | Path, model: Serializable | Mapping[str, bytes], tokenizer_json: str, manifest: ArtifactFacts
+) -> Manifest:
     """Write `model.onnx`, `tokenizer.json` and `manifest.json`; an artifact that is there already is replaced.
 
     All files are written beside `folder`, which is then renamed into place: no reader ever sees half of them.
@@ -68,22 +127,23 @@ def save_artifact(
     return written
 
 
-def _with_cut(tokenizer: Any, manifest: Mapping[str, Any]) -> Any:
-    """A tokenizer that says itself how texts are cut, if not as everybody would cut them."""
+def _with_cut(tokenizer: Any, manifest: ArtifactFacts) -> Any:
+    """A tokenizer that states how texts are cut, if they do not lose their end."""
     if manifest.get("truncation_side", "right") == "right":
         return tokenizer
     cut = {"direction": "Left", "max_length": manifest["max_length"], "strategy": "LongestFirst", "stride": 0}
     return {**tokenizer, "truncation": cut}
 
 
-def update_manifest(folder: str | Path, **changes: Any) -> dict[str, Any]:
+def update_manifest(folder: str | Path, **changes: Unpack[OptionalFacts]) -> Manifest:
     """Change keys of the manifest (`measurements` become known only when the files are there), atomically.
 
     Raises:
         ArtifactError: as `read_manifest` does.
     """
     current = read_manifest(folder)
-    manifest = _complete({**current, **changes}, current["files"])
+    changed: Manifest = {**current, **changes}
+    manifest = _complete(changed, current["files"])
     write_atomically(Path(folder) / MANIFEST, _compact(manifest))
     return manifest
 
@@ -111,7 +171,7 @@ def model_files(folder: Path) -> tuple[str, ...]:
     return next((form for form in FORMS if (folder / form[0]).exists()), FORMS[0])
 
 
-def read_manifest(folder: str | Path) -> dict[str, Any]:
+def read_manifest(folder: str | Path) -> Manifest:
     """The manifest, once every file has the size and SHA-256 that it states, and the model needs no other file.
 
     Raises:
@@ -129,8 +189,8 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     return manifest
 
 
-def oldest_runtime(manifest: Mapping[str, Any]) -> str | None:
-    """The oldest version of ONNX Runtime that opens an artifact, as `1.23`; None if nobody knows it."""
+def oldest_runtime(manifest: Manifest) -> str | None:
+    """The oldest version of ONNX Runtime that opens an artifact, as `1.23`; None if it is not known."""
     requires = manifest.get("requires", _REQUIRED_BEFORE)
     stated = requires.get("onnxruntime") if isinstance(requires, Mapping) else None
     return stated.removeprefix(">=") if isinstance(stated, str) else None
@@ -153,9 +213,9 @@ def _bytes_of(file: Path) -> bytes:
         raise ArtifactError(f"{file} cannot be read ({error.strerror})") from error
 
 
-def _parse(file: Path) -> dict[str, Any]:
+def _parse(file: Path) -> Manifest:
     try:
-        manifest = json.loads(_bytes_of(file))
+        manifest: Manifest = json.loads(_bytes_of(file))
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{file} is damaged: not JSON ({error}); export the artifact again") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
@@ -182,7 +242,7 @@ def _verify(file: Path, stated: Any) -> None:
         raise ArtifactError(f"{file} keeps tensors in other files; autocomp reads models that are one file")
 
 
-def _check_keys(manifest: Mapping[str, Any], where: str) -> None:
+def _check_keys(manifest: JsonView, where: str) -> None:
     missing = [key for key in _REQUIRED if key not in manifest]
     if missing:
         raise ArtifactError(f"{where} lacks {', '.join(missing)}")
@@ -198,23 +258,30 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
-def _complete(manifest: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
-    whole = {"format_version": FORMAT_VERSION, **_OPTIONAL, "versions": _versions(), **manifest, "files": dict(files)}
-    written = json.loads(_compact(whole))  # numbers that JSON has no word for are null there
-    return {**written, "checksum": _checksum(written)}
+def _complete(manifest: ArtifactFacts, files: Mapping[str, FileFacts]) -> Manifest:
+    whole: _Unsigned = {
+        "format_version": FORMAT_VERSION,
+        **_OPTIONAL,
+        "versions": _versions(),
+        **manifest,
+        "files": dict(files),
+    }
+    written: Manifest = json.loads(_compact(whole))  # numbers that JSON has no word for are null there
+    written["checksum"] = _checksum(written)
+    return written
 
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("onnx", "onnxruntime", "tokenizers", "numpy")}
 
 
-def _checksum(manifest: Mapping[str, Any]) -> str:
+def _checksum(manifest: Manifest) -> str:
     """SHA-256 of everything in the manifest but the checksum, whatever the order of its keys."""
     facts = {key: value for key, value in manifest.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _describe(data: bytes) -> dict[str, Any]:
+def _describe(data: bytes) -> FileFacts:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 

@@ -1,16 +1,25 @@
-"""A thin builder of ONNX graphs: constants stored once, sub-graphs for `If`, the opset raised only when needed."""
+"""ONNX graphs: a thin builder of them, a walk through one, and the graph that the runtime makes of it.
+
+The builder stores equal constants once, has sub-graphs for `If`, and raises the opset only when that is needed.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections import ChainMap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from autocomp.artifact.runtime import open_session
+
 OPSET, IR_VERSION = 21, 10
+INT8_OPERATORS = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger")
+"""Operators of the runtime that multiply integers."""
 
 
 class Graph:
@@ -106,3 +115,25 @@ class Graph:
     def _name(self) -> str:
         self._names += 1
         return f"v{self._names}"
+
+
+def optimized(model: onnx.ModelProto | bytes | str | Path) -> onnx.ModelProto:
+    """The graph as the session runs it: constants folded, operators fused."""
+    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "optimized.onnx"
+        open_session(source, optimized_to=file)
+        return onnx.load(file)
+
+
+def walk(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, onnx.GraphProto]]:
+    """Every node and the (sub)graph it stands in; the branches of an `If` after it, in the order they are written."""
+    for node in graph.node:
+        yield node, graph
+        for branch in branches(node):
+            yield from walk(branch)
+
+
+def branches(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """The sub-graphs of a node."""
+    return [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]

@@ -56,7 +56,11 @@ def linear(graph: Graph, store: WeightStore, x: str, name: str) -> str:
 
 
 def activation(graph: Graph, x: str, name: str) -> str:
-    """Raises ExportMismatch when the name is not one of `ACTIVATIONS`."""
+    """An activation by its name.
+
+    Raises:
+        ExportMismatch: the name is not one of `ACTIVATIONS`.
+    """
     if name not in ACTIVATIONS:
         raise ExportMismatch(f"no activation {name!r} in the exporter; known: {', '.join(ACTIVATIONS)}")
     kind, attributes = ACTIVATIONS[name]
@@ -150,7 +154,7 @@ def _attention_with_weights(graph: Graph, q: str, k: str, v: str, mask: str, hea
 
 @dataclass
 class _Quantized:
-    """A value `x`, and its int8 codes, scale and zero point once an int8 product has asked for them."""
+    """A value `x`, and its int8 codes, scale and zero point once an int8 product has needed them."""
 
     x: str
     codes: Sequence[str] = ()

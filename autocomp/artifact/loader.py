@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from autocomp.artifact.checks import check_signature, open_tokenizer
 from autocomp.artifact.compiled import FOLDER, fits
-from autocomp.artifact.files import MODEL, TOKENIZER, model_files, oldest_runtime, read_manifest
+from autocomp.artifact.files import MODEL, TOKENIZER, Manifest, model_files, oldest_runtime, read_manifest
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError
@@ -20,7 +19,11 @@ from autocomp.exit_rules import DEFAULT, checked_threshold
 
 Text = str | tuple[str, str]
 Inputs = dict[str, np.ndarray]
+Outputs = Mapping[str, tuple[str, Sequence[str | int]]]
+"""Type and sizes of a model's outputs, by name."""
 _PAD_PIECES = ("[PAD]", "<pad>")
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""All int64 `[batch, tokens]`; the last is there if the model tells the texts of a pair apart."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Predictor:
         self,
         session: Session,
         tokenizer: Tokenizer,
-        manifest: dict[str, Any],
+        manifest: Manifest,
         exit_threshold: float | None = None,
     ) -> None:
         padding = tokenizer.padding or {}
@@ -106,13 +109,6 @@ class Predictor:
             raise ArtifactError(f"the model cannot compute this input: {error}") from error
         return logits, int(depth)
 
-    def logits(self, ids: np.ndarray, mask: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
-        """Logits `[batch, labels]` of token ids, mask and token types, each int64 `[batch, tokens]`."""
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        if self._takes_types:
-            inputs["token_type_ids"] = np.zeros_like(ids) if types is None else types
-        return self.run(inputs)[0]
-
     def _encode(self, text: Text) -> Encoding:
         if _is_pair(text) != self.manifest["pairs"]:
             wanted = "pairs of texts" if self.manifest["pairs"] else "single texts"
@@ -159,7 +155,8 @@ def load(
     """
     manifest, folder = read_manifest(folder), Path(folder)
     tokenizer = open_tokenizer(folder / TOKENIZER, manifest)
-    rule = (manifest.get("exits") or {}).get("rule", DEFAULT)
+    exits = manifest.get("exits")
+    rule = exits.get("rule", DEFAULT) if exits else DEFAULT
     threshold = None if exit_threshold is None else checked_threshold(rule, exit_threshold)
     session = _open(folder, threads, runtime, manifest, optimized, threshold)
     check_signature(session, manifest, folder / model_files(folder)[0])
@@ -173,7 +170,7 @@ def _open(
     folder: Path,
     threads: int,
     runtime: str | None,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     optimized: str | Path | bool,
     threshold: float | None,
 ) -> Session:
@@ -196,8 +193,8 @@ def _open(
     return runtimes[name].open(folder, threads)
 
 
-def _has_exits(session: Session, manifest: dict[str, Any]) -> bool:
-    """The manifest says it; of older artifacts, the model, of which the threshold is an input that may be left out."""
+def _has_exits(session: Session, manifest: Manifest) -> bool:
+    """Whether the manifest names exits; older models take the threshold as an input that may be left out."""
     return bool(manifest.get("exits")) or _takes_threshold(session)
 
 
@@ -213,3 +210,58 @@ def _threshold_input(session: Session, threshold: float | None) -> Inputs:
 
 def _is_pair(text: object) -> bool:
     return isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text)
+
+
+def open_tokenizer(file: Path, manifest: Manifest) -> Tokenizer:
+    """A tokenizer that cuts texts to the manifest's `max_length`, at its `truncation_side`.
+
+    Raises:
+        ArtifactError: no tokenizer, or `max_length` leaves no room for a text between its special tokens.
+    """
+    with _named(file):
+        tokenizer = Tokenizer.from_file(str(file))
+        special = tokenizer.num_special_tokens_to_add(manifest["pairs"])
+        if manifest["max_length"] <= special:
+            rule = f"max_length must be over the {special} special tokens"
+            raise ArtifactError(f"{file.parent}: {rule}, got {manifest['max_length']}")
+        tokenizer.enable_truncation(manifest["max_length"], direction=manifest.get("truncation_side", "right"))
+    return tokenizer
+
+
+def check_signature(session: Session, manifest: Manifest, file: Path) -> None:
+    """Refuse a model of other inputs or outputs than `write_model` gives it.
+
+    Raises:
+        ArtifactError: the message names the first difference.
+    """
+    inputs = {given.name: (given.type, len(given.shape or ())) for given in session.get_inputs()}
+    for name in dict.fromkeys([*INPUTS[:2], *inputs]):
+        if name not in INPUTS or inputs.get(name) != ("tensor(int64)", 2):
+            rule = f"inputs must be {', '.join(INPUTS[:2])} and perhaps {INPUTS[2]}, int64 [batch, tokens]"
+            raise ArtifactError(f"{file} is another model: {rule}; {name} is {inputs.get(name, 'missing')}")
+    outputs = {given.name: (given.type, given.shape) for given in session.get_outputs()}
+    _check_output(file, outputs, "logits", "tensor(float)", ["batch", len(manifest["labels"])])
+    _check_output(file, outputs, "exit_depth", "tensor(int64)", [])
+
+
+def _check_output(file: Path, outputs: Outputs, name: str, kind: str, sizes: Sequence[str | int]) -> None:
+    found_kind, found = outputs.get(name, (None, None))
+    alike = found_kind == kind and len(found or ()) == len(sizes)
+    if not alike or any(
+        isinstance(size, int) and size != other for size, other in zip(sizes, found or (), strict=True)
+    ):
+        wanted = f"its output {name} must be {kind} {sizes}"
+        raise ArtifactError(f"{file} is another model: {wanted}, found {outputs.get(name, 'none')}")
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Turn the library's errors, bare Exceptions and sometimes Rust's panics, into ours."""
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ArtifactError(f"{file} is no tokenizer: {error}") from error

@@ -89,7 +89,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def int8_products_overflow() -> bool:
-    """Whether large int8 products overflow on this machine (`formats/saturation.py`): a known one is computed."""
+    """Whether large int8 products overflow on this machine (`formats/quantize.py`): a known one is computed."""
     from onnx import TensorProto, helper, numpy_helper  # a file that is only run needs no onnx
 
     weight = numpy_helper.from_array(np.full((4, 16), 127, np.int8), "weight")
@@ -97,5 +97,5 @@ def int8_products_overflow() -> bool:
     y = helper.make_tensor_value_info("y", TensorProto.INT32, [1, 16])
     graph = helper.make_graph([helper.make_node("MatMulInteger", ["x", "weight"], ["y"])], "probe", [x], [y], [weight])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    found = open_session(model.SerializeToString()).run(None, {"x": np.full((1, 4), 255, np.uint8)})[0]
-    return bool((found != 4 * 127 * 255).any())
+    product = open_session(model.SerializeToString()).run(None, {"x": np.full((1, 4), 255, np.uint8)})[0]
+    return bool((product != 4 * 127 * 255).any())

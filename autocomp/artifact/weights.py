@@ -10,11 +10,11 @@ from onnx import TensorProto
 
 from autocomp.artifact.graph import Graph
 from autocomp.errors import ExportMismatch
+from autocomp.formats import FLOAT32, WeightFormat
 from autocomp.formats.factors import factor_names, runs_as_two
 from autocomp.formats.numbers import Encoded, encode, gives_int8, numbers_for
 from autocomp.formats.packing import packing_for
-from autocomp.formats.saturation import write_row_scales
-from autocomp.formats.weight_format import FLOAT32, WeightFormat
+from autocomp.formats.quantize import write_row_scales
 
 Int8 = tuple[str, str]
 """A linear as the runtime multiplies it: int8 codes `[in, out]` and FP32 scales `[out]` or `[1]`."""
@@ -32,7 +32,7 @@ class WeightStore:
 
     weights: Mapping[str, np.ndarray]
     formats: Mapping[str, WeightFormat]
-    codes: Mapping[str, Encoded]
+    codes: Mapping[str, Encoded] = field(default_factory=dict)
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

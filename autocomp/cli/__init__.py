@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from autocomp.errors import AutocompError, InputError, shown
+from autocomp.errors import AutocompError, InputError, short_repr
 
 
 def verbs(package: ModuleType | None = None) -> dict[str, ModuleType]:
@@ -30,7 +30,7 @@ def verbs(package: ModuleType | None = None) -> dict[str, ModuleType]:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from autocomp.version import __version__
+        from autocomp.environment import __version__
 
         print(f"autocomp {__version__}")
         parser.exit()
@@ -122,7 +122,7 @@ def _check_utf8(words: Sequence[str]) -> None:
     for word in words:
         if any("\ud800" <= letter <= "\udfff" for letter in str(word)):
             way_out = "type it in a UTF-8 terminal, rename the file, or give texts in a file (--file)"
-            raise InputError(f"an argument must be UTF-8 text, got {shown(str(word))}; {way_out}")
+            raise InputError(f"an argument must be UTF-8 text, got {short_repr(str(word))}; {way_out}")
 
 
 def _fail(message: str, status: int, debug: bool) -> int:

@@ -13,7 +13,7 @@ from autocomp.cli._say import command, note, print_json, short_path
 from autocomp.errors import NothingMeasured
 from autocomp.journal.events import Event
 from autocomp.journal.file import Listener
-from autocomp.report.summary import summary
+from autocomp.report.summary import Summary, summary
 
 
 def follow(args: argparse.Namespace, out: Path, work: Callable[[Listener], Any], before: Iterable[Event] = ()) -> int:
@@ -22,12 +22,12 @@ def follow(args: argparse.Namespace, out: Path, work: Callable[[Listener], Any],
     Raises:
         NothingMeasured: the study ended without a candidate; what there is was printed.
     """
-    from autocomp.api import watched
+    from autocomp.api import locked_run
 
     try:
         with progress(args, out) as view:
             view.replay(before)
-            watched(out, view, work)
+            locked_run(out, view, work)
     except KeyboardInterrupt:
         if (out / "journal.jsonl").exists():
             note(f"\nwhat is finished is kept; go on with:  {command('resume', short_path(out))}")
@@ -39,7 +39,7 @@ def follow(args: argparse.Namespace, out: Path, work: Callable[[Listener], Any],
     return 0
 
 
-def _print(args: argparse.Namespace, found: dict[str, Any]) -> None:
+def _print(args: argparse.Namespace, found: Summary) -> None:
     for line in warnings_of(found):
         note(line)
     if args.json:
@@ -48,14 +48,14 @@ def _print(args: argparse.Namespace, found: dict[str, Any]) -> None:
         print(ending(found))
 
 
-def ending(found: dict[str, Any]) -> str:
+def ending(found: Summary) -> str:
     """The front, what it cost, where the page is and what to type next."""
     run = Path(found["run"])
     lines = [front_text(found), budget_text(found), f"report:         {short_path(run / 'report.html')}"]
     return "\n".join([*lines, *next_steps(found), *_try_it(found)])
 
 
-def _try_it(found: dict[str, Any]) -> list[str]:
+def _try_it(found: Summary) -> list[str]:
     from autocomp.report.pick import pick
 
     if not found["members"] or not found["final"]:

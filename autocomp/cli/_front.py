@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from autocomp.cli._say import DISTURBED, amounts, command, millis, short_path, size, text_table, times
 from autocomp.measures import headline
 from autocomp.report.state import Member
-from autocomp.report.summary import is_disturbed, is_predicted, metric_words, score_of
+from autocomp.report.summary import Summary, TrialCounts, is_disturbed, is_predicted, metric_words, score_of
 
 LEFT = ("", "plan")
 TEACHER, PLAIN = "teacher", "plain int8"
@@ -52,7 +51,7 @@ def score(member: Member) -> str:
     return f"{value:.4f} ± {error:.4f}" if error is not None else f"{value:.4f}"
 
 
-def rows(summary: dict[str, Any], most: int | None = None) -> list[list[str]]:
+def rows(summary: Summary, most: int | None = None) -> list[list[str]]:
     """Teacher, plain int8, then members (at most `most`, evenly taken from small to large)."""
     marks = [(TEACHER, summary["teacher"]), (PLAIN, summary["plain_int8"])]
     named = [(m["id"] + (" *" if m.get("dominates_plain_int8") else ""), m) for m in thinned(summary["members"], most)]
@@ -66,12 +65,12 @@ def thinned(members: Sequence[Member], most: int | None) -> list[Member]:
     return [members[round(i * (len(members) - 1) / (most - 1))] for i in range(most)]
 
 
-def notes_of(summary: dict[str, Any]) -> list[str]:
+def notes_of(summary: Summary) -> list[str]:
     """What was decided while data and model were read, a line each."""
     return [f"data: {text}" for text in summary["notes"]]
 
 
-def front_text(summary: dict[str, Any], most: int | None = None) -> str:
+def front_text(summary: Summary, most: int | None = None) -> str:
     """The front in plain text, with its legend."""
     lines = rows(summary, most)
     if not lines:
@@ -86,25 +85,25 @@ def front_text(summary: dict[str, Any], most: int | None = None) -> str:
     return "\n".join([text, *legend, *([f"… and {hidden} more members: --all shows them"] if hidden else [])])
 
 
-def warnings_of(summary: dict[str, Any]) -> list[str]:
+def warnings_of(summary: Summary) -> list[str]:
     """What is wrong with the study as a whole, a line each."""
     return [f"warning: {text}" for text in summary["warnings"]]
 
 
-def budget_text(summary: dict[str, Any]) -> str:
+def budget_text(summary: Summary) -> str:
     """`spent 8 min 51 s of clock of 9m; 14 jobs, 212 candidates, 1 failed`."""
     budget, trials = summary["budget"], summary["trials"]
     limited = [k for k, v in budget["given"].items() if v is not None] or ["wall_s"]
     return f"spent {amounts(budget['spent'], limited)} of {budget['text'] or 'no budget'}; {counts_text(trials)}"
 
 
-def counts_text(trials: dict[str, int]) -> str:
+def counts_text(trials: TrialCounts) -> str:
     """`14 jobs, 212 candidates measured, 1 failed, 2 started again`; the last only where an attempt died."""
     again = f", {trials['retried']} started again" if trials["retried"] else ""
     return f"{trials['jobs']} jobs, {trials['complete']} candidates measured, {trials['failed']} failed{again}"
 
 
-def next_steps(summary: dict[str, Any]) -> list[str]:
+def next_steps(summary: Summary) -> list[str]:
     """What to type next; every line works as it is."""
     run = short_path(summary["run"])
     if summary["status"] == "running":

@@ -32,7 +32,7 @@ from autocomp.journal.events import (
 )
 from autocomp.journal.file import as_line
 from autocomp.report.state import Job, RunState
-from autocomp.report.summary import metric_words, score_of, summarise
+from autocomp.report.summary import Summary, metric_words, score_of, summarise
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -293,7 +293,7 @@ def _fraction(job: Job, now: float) -> float:
     return min(1.0, (now - job.at) / job.expected_s) if job.expected_s else 0.0
 
 
-def _front_lines(summary: dict[str, Any]) -> Text:
+def _front_lines(summary: Summary) -> Text:
     from rich.text import Text
 
     text = text_table(head(metric_words(summary), summary["final"]), rows(summary, FRONT_ROWS - 2), LEFT)

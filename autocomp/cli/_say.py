@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from autocomp import strict_json
-from autocomp.report.command_line import command as command
+from autocomp.environment import command as command
 
 PATIENCE_S = 1.0
 """What takes longer is told."""

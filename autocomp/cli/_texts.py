@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from autocomp.encodings import read_lines
-from autocomp.errors import InputError, shown
+from autocomp.errors import InputError, short_repr
 
 Text = str | tuple[str, str]
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -59,7 +59,7 @@ def _pair(line: str, number: int) -> tuple[str, str]:
     parts = line.split("\t")
     if len(parts) != 2:
         raise InputError(
-            f"with --pairs a line is TEXT<tab>PAIR; line {number} has {len(parts) - 1} tabs: {shown(line)}"
+            f"with --pairs a line is TEXT<tab>PAIR; line {number} has {len(parts) - 1} tabs: {short_repr(line)}"
         )
     return parts[0], parts[1]
 

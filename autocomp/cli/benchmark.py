@@ -194,13 +194,13 @@ def as_data(subject: Subject, measured: Measurement) -> dict[str, Any]:
     from autocomp.measures import SIZE, TIME, figures_of, of_files
     from autocomp.measures.exit_depth import exit_depth
 
-    ran = exit_depth(subject.depths())
+    ran, exits = exit_depth(subject.depths()), subject.predictor.manifest.get("exits")
     return {
         "artifact": subject.folder,
         "runtime": subject.runtime,
         "load_ms": subject.load_ms,
         **figures_of({SIZE: of_files(SIZE, Path(subject.folder)), TIME: measured}),
-        "exit_rule": (subject.predictor.manifest.get("exits") or {}).get("rule"),
+        "exit_rule": exits["rule"] if exits else None,
         "layers": ran.value,
         "exit_depths": ran.details,
     }

@@ -87,7 +87,7 @@ def _serving(args: argparse.Namespace) -> Serving:
     from autocomp.serving.addresses import bind, hosts
     from autocomp.serving.app import Dashboard
     from autocomp.serving.live_runs import open_runs
-    from autocomp.serving.page import new_nonce
+    from autocomp.serving.security import new_nonce
     from autocomp.serving.server import Serving
 
     hosts(args.host, args.port, args.allow_host)

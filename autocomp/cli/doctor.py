@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def machine() -> Iterator[Check]:
     """Python, processor, cores, instruction sets, memory."""
-    from autocomp.version import __version__
+    from autocomp.environment import __version__
 
     yield Check("machine", "autocomp", f"{__version__} in {Path(__file__).parents[1]}")
     new_enough = sys.version_info >= (3, 11)

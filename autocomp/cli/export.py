@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from autocomp.report.state import Member
+from autocomp.strict_json import Json
 
 SUMMARY = "copy one member of a front to a folder of its own, as files to run or weights to train"
 EXAMPLES = (
@@ -57,10 +57,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _files(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
+def _files(args: argparse.Namespace, member: Member, metric: str) -> Json:
     from autocomp.cli._front import size_of, time_of
     from autocomp.cli._say import command
-    from autocomp.report.export import export
+    from autocomp.report.pick import export
     from autocomp.report.summary import score_of
 
     export(member, args.out)
@@ -72,7 +72,7 @@ def _files(args: argparse.Namespace, member: Member, metric: str) -> dict[str, A
     return {}
 
 
-def _checkpoint(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
+def _checkpoint(args: argparse.Namespace, member: Member, metric: str) -> Json:
     from autocomp.pipeline.checkpoint_export import export_checkpoint
 
     why = export_checkpoint(member, args.out)
@@ -82,12 +82,12 @@ def _checkpoint(args: argparse.Namespace, member: Member, metric: str) -> dict[s
     return {"form": "autocomp" if why else "hugging_face", "irregular": why}
 
 
-def _converted(args: argparse.Namespace, member: Member, metric: str) -> dict[str, Any]:
+def _converted(args: argparse.Namespace, member: Member, metric: str) -> Json:
     from autocomp.artifact.converting import convert_artifact
     from autocomp.artifact.files import artifact_bytes
     from autocomp.cli._front import size_of
     from autocomp.cli._say import command, size
-    from autocomp.report.export import files_of
+    from autocomp.report.pick import files_of
 
     convert_artifact(files_of(member), args.out, args.form)
     if not args.json:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from autocomp.report.inspect import Contents, LayerContents, OperatorShare
     from autocomp.spec import DeviceProfile
+    from autocomp.strict_json import Json, JsonView
 
 SUMMARY = (
     "show what is in an exported model: every layer's format, bytes and share of time, and how near its floor it runs"
@@ -79,7 +81,7 @@ def _device(args: argparse.Namespace) -> DeviceProfile | None:
     return device
 
 
-def _predicted(folder: Path, inputs: Sequence[Any], device: DeviceProfile) -> dict[str, Any]:
+def _predicted(folder: Path, inputs: Sequence[Any], device: DeviceProfile) -> Json:
     from autocomp.artifact.files import MODEL
     from autocomp.devices.predicting import predicted_latency, table_of
     from autocomp.measures import TIME, figures_of
@@ -93,7 +95,7 @@ def _predicted(folder: Path, inputs: Sequence[Any], device: DeviceProfile) -> di
     }
 
 
-def describe(found: dict[str, Any]) -> str:
+def describe(found: Contents) -> str:
     """The contents for people."""
     from autocomp.cli._say import text_table
 
@@ -102,7 +104,7 @@ def describe(found: dict[str, Any]) -> str:
     return "\n".join([*_whole(found), "", layers, "", operators])
 
 
-def _whole(found: dict[str, Any]) -> list[str]:
+def _whole(found: Contents) -> list[str]:
     from autocomp.cli._say import millis, size
 
     files = ", ".join(f"{name} {size(count)}" for name, count in found["files"].items())
@@ -124,7 +126,7 @@ def _whole(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _other_sizes(found: dict[str, Any]) -> list[str]:
+def _other_sizes(found: JsonView) -> list[str]:
     """What measures of the files say that the other lines do not."""
     from autocomp.measures import measures, measures_of_files
 
@@ -133,7 +135,7 @@ def _other_sizes(found: dict[str, Any]) -> list[str]:
     return [f"{f.label or f.key}: {found[f.key]:.4g} {f.unit}".rstrip() for f in told]
 
 
-def _elsewhere(found: dict[str, Any]) -> list[str]:
+def _elsewhere(found: Contents) -> list[str]:
     from autocomp.cli._say import millis
 
     seen = found.get("predicted")
@@ -144,7 +146,7 @@ def _elsewhere(found: dict[str, Any]) -> list[str]:
     return [f"{millis(seen['latency_ms'], predicted=True)} on {seen['device']}, {threads} ({error})"]
 
 
-def _rows(found: dict[str, Any]) -> list[list[str]]:
+def _rows(found: Contents) -> list[list[str]]:
     """Vectors (norms) together in one row."""
     layers = [layer for layer in found["layers"] if len(layer["shape"]) == 2]
     vectors = [layer for layer in found["layers"] if len(layer["shape"]) != 2]
@@ -155,7 +157,7 @@ def _rows(found: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _row(layer: dict[str, Any]) -> list[str]:
+def _row(layer: LayerContents) -> list[str]:
     rank = f" rank {layer['rank']}" if layer["rank"] else ""
     zeros = "" if layer["sparsity"] is None else _percent(layer["sparsity"])
     return [
@@ -171,7 +173,7 @@ def _row(layer: dict[str, Any]) -> list[str]:
     ]
 
 
-def _total(found: dict[str, Any]) -> list[str]:
+def _total(found: Contents) -> list[str]:
     share = 1 - sum(layer["time_share"] for layer in found["layers"])
     return [
         "graph, and operators without weights",
@@ -186,7 +188,7 @@ def _total(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _operators(operators: Sequence[dict[str, Any]]) -> list[list[str]]:
+def _operators(operators: Sequence[OperatorShare]) -> list[list[str]]:
     return [[o["operator"], _percent(o["time_share"])] for o in operators if o["time_share"] >= 0.005]
 
 

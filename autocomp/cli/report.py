@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autocomp.cli._say import patient, print_json
+
+if TYPE_CHECKING:
+    from autocomp.report.page import PageData
+    from autocomp.strict_json import Json
 
 SUMMARY = "write runs as one HTML page that needs no network"
 EXAMPLES = (
@@ -40,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _written(file: Path, data: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+def _written(file: Path, data: PageData, args: argparse.Namespace) -> Json:
     runs = [
         {
             "run": run["path"],

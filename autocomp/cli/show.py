@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autocomp.report.summary import Summary
 
 SUMMARY = "show a run: its front, what it spent, and what to type next"
 EXAMPLES = ("autocomp show runs/demo", "autocomp show runs/demo --all", "autocomp show runs/demo --json")
@@ -29,12 +33,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def describe(found: dict[str, object], most: int | None) -> str:
+def describe(found: Summary, most: int | None) -> str:
     """The summary for people."""
     from autocomp.cli._front import budget_text, front_text, next_steps, notes_of, warnings_of
     from autocomp.cli._say import short_path
 
-    title = f"{short_path(str(found['run']))}: {found['status']}"
+    title = f"{short_path(found['run'])}: {found['status']}"
     reason = f" ({found['reason']})" if found["reason"] else ""
     about = f"{found['model']} on {found['task']}"
     above = [f"{title}{reason} · {about}", *warnings_of(found)]

@@ -7,9 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autocomp import strict_json
+
+if TYPE_CHECKING:
+    from autocomp.report.status import Look, Node, Status
+    from autocomp.report.summary import BudgetSummary
 
 SUMMARY = "say what a run does right now: nodes, jobs, budget, failures, and the front so far"
 EXAMPLES = (
@@ -19,7 +23,6 @@ EXAMPLES = (
 )
 EVERY_S, EVERY_S_IN_A_LOG = 2.0, 30.0
 MOST_ROWS = 16
-Found = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _looks(look: Any, every: float) -> Iterator[Found]:
+def _looks(look: Look, every: float) -> Iterator[Status]:
     """Looks until the run is no longer at work; the last one shows how it ended."""
     while True:
         found = look.now()
@@ -80,17 +83,17 @@ def _looks(look: Any, every: float) -> Iterator[Found]:
         time.sleep(every)
 
 
-def _lines(looks: Iterator[Found]) -> None:
+def _lines(looks: Iterator[Status]) -> None:
     for found in looks:
         print(strict_json.dumps(found), flush=True)
 
 
-def _blocks(looks: Iterator[Found]) -> None:
+def _blocks(looks: Iterator[Status]) -> None:
     for found in looks:
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{describe(found)}\n", flush=True)
 
 
-def _live(looks: Iterator[Found]) -> None:
+def _live(looks: Iterator[Status]) -> None:
     from rich.live import Live
     from rich.text import Text
 
@@ -99,7 +102,7 @@ def _live(looks: Iterator[Found]) -> None:
             live.update(Text(describe(found), no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
-def describe(found: Found) -> str:
+def describe(found: Status) -> str:
     """The status for people."""
     from autocomp.cli._front import front_text, next_steps
 
@@ -107,7 +110,7 @@ def describe(found: Found) -> str:
     return "\n".join([*filter(None, parts), _front_title(found), front_text(found, 12), *next_steps(found)])
 
 
-def _title(found: Found) -> str:
+def _title(found: Status) -> str:
     from autocomp.cli._say import duration, short_path
 
     how = {"running": "for", "interrupted": "after", "finished": "after"}[found["status"]]
@@ -116,7 +119,7 @@ def _title(found: Found) -> str:
     return f"{short_path(found['run'])}: {found['status']}{seconds}{reason} · {found['model']} on {found['task']}"
 
 
-def _budget(found: Found) -> str:
+def _budget(found: Status) -> str:
     from autocomp.cli._front import counts_text
     from autocomp.cli._say import amounts
 
@@ -130,14 +133,14 @@ def _budget(found: Found) -> str:
     return "\n".join([*lines, *([f"held now: {held}"] if held else [])])
 
 
-def _worth_saying(budget: Found) -> dict[str, float]:
+def _worth_saying(budget: BudgetSummary) -> dict[str, float]:
     return {k: v for k, v in budget["spent"].items() if v or k == "wall_s" or budget["given"].get(k) is not None}
 
 
-def _nodes(found: Found) -> str:
+def _nodes(found: Status) -> str:
     from autocomp.cli._say import duration, text_table
 
-    nodes, saying = found["nodes"], {job["job"]: job["text"] or job["kind"] for job in found["jobs"]}
+    nodes, saying = found["nodes"], {one["job"]: one["text"] or one["kind"] for one in found["jobs"]}
     order = sorted(nodes, key=lambda n: (not n["alive"], not n["jobs"]))
     rows = [_node_row(node, saying) for node in order[:MOST_ROWS]]
     lost = [f"lost: node {n['node']} ({n['host']})" for n in found["lost_nodes"][-MOST_ROWS:]]
@@ -151,7 +154,7 @@ def _nodes(found: Found) -> str:
     return "\n".join(["", *stale, table, *hidden, *lost])
 
 
-def _node_row(node: Found, saying: dict[str, str]) -> list[str]:
+def _node_row(node: Node, saying: dict[str, str]) -> list[str]:
     resources, used = node["resources"], node["used"]
     shares = [f"{used.get(k, 0):g}/{resources[k]:g}" if resources.get(k) else "–" for k in ("CPU", "GPU")]
     work = ", ".join(f"{job} ({saying[job].replace('_', ' ')})" if saying.get(job) else job for job in node["jobs"])
@@ -159,7 +162,7 @@ def _node_row(node: Found, saying: dict[str, str]) -> list[str]:
     return [node["node"][:12], node["host"], *shares, node["device"] or "–", work if node["alive"] else "(not alive)"]
 
 
-def _jobs(found: Found) -> str:
+def _jobs(found: Status) -> str:
     from autocomp.cli._say import duration, text_table
 
     jobs = found["jobs"]
@@ -184,7 +187,7 @@ def _jobs(found: Found) -> str:
     return "\n".join(["", text_table(head, rows, ("job", "does", "plan")), *hidden])
 
 
-def _troubles(found: Found) -> str:
+def _troubles(found: Status) -> str:
     from autocomp.cli._say import duration
 
     retried, failures = found["retried"], found["failures"]
@@ -200,7 +203,7 @@ def _troubles(found: Found) -> str:
     return "\n".join(["", *lines]) if lines else ""
 
 
-def _front_title(found: Found) -> str:
+def _front_title(found: Status) -> str:
     if found["final"]:
         return "\nfinal front, scored on the held-out split:"
     return "\nfront so far, on the search split:"

@@ -1,6 +1,7 @@
 """How long would a file take on a device that is away? By the work it does and what work was seen to cost there.
 
-How far off it is: `benchmarks/results/prediction.json`, a median of 6 to 8 %.
+What a unit of each kind of work costs follows from recorded times by non-negative least squares of relative errors. How
+far off predictions are: `benchmarks/results/prediction.json`, a median of 6 to 8 %.
 """
 
 from __future__ import annotations
@@ -16,19 +17,54 @@ from autocomp.environment import processor
 from autocomp.errors import InputError
 from autocomp.measurement import Measurement
 from autocomp.measures.latency import latency
+from autocomp.spec import FitError
 
 if TYPE_CHECKING:
     from autocomp.spec import DeviceProfile, LatencyTable
 
+
+def fit(work: np.ndarray, ms: np.ndarray) -> np.ndarray:
+    """Milliseconds of a unit of each kind of work.
+
+    A cost is never negative. Relative errors are squared: a short time counts as much as a long one.
+
+    Args:
+        work: `[n, kinds]`.
+        ms: `[n]`, positive.
+    """
+    from sklearn.linear_model import LinearRegression
+
+    relative = work / ms[:, None]
+    # Multiply-adds come in millions and runs in ones: the solver wants them alike.
+    scale = np.maximum(np.linalg.norm(relative, axis=0), np.finfo(float).tiny)
+    model = LinearRegression(fit_intercept=False, positive=True).fit(relative / scale, np.ones(len(ms)))
+    return np.asarray(model.coef_ / scale, float)
+
+
+def left_out_errors(work: np.ndarray, ms: np.ndarray, files: Sequence[int]) -> np.ndarray:
+    """(predicted - measured) / measured of each time, by costs that were fitted without the file it belongs to."""
+    errors = np.empty(len(ms))
+    for file in set(files):
+        out = np.array(files) == file
+        errors[out] = work[out] @ fit(work[~out], ms[~out]) / ms[out] - 1
+    return errors
+
+
+def fit_error(errors: np.ndarray) -> FitError:
+    """A summary of `left_out_errors`."""
+    low, high = np.percentile(errors, [25, 75])
+    return FitError(median=np.median(abs(errors)), low=low, high=high, worst=abs(errors).max())
+
+
 Texts = Sequence[Mapping[str, np.ndarray]]
 
 
-def is_here(device: DeviceProfile) -> bool:
+def is_this_machine(device: DeviceProfile) -> bool:
     """Whether this machine is the device: a profile of nothing recorded means whatever machine it is used on."""
-    return device.recorded is None or _known(device) == processor()
+    return device.recorded is None or _recorded_processor(device) == processor()
 
 
-def _known(device: DeviceProfile) -> dict[str, object]:
+def _recorded_processor(device: DeviceProfile) -> dict[str, object]:
     assert device.recorded is not None
     return {"cpu": device.recorded.cpu, "instruction_sets": list(device.recorded.instruction_sets)}
 
@@ -70,10 +106,10 @@ def predicted_latency(model: Path, texts: Texts, device: DeviceProfile) -> Measu
 
 
 def as_latency(ms: np.ndarray, table: LatencyTable, device: str) -> Measurement:
-    """The same of times that are predicted already."""
-    found = latency(ms[None], device)
-    spread = found.value * (table.error.high - table.error.low)
-    return replace(found, spread=spread, n=len(ms), predicted=True)
+    """Latency from times that are predicted already."""
+    measured = latency(ms[None], device)
+    spread = measured.value * (table.error.high - table.error.low)
+    return replace(measured, spread=spread, n=len(ms), predicted=True)
 
 
 def predicted_ms(model: Path, texts: Texts, table: LatencyTable) -> np.ndarray:

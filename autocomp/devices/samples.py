@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
 VOCABULARY, POSITIONS = 2000, 256
@@ -18,7 +18,7 @@ NEVER = 1.1
 LENGTHS = (4, 8, 16, 25, 40, 64, 96, 128, 192, 256)
 LENGTHS_EACH = 5
 MOST_WEIGHTS = 12e6
-"""Of one file, so that a device with 2 GB can hold all of them at once."""
+"""The most weights of one file, so that a device with 2 GB can hold all files at once."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ SMALL = Sample(bert_shape(3, 384, 12, 32, 768), int8=True, exit_threshold=None, 
 
 
 def samples(count: int, seed: int = 0) -> list[Sample]:
-    """As many different files; two thirds of them in int8, a fifth of them with an exit."""
+    """Different random files, as many as wanted; two thirds of them in int8, a fifth of them with an exit."""
     rng = np.random.default_rng(seed)
-    drawn = _drawn(rng)
-    return [next(drawn) for _ in range(count)]
+    endless = _random_samples(rng)
+    return [next(endless) for _ in range(count)]
 
 
-def _drawn(rng: np.random.Generator) -> Iterator[Sample]:
+def _random_samples(rng: np.random.Generator) -> Iterator[Sample]:
     number = 0
     while True:
         layers, hidden = int(rng.integers(1, 7)), int(rng.choice([64, 128, 192, 256, 384, 512, 768]))
@@ -97,7 +97,7 @@ def _drawn(rng: np.random.Generator) -> Iterator[Sample]:
         number += 1
 
 
-def text(tokens: int) -> dict[str, np.ndarray]:
+def random_text(tokens: int) -> dict[str, np.ndarray]:
     """Inputs of one random text."""
     ids = np.random.default_rng(tokens).integers(1, VOCABULARY, (1, tokens))
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
@@ -120,8 +120,8 @@ def random_weights(shape: EncoderShape, rng: np.random.Generator) -> dict[str, n
         sizes[f"{name}.feed_forward.input"] = (block.feed_forward, shape.hidden)
         sizes[f"{name}.feed_forward.output"] = (shape.hidden, block.feed_forward)
         norms += [f"{name}.attention_norm", f"{name}.feed_forward_norm"]
-    made = {f"{name}.weight": 0.02 * rng.standard_normal(size, np.float32) for name, size in sizes.items()}
+    weights = {f"{name}.weight": 0.02 * rng.standard_normal(size, np.float32) for name, size in sizes.items()}
     linears = [name for name in sizes if not name.startswith("embeddings.")]
-    made |= {f"{name}.bias": 0.02 * rng.standard_normal(sizes[name][0], np.float32) for name in linears}
-    made |= {f"{name}.weight": 1 + 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
-    return made | {f"{name}.bias": 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
+    weights |= {f"{name}.bias": 0.02 * rng.standard_normal(sizes[name][0], np.float32) for name in linears}
+    weights |= {f"{name}.weight": 1 + 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
+    return weights | {f"{name}.bias": 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}

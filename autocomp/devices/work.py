@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.operators import INT8_OPERATORS, optimized, walk
+from autocomp.artifact.graph import INT8_OPERATORS, optimized, walk
 from autocomp.artifact.runtime import open_session
-from autocomp.inspection.node_times import Kernel, kernels
+from autocomp.inspection.speed import Kernel, kernels
 
 if TYPE_CHECKING:
     import onnx
@@ -48,15 +48,15 @@ def work(model: onnx.ModelProto, texts: Texts) -> np.ndarray:
     Args:
         texts: inputs of the file, by name, of one text each.
     """
-    running, alike = optimized(model), _alike(model, texts)
-    first = dict(zip(alike, texts, strict=True))
+    running, kinds = optimized(model), _kinds(model, texts)
+    first = dict(zip(kinds, texts, strict=True))
     heads = {node.output[0]: _heads(node) for node, _ in walk(running.graph) if node.op_type == "Attention"}
     runs = kernels(running, list(first.values()))
-    counted = {key: _added_up(run, heads) for key, run in zip(first, runs, strict=True)}
-    return np.array([counted[key] for key in alike])
+    counted = {key: _total_work(run, heads) for key, run in zip(first, runs, strict=True)}
+    return np.array([counted[key] for key in kinds])
 
 
-def _alike(model: onnx.ModelProto, texts: Texts) -> list[tuple[int, int]]:
+def _kinds(model: onnx.ModelProto, texts: Texts) -> list[tuple[int, int]]:
     """Tokens and layers run of each text: profiling each kind once is a hundred times quicker than each text."""
     tokens = [text["input_ids"].shape[1] for text in texts]
     if all(node.op_type != "If" for node in model.graph.node):
@@ -70,7 +70,7 @@ def _heads(node: onnx.NodeProto) -> int:
     return int(next(a.i for a in node.attribute if a.name == "q_num_heads"))
 
 
-def _added_up(run: Sequence[Kernel], heads: Mapping[str, int]) -> list[float]:
+def _total_work(run: Sequence[Kernel], heads: Mapping[str, int]) -> list[float]:
     total = dict.fromkeys(COUNTED, 0.0) | {"runs": 1.0}
     for kernel in run:
         for name, count in _counts(kernel, heads).items():
@@ -79,36 +79,30 @@ def _added_up(run: Sequence[Kernel], heads: Mapping[str, int]) -> list[float]:
 
 
 def _counts(kernel: Kernel, heads: Mapping[str, int]) -> dict[str, float]:
-    operator = kernel["args"]["op_name"]
-    given, made = (_shapes(kernel["args"].get(f"{side}_type_shape", ())) for side in ("input", "output"))
+    operator, inputs, outputs = kernel.operator, kernel.inputs, kernel.outputs
     if operator in (*_INT8_PRODUCTS, *_FLOAT_PRODUCTS):
-        return _of_product(operator, given, made[0])
+        return _of_product(operator, inputs, outputs[0])
     if operator == "Attention":
-        (*_, asking, width), (*_, tokens, _), (*_, values) = given[:3]
-        pairs = asking * tokens
-        return {"attention_macs": pairs * (width + values), "attention_scores": pairs * heads[kernel["name"]]}
-    size = math.prod(made[0]) if made else 0
+        (*_, queries, width), (*_, tokens, _), (*_, values) = inputs[:3]
+        pairs = queries * tokens
+        return {"attention_macs": pairs * (width + values), "attention_scores": pairs * heads[kernel.name]}
+    size = math.prod(outputs[0]) if outputs else 0
     names = {"DynamicQuantizeLinear": "quantized"}
     names |= dict.fromkeys(_ACTIVATIONS, "activated") | dict.fromkeys(_NORMS, "normed")
     if operator in names:
         return {names[operator]: size}
-    return {"other_kernels": 1.0, "other_bytes": float(kernel["args"].get("output_size", 0))}
+    return {"other_kernels": 1.0, "other_bytes": kernel.output_bytes}
 
 
-def _of_product(operator: str, given: Sequence[Sequence[int]], made: Sequence[int]) -> dict[str, float]:
-    """A weight that the runtime has packed is not among the inputs that it reports; another activation is."""
-    inner, outputs = given[0][-1], math.prod(made)
+def _of_product(operator: str, inputs: Sequence[Sequence[int]], output: Sequence[int]) -> dict[str, float]:
+    """Work of a product; a weight that the runtime has packed is not among its reported inputs, an activation is."""
+    inner, size = inputs[0][-1], math.prod(output)
     kind = "int8" if operator in _INT8_PRODUCTS else "fp32"
-    has_weight = sum(len(shape) > 1 for shape in given) == 1
-    found = {f"{kind}_products": 1.0, f"{kind}_macs": float(outputs * inner)}
-    found[f"{kind}_weights"] = float(has_weight * inner * made[-1])
+    has_weight = sum(len(shape) > 1 for shape in inputs) == 1
+    counts = {f"{kind}_products": 1.0, f"{kind}_macs": float(size * inner)}
+    counts[f"{kind}_weights"] = float(has_weight * inner * output[-1])
     if kind == "int8":
-        found["scaled"] = float(outputs)
+        counts["scaled"] = float(size)
     if operator == "DynamicQuantizeMatMul":
-        found["quantized"] = float(math.prod(given[0]))
-    return found
-
-
-def _shapes(described: Sequence[Mapping[str, Sequence[int]]]) -> list[Sequence[int]]:
-    """`[{"float": [1, 16, 384]}]`: `[[1, 16, 384]]`."""
-    return [shape for one in described for shape in one.values()]
+        counts["quantized"] = float(math.prod(inputs[0]))
+    return counts

@@ -6,13 +6,16 @@ named by the search and found again by their module's name in another process or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, NotRequired, Protocol, TypedDict
 
-Data = Mapping[str, Any]
+from autocomp.strict_json import JsonView
+
+Data = JsonView
+"""A job or its result as it travels: a JSON object, whose keys are those of the dataclass that the work reads it as."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,57 @@ class Failure:
         return self.reason
 
 
-Ended = tuple[Data, dict[str, Any] | None, Failure | None]
-"""A job, its result, and why there is none."""
-Part = tuple[Data, Data]
-"""A job whose first part has ended, and what that gave."""
+class Ended(NamedTuple):
+    """A job that ended: its result, or why there is none."""
+
+    job: Data
+    result: Data | None
+    failure: Failure | None
+
+
+class Part(NamedTuple):
+    """A job that goes on elsewhere, and the result of the part that has ended."""
+
+    job: Data
+    result: Data
+
+
+@dataclass(frozen=True)
+class NodeChange:
+    """A node of the cluster that came or went.
+
+    Attributes:
+        node: its id.
+        host: the machine it is on.
+    """
+
+    node: str
+    host: str
+    state: Literal["joined", "lost"]
+
+
+class NodeFacts(TypedDict):
+    """What the journal says of one node: its id, its host, and what computes there."""
+
+    node: str
+    host: str
+    machine: Data
+
+
+class PoolFacts(TypedDict):
+    """What the journal says of those who work for a study; the last two keys are those of a cluster."""
+
+    kind: Literal["local", "ray"]
+    workers: int
+    threads: int
+    gpus: int
+    address: NotRequired[str]
+    nodes: NotRequired[list[NodeFacts]]
+
+
+def device_resource(profile: str) -> str:
+    """The custom resource, `device:cpu_1_thread`, of which a Ray node has 1 if it is that device."""
+    return f"device:{profile}"
 
 
 def nothing(*_: Any) -> tuple[str, ...]:
@@ -56,7 +106,7 @@ class Work:
     """
 
     name: str
-    run: Callable[[Data], dict[str, Any]]
+    run: Callable[[Data], Data]
     needs: Callable[[Data], Sequence[str]] = nothing
     made: Callable[[Data, Data], Sequence[str]] = nothing
     then: FollowUp | None = None
@@ -76,17 +126,17 @@ class FollowUp:
 
     work: Work
     job: Callable[[Data, Data], Data | None]
-    merge: Callable[[Data, Data | str], dict[str, Any] | None]
+    merge: Callable[[Data, Data | str], Data | None]
     at_device: bool = False
 
 
 @dataclass(frozen=True)
 class NodeFunctions:
-    """Functions of the layers above that every node of a cluster calls, each named `module:NAME`.
+    """Functions of higher rooms that every node of a cluster calls, each named `module:NAME`.
 
     Attributes:
-        mirror: makes a run directory's likeness on a node: `(card, store, folder) -> folder`.
-        card: what such a likeness is made of: `(run) -> data`.
+        mirror: makes a copy of a run directory on a node, as far as jobs read it: `(card, store, folder) -> folder`.
+        card: what such a copy is made of: `(run) -> data`.
         usable_gpus: how many GPUs a node can compute with: `() -> int`.
     """
 
@@ -145,8 +195,8 @@ class Executor(Protocol):
     def collect(self, timeout_s: float) -> list[Ended]:
         """Jobs that ended within the timeout."""
 
-    def news(self) -> list[dict[str, Any]]:
-        """Nodes that came and went since the last call: `node`, `host`, `state`, `joined` or `lost`."""
+    def news(self) -> list[NodeChange]:
+        """Nodes that came and went since the last call."""
 
     def lost(self) -> list[Lost]:
         """Attempts that were lost since the last call."""
@@ -198,17 +248,17 @@ class WorkerPool(Protocol):
     def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
         """For jobs of one kind, at most so many at once, each with a share of a GPU; their second parts have none."""
 
-    def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
+    def at_gpu(self, work: Work, job: Data) -> Data:
         """Do one job where a GPU is, with all of it."""
 
-    def at_device(self, work: Work, job: Data) -> dict[str, Any]:
+    def at_device(self, work: Work, job: Data) -> Data:
         """Do one job where the device is, with nothing beside it; here if it has no place of its own."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> PoolFacts:
         """Who they are, for the journal."""
 
     def close(self) -> None:
-        """Send all home."""
+        """Stop working for the study."""
 
     def __enter__(self) -> WorkerPool: ...
 

@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from typing import Any
 
-from autocomp.executors import Data, Ended, Executor, Failure, Lost, Part, Work
+from autocomp.executors import Data, Ended, Executor, Failure, Lost, NodeChange, Part, PoolFacts, Work
 from autocomp.executors.processes import WorkerDied, WorkerNeverStarted, WorkerProcess
 from autocomp.executors.two_step import TwoStepExecutor
 
@@ -49,7 +48,7 @@ class LocalPool:
 
     @property
     def cores(self) -> int:
-        """Of all workers."""
+        """Held by all workers."""
         return self.workers * self.threads
 
     def serve(self, run: Path, store: Path) -> None:
@@ -60,7 +59,7 @@ class LocalPool:
         return min(max(1, self.workers // 2), self.gpus * per_gpu(share)) if share else self.workers
 
     def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
-        """A pool, or two: trainings with a share of a GPU, and what is done with what they made."""
+        """Processes for all of a job, or two sets of them: those that share GPUs, and those for second parts."""
         if not share:
             return LocalExecutor(work.run, self.workers if most is None else min(self.workers, most), self.threads)
         first = LocalExecutor(work.run, self.room(share), self.threads, share, visible(self.gpus))
@@ -69,16 +68,16 @@ class LocalPool:
         rest = LocalExecutor(work.then.work.run, max(1, self.workers - first.workers), self.threads)
         return TwoStepExecutor(first, work.then, rest)
 
-    def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
-        """In this process."""
+    def at_gpu(self, work: Work, job: Data) -> Data:
+        """Do one job in this process."""
         return work.run(job)
 
-    def at_device(self, work: Work, job: Data) -> dict[str, Any]:
-        """In this process."""
+    def at_device(self, work: Work, job: Data) -> Data:
+        """Do one job in this process."""
         return work.run(job)
 
-    def facts(self) -> dict[str, Any]:
-        """Nothing but their number."""
+    def facts(self) -> PoolFacts:
+        """Numbers of workers, threads and GPUs."""
         return {"kind": "local", "workers": self.workers, "threads": self.threads, "gpus": self.gpus}
 
     def close(self) -> None:
@@ -98,7 +97,7 @@ class LocalExecutor:
 
     def __init__(
         self,
-        work: Callable[[Data], dict[str, Any]],
+        work: Callable[[Data], Data],
         workers: int,
         threads: int,
         share: float = 0.0,
@@ -107,10 +106,10 @@ class LocalExecutor:
         self._work, self.workers, self.threads, self.gpu_share = work, workers, threads, share
         self._visible = visible
         self._processes: list[WorkerProcess | None] = [None] * workers
-        self._running: dict[Future[dict[str, Any]], Data] = {}
-        self._began: dict[Future[dict[str, Any]], float] = {}
+        self._running: dict[Future[Data], Data] = {}
+        self._began: dict[Future[Data], float] = {}
         self._lost: list[Lost] = []
-        self._slots: dict[Future[dict[str, Any]], int] = {}
+        self._slots: dict[Future[Data], int] = {}
 
     def __enter__(self) -> LocalExecutor:
         return self
@@ -138,14 +137,14 @@ class LocalExecutor:
             self._slots[future] = slot
         self._running[future], self._began[future] = job, time.time()
 
-    def _start(self, slot: int, job: Data) -> Future[dict[str, Any]]:
+    def _start(self, slot: int, job: Data) -> Future[Data]:
         process = self._processes[slot]
         if process is None or process.has_died:
             gpu = self._visible[slot % len(self._visible)] if self._visible else None
             process = self._processes[slot] = WorkerProcess(self._work, _start_worker, (self.threads, gpu))
         return process.submit(job)
 
-    def news(self) -> list[dict[str, Any]]:
+    def news(self) -> list[NodeChange]:
         """None: this machine stays."""
         return []
 
@@ -163,16 +162,16 @@ class LocalExecutor:
         done, _ = wait(self._running, timeout=timeout_s, return_when=FIRST_COMPLETED)
         return [self._end(future) for future in done]
 
-    def _end(self, future: Future[dict[str, Any]]) -> Ended:
+    def _end(self, future: Future[Data]) -> Ended:
         job, began = self._running.pop(future), self._began.pop(future)
         self._slots.pop(future, None)
         try:
-            return job, future.result(), None
+            return Ended(job, future.result(), None)
         except Exception as error:  # whatever a worker could not even report
             failure = _failure_of(error)
             if failure.is_environment or isinstance(error, WorkerDied):
                 self._lost.append(Lost(job, 1, failure.reason, time.time() - began, gpu_share=self.gpu_share))
-            return job, None, failure
+            return Ended(job, None, failure)
 
     def close(self) -> None:
         """Stop all workers now; running jobs are lost."""
@@ -190,8 +189,8 @@ def _failure_of(error: Exception) -> Failure:
     return Failure(f"{type(error).__name__}: {error}", isinstance(error, OSError))
 
 
-def _done_here(work: Callable[[Data], dict[str, Any]], job: Data) -> Future[dict[str, Any]]:
-    future: Future[dict[str, Any]] = Future()
+def _done_here(work: Callable[[Data], Data], job: Data) -> Future[Data]:
+    future: Future[Data] = Future()
     try:
         future.set_result(work(job))
     except Exception as error:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from autocomp.executors import Data
 from autocomp.executors._spawning import Spawning
 
-Job = Callable[[Mapping[str, Any]], dict[str, Any]]
 PATIENCE_S = 10.0
 
 
@@ -35,9 +35,7 @@ class WorkerProcess:
         prepare: called in the process before anything else, with the arguments `given`.
     """
 
-    def __init__(
-        self, work: Callable[[Mapping[str, Any]], dict[str, Any]], prepare: Callable[..., None], given: tuple[Any, ...]
-    ) -> None:
+    def __init__(self, work: Callable[[Data], Data], prepare: Callable[..., None], given: tuple[object, ...]) -> None:
         self._work, self._context, self._running = work, Spawning(), list[Future[Any]]()
         self._pool = ProcessPoolExecutor(1, self._context, initializer=prepare, initargs=given)
         self._ready = self._pool.submit(_import, work.__module__)
@@ -47,25 +45,25 @@ class WorkerProcess:
         """Whether the process is gone; one that has not been waited for may still be thought alive."""
         return any(process.exitcode is not None for process in self._context.started)
 
-    def submit(self, job: Mapping[str, Any]) -> Future[dict[str, Any]]:
+    def submit(self, job: Data) -> Future[Data]:
         """Start a job; its future raises WorkerDied, with the reason, if the process dies."""
-        told: Future[dict[str, Any]] = Future()
+        answer: Future[Data] = Future()
         try:
             running = self._pool.submit(self._work, job)
         except BrokenProcessPool:
-            told.set_exception(self._death())
-            return told
-        running.add_done_callback(lambda done: self._tell(done, told))
-        return told
+            answer.set_exception(self._death())
+            return answer
+        running.add_done_callback(lambda done: self._pass_on(done, answer))
+        return answer
 
-    def _tell(self, done: Future[dict[str, Any]], told: Future[dict[str, Any]]) -> None:
+    def _pass_on(self, done: Future[Data], answer: Future[Data]) -> None:
         error = WorkerDied("it was stopped") if done.cancelled() else done.exception()
         if isinstance(error, BrokenProcessPool) or (error and self._could_not_import()):
             error = self._death()
         if error:
-            told.set_exception(error)
+            answer.set_exception(error)
         else:
-            told.set_result(done.result())
+            answer.set_result(done.result())
 
     def _could_not_import(self) -> bool:
         return self._ready.done() and self._ready.exception() is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from autocomp.executors import Data, Ended, Executor, Failure, FollowUp, Lost, Part
+from autocomp.executors import Data, Ended, Executor, FollowUp, Lost, NodeChange, Part
 
 
 class TwoStepExecutor:
@@ -17,7 +17,7 @@ class TwoStepExecutor:
     def __init__(self, first: Executor, then: FollowUp, second: Executor) -> None:
         self._first, self._then, self._second = first, then, second
         self.threads, self.gpu_share = first.threads, first.gpu_share
-        self._half: dict[str, tuple[Data, Data]] = {}
+        self._half: dict[str, Part] = {}
         self._waiting: deque[Data] = deque()
         self._parts: list[Part] = []
 
@@ -48,14 +48,14 @@ class TwoStepExecutor:
 
     def collect(self, timeout_s: float) -> list[Ended]:
         """Jobs of which all is done."""
-        ended = [self._whole(*one) for one in self._second.collect(0 if self._first.running else timeout_s)]
+        ended = [self._whole(one) for one in self._second.collect(0 if self._first.running else timeout_s)]
         for job, result, error in self._first.collect(0 if ended or not self._first.running else timeout_s):
             second = self._then.job(job, result) if result is not None else None
             if result is None or second is None:
-                ended.append((job, result, error))
+                ended.append(Ended(job, result, error))
             else:
-                self._half[str(job["id"])] = (job, result)
-                self._parts.append((job, result))
+                self._half[str(job["id"])] = Part(job, result)
+                self._parts.append(Part(job, result))
                 self._waiting.append(second)
         self._hand_over()
         return ended
@@ -64,25 +64,25 @@ class TwoStepExecutor:
         while self._waiting and self._second.free > 0:
             self._second.submit(self._waiting.popleft())
 
-    def _whole(self, second: Data, found: Data | None, error: Failure | None) -> Ended:
+    def _whole(self, second: Ended) -> Ended:
         """Both parts as one; nothing, with the reason, if the second gave nothing that can be made a result."""
-        job, result = self._half.pop(str(second["id"]))
-        if error and error.is_environment:
-            return job, None, error
-        merged = self._then.merge(result, found if found is not None else str(error))
-        return job, merged, None if merged is not None else error
+        (job, first), failure = self._half.pop(str(second.job["id"])), second.failure
+        if failure and failure.is_environment:
+            return Ended(job, None, failure)
+        merged = self._then.merge(first, second.result if second.result is not None else str(failure))
+        return Ended(job, merged, None if merged is not None else failure)
 
     def parts(self) -> list[Part]:
-        """First parts that ended since the last call, of this chain and of those within."""
+        """First parts that ended since the last call, here and in an executor of two steps within."""
         parts, self._parts = self._parts, []
         return [*parts, *self._second.parts()]
 
-    def news(self) -> list[dict[str, object]]:
-        """Of the whole crew."""
+    def news(self) -> list[NodeChange]:
+        """Nodes that came and went since the last call."""
         return self._first.news()
 
     def lost(self) -> list[Lost]:
-        """Of both parts."""
+        """Attempts at either part that were lost since the last call."""
         return [*self._first.lost(), *self._second.lost()]
 
     def close(self) -> None:

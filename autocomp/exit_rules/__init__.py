@@ -16,13 +16,13 @@ from autocomp.errors import InputError
 from autocomp.registry import Registry
 
 if TYPE_CHECKING:
-    from autocomp.formats.graph import GraphBuilder
+    from autocomp.formats import GraphBuilder
 
 DEFAULT = "probability"
 
 
 class ExitRule(Protocol):
-    """One rule.
+    """What a module of this folder defines: a rule that decides when a text may leave.
 
     Attributes:
         means: what its threshold is, which values it may have, and which of them leave later.
@@ -41,7 +41,7 @@ class ExitRule(Protocol):
         """A few words for a plan: `exits at 0.95`."""
 
     def explain(self, threshold: float) -> str:
-        """The same for a sentence: `as soon as the head after a layer is at least 95 % sure`."""
+        """When a text leaves, for a sentence: `as soon as the head after a layer is at least 95 % sure`."""
 
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
         """Which rows may leave, bool `[exits, n]`, from logits `[exits, n, labels]` of all heads in order."""
@@ -82,3 +82,16 @@ def left_at(rule: str, logits: np.ndarray, threshold: float) -> np.ndarray:
     """Which exit each text takes alone, `[n]`: an index into the heads, or their number where it takes none."""
     sure = exit_rules[rule].sure(logits, threshold)
     return np.where(sure.any(0), sure.argmax(0), len(sure))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithms of a head's probabilities, over the last axis."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    result: np.ndarray = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return result
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """A head's probabilities, over the last axis."""
+    result: np.ndarray = np.exp(log_softmax(logits))
+    return result

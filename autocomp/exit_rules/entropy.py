@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.exit_rules._softmax import log_softmax
+from autocomp.exit_rules import log_softmax
 
 if TYPE_CHECKING:
-    from autocomp.formats.graph import GraphBuilder
+    from autocomp.formats import GraphBuilder
 
 
 class Entropy:
-    """See the module."""
+    """The rule of the module: low entropy means sure."""
 
     means = (
         "the entropy up to which a text leaves, as a fraction of log(labels), 0 <= threshold <= 1; lower leaves later"
@@ -26,11 +26,11 @@ class Entropy:
     never = -1.0
 
     def allows(self, threshold: float) -> bool:
-        """0 to 1."""
+        """A threshold lies between 0 and 1."""
         return 0 <= threshold <= 1
 
     def describe(self, threshold: float) -> str:
-        """`exits at entropy 0.2`."""
+        """A few words for a plan: `exits at entropy 0.2`."""
         return f"exits at entropy {threshold:g}"
 
     def explain(self, threshold: float) -> str:
@@ -38,13 +38,13 @@ class Entropy:
         return f"as soon as the entropy of a head's probabilities is at most {threshold:g} of its largest"
 
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
-        """Bool `[exits, n]`."""
+        """Which rows may leave, bool `[exits, n]`."""
         logs = log_softmax(logits)
         entropy: np.ndarray = -(np.exp(logs) * logs).sum(-1) * _scale(logits.shape[-1])
         return np.asarray(entropy <= threshold)
 
     def write(self, graph: GraphBuilder, heads: Sequence[str], labels: int, threshold: str) -> str:
-        """One product both sums over the labels and scales."""
+        """Emit the condition; one product both sums over the labels and scales."""
         logs = graph.op("LogSoftmax", heads[-1], axis=-1)
         terms = graph.op("Mul", graph.op("Exp", logs), logs)
         column = graph.constant(np.full((labels, 1), -_scale(labels), np.float32))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.exit_rules._softmax import softmax
+from autocomp.exit_rules import softmax
 
 if TYPE_CHECKING:
-    from autocomp.formats.graph import GraphBuilder
+    from autocomp.formats import GraphBuilder
 
 
 class Margin:
-    """See the module."""
+    """The rule of the module: a lead over the second label means sure."""
 
     means = (
         "the lead of the largest probability over the second from which on a text leaves, 0 < threshold <= 1; "
@@ -24,11 +24,11 @@ class Margin:
     never = 2.0
 
     def allows(self, threshold: float) -> bool:
-        """0 to 1."""
+        """A threshold lies above 0 and is at most 1."""
         return 0 < threshold <= 1
 
     def describe(self, threshold: float) -> str:
-        """`exits at margin 0.8`."""
+        """A few words for a plan: `exits at margin 0.8`."""
         return f"exits at margin {threshold:g}"
 
     def explain(self, threshold: float) -> str:
@@ -36,12 +36,12 @@ class Margin:
         return f"as soon as a head's first label is {100 * threshold:g} points ahead of its second"
 
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
-        """Bool `[exits, n]`."""
+        """Which rows may leave, bool `[exits, n]`."""
         ordered = np.sort(softmax(logits), -1)
         return np.asarray(ordered[..., -1] - ordered[..., -2] >= threshold)
 
     def write(self, graph: GraphBuilder, heads: Sequence[str], labels: int, threshold: str) -> str:
-        """The two largest probabilities times (1, -1)."""
+        """Emit the condition; the lead is the product of the two largest probabilities and (1, -1)."""
         probabilities = graph.op("Softmax", heads[-1], axis=-1)
         best, _ = graph.ops("TopK", 2, probabilities, graph.constant(np.array([2])), axis=-1)
         lead = graph.op("MatMul", best, graph.constant(np.array([[1], [-1]], np.float32)))

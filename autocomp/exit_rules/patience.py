@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from autocomp.formats.graph import GraphBuilder
+    from autocomp.formats import GraphBuilder
 
 OFF = 100.0
 """More heads than an encoder has."""
 
 
 class Patience:
-    """See the module."""
+    """The rule of the module: heads that agree mean sure."""
 
     means = "how many exit heads in a row must agree on the label, a whole number from 1; higher leaves later"
     grid = (2.0, 3.0, 4.0, OFF)
     never = 1e9
 
     def allows(self, threshold: float) -> bool:
-        """Whole numbers from 1."""
+        """A threshold is a whole number from 1."""
         return threshold >= 1 and float(threshold).is_integer()
 
     def describe(self, threshold: float) -> str:
-        """`exits after 2 agreeing heads`."""
+        """A few words for a plan: `exits after 2 agreeing heads`."""
         return f"exits after {threshold:g} agreeing head{'s' if threshold > 1 else ''}"
 
     def explain(self, threshold: float) -> str:
@@ -39,14 +39,14 @@ class Patience:
         )
 
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
-        """Bool `[exits, n]`."""
+        """Which rows may leave, bool `[exits, n]`."""
         labels, streaks = logits.argmax(-1), np.ones(logits.shape[:2])
         for head in range(1, len(labels)):
             streaks[head] = np.where(labels[head] == labels[head - 1], streaks[head - 1] + 1, 1)
         return np.asarray(streaks >= threshold)
 
     def write(self, graph: GraphBuilder, heads: Sequence[str], labels: int, threshold: str) -> str:
-        """The length of the streak is a value of the graphs around, which nested branches see."""
+        """Emit the condition; the length of the streak is a value of the graphs around, which nested branches see."""
         streak = _streak(graph, heads) if len(heads) > 1 else _one(graph, heads[0])
         return graph.op("GreaterOrEqual", graph.op("ReduceMin", streak, keepdims=0), threshold)
 
@@ -65,7 +65,7 @@ def _streak(graph: GraphBuilder, heads: Sequence[str]) -> str:
 
 
 def _one(graph: GraphBuilder, head: str) -> str:
-    """1 everywhere, from values: a comparison of two constants would be made at load, before the threshold is known."""
+    """Ones computed from values: a comparison of two constants would be made at load, before the threshold is known."""
     return graph.op("Pow", head, graph.constant(np.array(0, np.float32)))
 
 

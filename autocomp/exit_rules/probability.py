@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.exit_rules._softmax import softmax
+from autocomp.exit_rules import softmax
 
 if TYPE_CHECKING:
-    from autocomp.formats.graph import GraphBuilder
+    from autocomp.formats import GraphBuilder
 
 
 class Probability:
-    """See the module."""
+    """The rule of the module: a high probability means sure."""
 
     means = "the largest probability from which on a text leaves, 0 < threshold <= 1; higher leaves later"
     grid = (0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
     never = 2.0
 
     def allows(self, threshold: float) -> bool:
-        """0 to 1."""
+        """A threshold lies above 0 and is at most 1."""
         return 0 < threshold <= 1
 
     def describe(self, threshold: float) -> str:
-        """`exits at 0.95`."""
+        """A few words for a plan: `exits at 0.95`."""
         return f"exits at {threshold:g}"
 
     def explain(self, threshold: float) -> str:
@@ -33,12 +33,12 @@ class Probability:
         return f"as soon as the head after a layer is at least {100 * threshold:g} % sure"
 
     def sure(self, logits: np.ndarray, threshold: float) -> np.ndarray:
-        """Bool `[exits, n]`."""
+        """Which rows may leave, bool `[exits, n]`."""
         result: np.ndarray = softmax(logits).max(-1) >= threshold
         return result
 
     def write(self, graph: GraphBuilder, heads: Sequence[str], labels: int, threshold: str) -> str:
-        """Four small operators."""
+        """Emit the condition in four small operators."""
         probabilities = graph.op("Softmax", heads[-1], axis=-1)
         highest = graph.op("ReduceMax", probabilities, graph.constant(np.array([1])), keepdims=0)
         return graph.op("GreaterOrEqual", graph.op("ReduceMin", highest, keepdims=0), threshold)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from autocomp.errors import ExportMismatch
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 
 
 def is_smaller(rank: int, rows: int, columns: int) -> bool:

@@ -11,15 +11,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from autocomp.artifact.operators import INT8_OPERATORS, walk
-from autocomp.formats.saturation import saturates
+from autocomp.artifact.graph import INT8_OPERATORS, walk
+from autocomp.formats.quantize import saturates
 
 WRITTEN_INT8 = "MatMulInteger"
 _PRODUCTS = (WRITTEN_INT8, "MatMul", "Gemm")
 _PARAMETER = re.compile(r"(?P<layer>.+)\.weight([._].+)?$")
+_WEIGHT = re.compile(r"(?P<layer>.+?)\.weight(?:[._].+)?$")
+_BIAS = re.compile(r"(?P<layer>.+?)\.bias$")
 _LOOKED_UP = re.compile(r"embeddings\.(word|position|token_type)$|.*norm$")
 
 Sources = frozenset[str]
@@ -32,7 +35,7 @@ class Product:
 
     Attributes:
         layers: `blocks.3.feed_forward.input`; several if their weights are joined at load.
-        place: of its node in the file.
+        position: number of its node in the file.
         written: its operator in the file.
         runs: its operator in the optimized graph; empty if none there reads the weight.
         is_folded: the weight is a constant of the very graph that the product stands in, so that it is prepacked.
@@ -43,7 +46,7 @@ class Product:
     """
 
     layers: tuple[str, ...]
-    place: int
+    position: int
     written: str
     runs: str
     is_folded: bool
@@ -91,21 +94,21 @@ def products(model: onnx.ModelProto, running: onnx.ModelProto) -> list[Product]:
     readers = _Readers(running, known)
     named: dict[Sources, tuple[str, ...]] = {}
     found = []
-    for place, (node, _) in enumerate(walk(model.graph)):
+    for position, (node, _) in enumerate(walk(model.graph)):
         weight = _weight(node, known)
         if weight is not None:
             layers = _name(known[weight], named)
-            found.append(readers.product(weight, layers, place, node.op_type))
+            found.append(readers.product(weight, layers, position, node.op_type))
     return found
 
 
 def stored_layers(model: onnx.ModelProto) -> dict[str, int]:
-    """Layers of which the file stores a weight, with the place of the first node that reads it."""
+    """Layers of which the file stores a weight, with the position of the first node that reads it."""
     found: dict[str, int] = {}
     stored = constants(model.graph)
-    for place, (node, _) in enumerate(walk(model.graph)):
+    for position, (node, _) in enumerate(walk(model.graph)):
         for layer in layers_of(frozenset(name for name in node.input if stored.get(name) == frozenset([name]))):
-            found.setdefault(layer, place)
+            found.setdefault(layer, position)
     return found
 
 
@@ -134,12 +137,12 @@ class _Readers:
             for name in node.input if "MatMul" in node.op_type or "Gemm" in node.op_type else ():
                 self._nodes[name].append((node, graph))
 
-    def product(self, weight: str, layers: tuple[str, ...], place: int, written: str) -> Product:
+    def product(self, weight: str, layers: tuple[str, ...], position: int, written: str) -> Product:
         """The next unused reader of the weight, or of another value made of the same stored tensors."""
         same = [name for name, sources in self._known.items() if sources == self._known[weight] and name != weight]
         name = next((name for name in (weight, *same) if self._nodes[name]), None)
         if name is None:
-            return Product(layers, place, written, "", False, True, False, "", None)
+            return Product(layers, position, written, "", False, True, False, "", None)
         node, graph = self._nodes[name].pop(0)
         tensor = next((t for t in graph.initializer if t.name == name), None)
         size = None if tensor is None else _size(tensor.dims)
@@ -147,8 +150,51 @@ class _Readers:
         is_int8 = tensor is not None and tensor.data_type == onnx.TensorProto.INT8
         overflows = is_int8 and saturates(numpy_helper.to_array(tensor))
         output, is_folded = node.output[0], tensor is not None
-        return Product(layers, place, written, node.op_type, is_folded, is_signed, overflows, output, size)
+        return Product(layers, position, written, node.op_type, is_folded, is_signed, overflows, output, size)
 
 
 def _size(dims: Sequence[int]) -> tuple[int, int] | None:
     return (dims[0], dims[1]) if len(dims) == 2 else None
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A weight as it lies in memory when the session is built: `shape` of the tensor and the fraction of `zeros`."""
+
+    shape: tuple[int, ...]
+    zeros: float
+
+
+def layers_of_nodes(model: onnx.ModelProto, running: onnx.ModelProto, found: Sequence[Product]) -> dict[str, str]:
+    """Layer by the name of a running node's first output, for those that read a stored tensor.
+
+    Equal biases are stored once, under the first one's name, so a weight says more than a bias.
+    """
+    sources = constants(model.graph)
+    layers = {product.output: product.layers[0] for product in found}
+    for node, _ in walk(running.graph):
+        read = frozenset().union(*(sources.get(name, frozenset()) for name in node.input if name))
+        layer = _first(_WEIGHT, read) or _first(_BIAS, read)
+        if layer:
+            layers.setdefault(node.output[0], layer)
+    return layers
+
+
+def unpacked(model: onnx.ModelProto, running: onnx.ModelProto) -> dict[str, Unpacked]:
+    """The largest tensor of each layer in the running graph."""
+    sources: Mapping[str, Sources] = constants(model.graph)
+    found: dict[str, Unpacked] = {}
+    seen: set[str] = set()
+    for _, graph in walk(running.graph):
+        for tensor in graph.initializer:
+            layer = _first(_WEIGHT, sources.get(tensor.name, frozenset()))
+            size = int(np.prod(tensor.dims))
+            if layer and tensor.name not in seen and size > np.prod(found[layer].shape if layer in found else (0,)):
+                zeros = float((numpy_helper.to_array(tensor) == 0).mean())
+                found[layer] = Unpacked(tuple(tensor.dims), zeros)
+            seen.add(tensor.name)
+    return found
+
+
+def _first(pattern: re.Pattern[str], names: Sources) -> str | None:
+    return min((match["layer"] for name in names if (match := pattern.match(name))), default=None)

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from autocomp.artifact.operators import walk
+from autocomp.artifact.graph import walk
 from autocomp.inspection.matmuls import constants
 
 _NAME = re.compile(r"(?P<name>.+\.(?:weight(?:\.up|\.down)?|bias))(?:[._](?P<part>.+))?$")
@@ -47,7 +47,7 @@ class StoredWeight:
 
     @property
     def layer(self) -> str:
-        """`blocks.0.attention.query`."""
+        """The layer that it belongs to: `blocks.0.attention.query`."""
         return re.sub(r"\.(weight(\.up|\.down)?|bias)$", "", self.name)
 
     @property
@@ -131,7 +131,7 @@ def _stored(name: str, parts: Mapping[str, TensorProto], unpacked: int, tables: 
 
 
 def _system(tables: Sequence[TensorProto], bits: int) -> str:
-    """As the modules of `numbers/` write them: int8 levels, numbers and a power of two, centroids, or one scale."""
+    """The number system that writes such tables: int8 levels, numbers and a power of two, centroids, or one scale."""
     if bits > 8:
         return "float32"
     if any(table.data_type == TensorProto.INT8 for table in tables):

@@ -5,20 +5,23 @@ The names of fields are the keys of the JSON, in the order in which they are wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from autocomp.budget import Charge, Fidelity
+from autocomp.journal.line import OPTIONAL, OWN, event_kind
+from autocomp.journal.line import Event as Event
+from autocomp.journal.member import DataFacts, EvidenceFile, MadeOf, RankAgreement, StudentFacts
+from autocomp.journal.member import Member as Member
 from autocomp.record import RecordJson, TrialRecord
+from autocomp.strict_json import Json, JsonView
+
+if TYPE_CHECKING:
+    from autocomp.environment import Machine
 
 VERSION = 1
 """Of the journal's format: the number rises when a reader of the last one would misread the next."""
-
-Facts = Mapping[str, Any]
-"""Plain data whose keys depend on the machine, the model or the data set; it is shown and compared as it is."""
-Member = dict[str, Any]
-"""One member of a front as a journal has it: its record's name, its plan, and its figures by the page's keys."""
 
 
 def _fidelities(told: Sequence[Mapping[str, int]]) -> tuple[Fidelity, ...]:
@@ -29,93 +32,13 @@ def _told(rungs: Sequence[Fidelity]) -> list[dict[str, int]]:
     return [rung.to_json() for rung in rungs]
 
 
-OPTIONAL = {"optional": True}
-"""Of a field that is not written while it is None."""
 FIDELITY = {"read": lambda told: Fidelity(**told), "write": lambda one: one and one.to_json()}
 FIDELITIES = {"read": _fidelities, "write": _told}
 CHARGE = {"read": Charge.from_json, "write": Charge.to_json}
 """Of fields that are types of their own here, and plain data in the journal: how they are read and written."""
-OWN = {"own": True}
-"""Of a field that is not a key of the line."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """One line of a journal.
-
-    Attributes:
-        event: the name of its kind in the journal.
-        at: when it happened, seconds since 1970; the journal sets it.
-        more: keys of the line that this version does not know, as a newer one wrote them.
-        keys: all keys of the line in their order, where it was read; none in an event that was made here.
-    """
-
-    event: ClassVar[str]
-    at: float | None = None
-    more: Facts = field(default_factory=dict, metadata=OWN)
-    keys: tuple[str, ...] = field(default=(), compare=False, repr=False, metadata=OWN)
-
-    def to_json(self) -> dict[str, Any]:
-        """The line's JSON object: an event that was read has the keys that it was read with."""
-        written = _format(type(self))
-        told = {key: getattr(self, key) for key in written.keys}
-        told |= {key: write(told[key]) for key, write in written.writers.items()}
-        line: dict[str, Any] = {"event": self.event, **told, **self.more}
-        if self.keys:
-            return {key: line[key] for key in self.keys}
-        return {k: v for k, v in line.items() if v is not None or k not in written.optional}
-
-    @classmethod
-    def from_json(cls, line: Facts) -> Self:
-        """Inverse of `to_json`; keys that older versions did not write get their defaults.
-
-        Raises:
-            ValueError: a key is missing without which the event says nothing.
-        """
-        written = _format(cls)
-        given: dict[str, Any] = {"keys": tuple(line)}
-        more = {}
-        for key, value in line.items():
-            if key not in written.keys:
-                more[key] = value
-            elif value is not None:
-                read = written.readers.get(key)
-                given[key] = read(value) if read else value
-        if not written.required <= given.keys():
-            lacking = ", ".join(sorted(written.required - given.keys()))
-            raise ValueError(f"its event {cls.event!r} lacks {lacking}")
-        del more["event"]
-        return cls(**given, more=more) if more else cls(**given)
-
-
-@dataclass(frozen=True)
-class _Format:
-    """How a kind of event is written: its keys in order, how those that are types are read and written, and which keys
-    are left out where they are None, or must be there.
-    """
-
-    keys: tuple[str, ...]
-    readers: Mapping[str, Callable[[Any], Any]]
-    writers: Mapping[str, Callable[[Any], Any]]
-    optional: frozenset[str]
-    required: frozenset[str]
-
-
-_FORMATS: dict[type[Event], _Format] = {}
-
-
-def _format(kind: type[Event]) -> _Format:
-    """The format of a kind of event, found out once."""
-    if kind not in _FORMATS:
-        own = [f for f in fields(kind) if "own" not in f.metadata]
-        readers, writers = ({f.name: f.metadata[way] for f in own if way in f.metadata} for way in ("read", "write"))
-        optional = frozenset({"at", *(f.name for f in own if "optional" in f.metadata)})
-        required = frozenset(f.name for f in own if f.default is MISSING and f.default_factory is MISSING)
-        _FORMATS[kind] = _Format(tuple(f.name for f in own), readers, writers, optional, required)
-    return _FORMATS[kind]
-
-
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class StudyBegun(Event):
     """A study begins: always a journal's first event.
 
@@ -133,26 +56,26 @@ class StudyBegun(Event):
 
     event: ClassVar[str] = "study"
     version: int = VERSION
-    spec: Facts = field(default_factory=dict)
-    data: Facts = field(default_factory=dict)
-    objectives: Sequence[Facts] = ()
+    spec: JsonView = field(default_factory=dict)
+    data: DataFacts = field(default_factory=DataFacts)
+    objectives: Sequence[JsonView] = ()
     knobs: Mapping[str, Sequence[Any]] | None = field(default=None, metadata=OPTIONAL)
-    machine: Facts = field(default_factory=dict)
+    machine: Machine | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     out: str = ""
-    crew: Facts = field(default_factory=dict)
-    made_of: Facts | None = field(default=None, metadata=OPTIONAL)
+    crew: JsonView = field(default_factory=dict)
+    made_of: MadeOf | None = field(default=None, metadata=OPTIONAL)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class StudyResumed(Event):
     """An interrupted study goes on, perhaps with other workers."""
 
     event: ClassVar[str] = "resumed"
-    crew: Facts | None = field(default=None, metadata=OPTIONAL)
+    crew: JsonView | None = field(default=None, metadata=OPTIONAL)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class GpusShared(Event):
     """How many trainings share a GPU, as it was measured.
 
@@ -177,7 +100,7 @@ class GpusShared(Event):
     held: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class FidelitiesChosen(Event):
     """How long students are recovered: the rungs, the shortest first."""
 
@@ -185,7 +108,7 @@ class FidelitiesChosen(Event):
     rungs: tuple[Fidelity, ...] = field(metadata=FIDELITIES)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class TeacherMeasured(Event):
     """The teacher and its plain int8 export were measured.
 
@@ -201,7 +124,7 @@ class TeacherMeasured(Event):
     values: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class WarningGiven(Event):
     """Something is wrong with the study as a whole; a resumed study may say it again."""
 
@@ -209,7 +132,7 @@ class WarningGiven(Event):
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class JobStarted(Event):
     """A job was given to a worker.
 
@@ -228,21 +151,32 @@ class JobStarted(Event):
     event: ClassVar[str] = "started"
     job: str
     kind: str = ""
-    plan: Facts | None = None
+    plan: JsonView | None = None
     describe: str = ""
     fidelity: Fidelity | None = field(default=None, metadata=FIDELITY)
     rungs: tuple[Fidelity, ...] = field(default=(), metadata=FIDELITIES)
     source: str = ""
     expected_s: float | None = None
-    student: Facts | None = field(default=None, metadata=OPTIONAL)
+    student: StudentFacts | None = field(default=None, metadata=OPTIONAL)
 
 
-@dataclass(frozen=True, kw_only=True)
+_RECORD_KEYS = frozenset(("event", "at", "record"))
+
+
+@event_kind
 class TrialRecorded(Event):
     """A candidate was evaluated, or failed; `record` is plain data, for a page reads tens of thousands of them."""
 
     event: ClassVar[str] = "record"
     record: RecordJson
+
+    @classmethod
+    def from_json(cls, line: JsonView) -> Self:
+        """Inverse of `to_json`; a line with the usual keys takes a short way, for there are tens of thousands."""
+        record = line.get("record")
+        if record is None or line.keys() != _RECORD_KEYS:
+            return super().from_json(line)
+        return cls(at=line["at"], record=record, keys=tuple(line))
 
     @property
     def trial(self) -> TrialRecord:
@@ -255,7 +189,7 @@ class TrialRecorded(Event):
         return self.record["id"].rpartition("-")[0]
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class JobRetried(Event):
     """An attempt at a job died with its worker, and the job was started again.
 
@@ -274,7 +208,7 @@ class JobRetried(Event):
     lost_s: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class NodeChanged(Event):
     """A node of the cluster `joined` or was `lost`."""
 
@@ -284,7 +218,7 @@ class NodeChanged(Event):
     state: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class ResourcesCharged(Event):
     """Time and resources were spent; with a `job`, that job is over."""
 
@@ -293,7 +227,7 @@ class ResourcesCharged(Event):
     job: str | None = field(default=None, metadata=OPTIONAL)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class CandidatesChanged(Event):
     """The present front on the search split is another one."""
 
@@ -301,7 +235,7 @@ class CandidatesChanged(Event):
     members: Sequence[Member]
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class FrontWritten(Event):
     """The final front stands on disk, scored on the held-out split.
 
@@ -317,11 +251,11 @@ class FrontWritten(Event):
     teacher: Member | None = field(default=None, metadata=OPTIONAL)
     plain_int8: Member | None = field(default=None, metadata=OPTIONAL)
     hypervolume: float | None = None
-    agreement: Facts | None = None
-    evidence: Facts | None = None
+    agreement: RankAgreement | None = None
+    evidence: EvidenceFile | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class StudyFinished(Event):
     """Nothing more will come; `reason` says why the search ended."""
 
@@ -329,7 +263,7 @@ class StudyFinished(Event):
     reason: str = "finished"
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class JobProgressed(Event):
     """How far a job is; listeners hear of it, and no journal keeps it.
 
@@ -346,19 +280,19 @@ class JobProgressed(Event):
     left_s: float | None = field(default=None, metadata=OPTIONAL)
 
 
-@dataclass(frozen=True, kw_only=True)
+@event_kind
 class UnknownEvent(Event):
     """An event of a kind that this version does not know; nothing follows from it."""
 
     event: ClassVar[str] = ""
     name: str = field(metadata=OWN)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The line as it was read."""
         return {**super().to_json(), "event": self.name}
 
     @classmethod
-    def from_json(cls, line: Facts) -> Self:
+    def from_json(cls, line: JsonView) -> Self:
         """Keep everything of a line aside."""
         more = {k: v for k, v in line.items() if k not in ("event", "at")}
         return cls(name=line["event"], at=line.get("at"), more=more, keys=tuple(line))
@@ -375,7 +309,7 @@ KINDS: dict[str, type[Event]] = {
 """Every kind of event by its name in the journal."""
 
 
-def event_of(line: Facts) -> Event:
+def event_of(line: JsonView) -> Event:
     """The event that a line's JSON object is.
 
     Raises:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 from autocomp import strict_json
 from autocomp.errors import RunFolderError
 from autocomp.journal.events import VERSION, Event, StudyBegun, TrialRecorded, event_of
 from autocomp.record import TrialRecord
+from autocomp.strict_json import Json, JsonView
 
 LINE = b'{"event": '
 """How a line starts that a journal wrote; what follows is its kind."""
@@ -124,7 +125,7 @@ class JournalReader:
 
     def _event(self, line: bytes) -> Event:
         try:
-            told: dict[str, Any] = strict_json.loads(line)
+            told: Json = strict_json.loads(line)
             if told["event"] == StudyBegun.event:
                 self._check_version(told.get("version", VERSION))
             _check_clocks(told)
@@ -144,10 +145,10 @@ class JournalReader:
             )
 
 
-def _check_clocks(told: Mapping[str, Any]) -> None:
+def _check_clocks(told: JsonView) -> None:
     """Times are sums' parts: of a run whose books do not add up, nothing else is believed."""
     charge = told.get("charge")
-    if told.get("at", 0.0) is None or (isinstance(charge, Mapping) and None in charge.values()):
+    if told.get("at", 0.0) is None or (isinstance(charge, dict) and None in charge.values()):
         raise ValueError("a time is no number")
 
 
@@ -164,7 +165,7 @@ def read_events(file: Path, kind: type[Event] = Event) -> Iterator[Event]:
     yield from JournalReader(file).new(kind)
 
 
-def read_lines(file: Path, kind: str | None = None) -> Iterator[dict[str, Any]]:
+def read_lines(file: Path, kind: str | None = None) -> Iterator[Json]:
     """The JSON objects of a journal's lines, or those of one kind, for who compares what stands on disk."""
     for event in read_events(file):
         line = event.to_json()

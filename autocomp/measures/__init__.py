@@ -14,15 +14,48 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+
+import numpy as np
 
 from autocomp.errors import MeasurementError, UnknownName
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures._figure import Figure, FigureJson
 from autocomp.registry import Registry
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One artifact and one run of it over `n` inputs at batch 1.
+
+    Attributes:
+        folder: the artifact.
+        metric: name of the task's score.
+        positive: index of the positive label of two, for metrics that are about one; else None.
+        labels: `[n]` true labels.
+        logits: `[n, C]` of the artifact.
+        teacher: `[n, C]` of the teacher, on the same inputs.
+        times_ms: `[rounds, n]` or `[1, n]`, already corrected for the machine's drift against the teacher.
+        depths: `[n]` layers that ran.
+        load_ms: time to open the file.
+        device: fingerprint of the machine.
+        disturbed: something else ran each time that `times_ms` were taken, which should not be trusted.
+    """
+
+    folder: Path
+    metric: str
+    positive: int | None
+    labels: np.ndarray
+    logits: np.ndarray
+    teacher: np.ndarray
+    times_ms: np.ndarray
+    depths: np.ndarray
+    load_ms: float
+    device: str
+    disturbed: bool = False
+
 
 Measure = Callable[[Subject], Measurement]
 
@@ -102,13 +135,13 @@ def headline() -> tuple[Figure, Figure, Figure]:
     return size, time, score
 
 
-def figures_of(measured: Mapping[str, Measurement | None]) -> dict[str, Any]:
+def figures_of(measured: Mapping[str, Measurement | None]) -> dict[str, float | None]:
     """Measurements under the keys that their measures declare, as a member has them."""
-    found: dict[str, Any] = {}
+    entries: dict[str, float | None] = {}
     for name, measurement in measured.items():
         for figure in measures.figures(name):
-            found |= figure.told(measurement)
-    return found
+            entries |= figure.entries(measurement)
+    return entries
 
 
 def all_figures(names: Iterable[str] = ()) -> list[Figure]:
@@ -118,6 +151,7 @@ def all_figures(names: Iterable[str] = ()) -> list[Figure]:
 
 
 __all__ = [
-    "HEADLINE", "OF_FINAL_FILES", "OF_RECORDS", "SCORE", "SIZE", "TIME", "USUAL", "Figure", "Measure", "Subject",
+    "HEADLINE", "OF_FINAL_FILES", "OF_RECORDS", "SCORE", "SIZE", "TIME", "USUAL",
+    "Figure", "FigureJson", "Measure", "Subject",
     "all_figures", "figure_of", "figures_of", "headline", "measures", "measures_of_files", "of_files", "on_device",
 ]  # fmt: skip

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from autocomp.measurement import Measurement
+from autocomp.strict_json import JsonView
+
+
+class FigureJson(TypedDict):
+    """A figure as scripts and pages read it."""
+
+    key: str
+    label: str
+    unit: str
+    better: Literal["less", "more"]
+    is_drawn: bool
+    keys: list[str]
+    spreads: list[str]
+    marks: str
 
 
 @dataclass(frozen=True)
@@ -57,31 +70,31 @@ class Figure:
         value = measurement.value if self.statistic is None else measurement.details.get(self.statistic)
         return int(value) if value is not None and self.unit in ("bytes", "count") else value
 
-    def told(self, measurement: Measurement | None) -> dict[str, Any]:
+    def entries(self, measurement: Measurement | None) -> dict[str, float | None]:
         """The number of the search split, its spread and its marks, under the keys of a member's JSON."""
-        found: dict[str, Any] = {self.search or self.key: self.of(measurement)}
+        entries: dict[str, float | None] = {self.search or self.key: self.of(measurement)}
         if self.spread:
-            found[self.spread] = measurement and measurement.spread
+            entries[self.spread] = measurement.spread if measurement else None
         if self.marks and self.statistic is None:
-            found[f"{self.marks}_predicted"] = bool(measurement and measurement.predicted)
-            found[f"{self.marks}_disturbed"] = bool(measurement and measurement.disturbed)
-        return found
+            entries[f"{self.marks}_predicted"] = bool(measurement and measurement.predicted)
+            entries[f"{self.marks}_disturbed"] = bool(measurement and measurement.disturbed)
+        return entries
 
-    def read(self, member: Mapping[str, Any]) -> float | None:
+    def read(self, member: JsonView) -> float | None:
         """A member's number: of the held-out split, else of the search split, else None."""
         return next((member[key] for key in self.keys if member.get(key) is not None), None)
 
-    def error(self, member: Mapping[str, Any]) -> float | None:
-        """The spread of what `read` gives; None where it is not told."""
-        found = (spread for key, spread in zip(self.keys, self.spreads, strict=True) if member.get(key) is not None)
-        return member.get(next(found, ""))
+    def error(self, member: JsonView) -> float | None:
+        """The spread of what `read` gives; None where a member has none."""
+        spreads = (spread for key, spread in zip(self.keys, self.spreads, strict=True) if member.get(key) is not None)
+        return member.get(next(spreads, ""))
 
-    def is_marked(self, member: Mapping[str, Any], mark: Literal["predicted", "disturbed"]) -> bool:
+    def is_marked(self, member: JsonView, mark: Literal["predicted", "disturbed"]) -> bool:
         """Whether a member's number was predicted, or disturbed each time that it was measured."""
         return bool(self.marks and member.get(f"{self.marks}_{mark}"))
 
-    def to_json(self, metric: str) -> dict[str, Any]:
-        """What scripts and pages read of it.
+    def to_json(self, metric: str) -> FigureJson:
+        """The figure as scripts and pages read it.
 
         Args:
             metric: the task's metric in words.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 
 FIGURES = (Figure("agreement", "agreement with the teacher", "fraction", "more", held_out="held_out_agreement"),)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from autocomp.artifact.files import file_bytes
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 
 FIGURES = (Figure("bytes", "size", "bytes"),)
 

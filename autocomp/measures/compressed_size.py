@@ -6,8 +6,7 @@ import gzip
 from pathlib import Path
 
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 
 FIGURES = (Figure("gzip_bytes", "size, compressed", "bytes"),)
 

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from autocomp.measurement import Measurement
-from autocomp.measures._subject import Subject
+from autocomp.measures import Subject
 
 
 def exit_depth(depths: Iterable[int]) -> Measurement:
     """The mean of layers run; `details` has the fraction of inputs by depth, of each depth that occurred."""
-    found, counts = np.unique(np.array(list(depths)), return_counts=True)
-    shares = {str(int(depth)): float(n / counts.sum()) for depth, n in zip(found, counts, strict=True)}
-    return Measurement(float(found @ counts / counts.sum()), "layers", n=int(counts.sum()), details=shares)
+    layers, counts = np.unique(np.array(list(depths)), return_counts=True)
+    shares = {str(int(depth)): float(n / counts.sum()) for depth, n in zip(layers, counts, strict=True)}
+    return Measurement(float(layers @ counts / counts.sum()), "layers", n=int(counts.sum()), details=shares)
 
 
 def measure(subject: Subject) -> Measurement:
-    """Of the subject's run, each input alone."""
+    """Layers that ran in the subject's run, where each input stands alone."""
     return exit_depth(subject.depths.tolist())

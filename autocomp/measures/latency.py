@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 from autocomp.timing import time_interleaved as time_interleaved  # how the times are taken that are judged here
 
 ON_DEVICE = True
@@ -18,13 +17,13 @@ FIGURES = (
     Figure("latency_p95_ms", "p95 latency", "ms", statistic="p95", marks="latency"),
 )
 SPREAD_LIMIT = 0.25
-"""Of rounds, interquartile range over median, above which a time says more of the machine than of the file.
+"""Interquartile range over median of the rounds above which a time says more of the machine than of the file.
 
 Measured on two cores: ratios of files stay below 0.13 while one other process computes; with two to four they mostly
 spread by 0.3 to 1.5."""
 LEAST_ROUNDS = 4
 ATTEMPTS = 3
-"""Of a timing that something else disturbs."""
+"""How often a timing is tried that something else disturbs."""
 
 
 def time_steadily(
@@ -83,7 +82,7 @@ def latency(times: np.ndarray, device: str = "any", disturbed: bool = False) -> 
     return Measurement(float(each.mean()), "ms", float(high - low), times.size, device, details, disturbed=disturbed)
 
 
-def times_faster(teacher: np.ndarray, student: np.ndarray) -> Measurement:
+def speedup(teacher: np.ndarray, student: np.ndarray) -> Measurement:
     """How many times faster the student is, from times of the same rounds `[rounds, inputs]`.
 
     The value is the median over rounds of teacher's mean by student's mean, so what slows a whole round cancels.

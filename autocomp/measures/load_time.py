@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 
 ON_DEVICE = True
 FIGURES = (Figure("load_ms", "time to load", "ms"),)

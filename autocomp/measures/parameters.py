@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 
 FIGURES = (Figure("parameters", "parameters", "count"),)
 
@@ -30,5 +29,5 @@ of_files = parameters
 
 
 def measure(subject: Subject) -> Measurement:
-    """Of the subject's folder."""
+    """Parameters of the subject's file."""
     return parameters(subject.folder)

@@ -10,8 +10,7 @@ from pathlib import Path
 import autocomp
 from autocomp.errors import MeasurementError
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 
 ON_DEVICE = True
 FIGURES = (Figure("resident_mb", "memory", "MB"),)
@@ -56,5 +55,5 @@ of_files = resident_memory
 
 
 def measure(subject: Subject) -> Measurement:
-    """Of the subject's folder."""
+    """Memory that the subject's file takes."""
     return resident_memory(subject.folder)

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autocomp.measurement import Measurement
-from autocomp.measures._figure import Figure
-from autocomp.measures._subject import Subject
+from autocomp.measures import Figure, Subject
 
 FIGURES = (
     Figure("survey_size_pct", "survey's size", "% of BERT-base"),
@@ -50,7 +49,7 @@ def survey_size(folder: str | Path) -> Measurement:
 
 
 def of_weights(weights: Iterable[StoredWeight]) -> Measurement:
-    """The same of what is known already."""
+    """Per cent of BERT-base from weights that are known already."""
     counted = [w for w in weights if not w.name.startswith(_NOT_COUNTED)]
     whole = sum(w.values * w.bits / 32 for w in counted)
     rest = sum(w.values * w.bits / 32 for w in counted if not w.name.startswith(_EMBEDDINGS))
@@ -62,5 +61,5 @@ of_files = survey_size
 
 
 def measure(subject: Subject) -> Measurement:
-    """Of the subject's folder."""
+    """Size of the subject's file in per cent of BERT-base."""
     return survey_size(subject.folder)

@@ -6,8 +6,8 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -30,6 +30,29 @@ _PLAIN_STARTS = ("true", "false", "none", "gaussian", "eva", "orthogonal")
 _FACTOR = re.compile(r"(.+)\.lora_([AB])\.weight")
 _HEAD = re.compile(r"(.*\.)?classifier(\.out_proj)?\.weight")
 _WRAPPINGS = re.compile(r"^base_model\.model\.|\.(modules_to_save|default|base_layer)(?=\.)")
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """What PEFT's `adapter_config.json` says of how strongly an adapter acts.
+
+    Attributes:
+        alpha: the product of the factors is multiplied by it and divided by the rank.
+        alphas: other values of `alpha` for modules whose names match a pattern.
+        by_root: divide by the rank's square root instead (rslora).
+    """
+
+    alpha: float
+    alphas: Mapping[str, float]
+    by_root: bool
+
+    def scale(self, module: str, rank: int) -> float:
+        """What the product of a module's factors is multiplied by.
+
+        PEFT's rule: the first pattern counts that the module's name, or its end after a dot, matches.
+        """
+        matching = (a for pattern, a in self.alphas.items() if re.fullmatch(rf"(?:.*\.)?(?:{pattern})", module))
+        return next(matching, self.alpha) / (math.sqrt(rank) if self.by_root else rank)
 
 
 def adapter_labels(folder: Path) -> int | None:
@@ -59,8 +82,8 @@ def merged(folder: Path, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
     factors: dict[str, dict[str, Tensor]] = {}
     whole: set[str] = set()
     for name, tensor in _tensors(folder).items():
-        if found := _FACTOR.fullmatch(name):
-            factors.setdefault(found[1], {})[found[2]] = tensor
+        if factor := _FACTOR.fullmatch(name):
+            factors.setdefault(factor[1], {})[factor[2]] = tensor
         elif ".lora_" not in name and name.endswith((".weight", ".bias")):
             whole.add(name)
             new[name] = _fitting(folder, name, tensor, state)
@@ -72,11 +95,11 @@ def merged(folder: Path, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor]
 
 
 def _sum(
-    folder: Path, module: str, pair: Mapping[str, Tensor], config: Mapping[str, Any], state: Mapping[str, Tensor]
+    folder: Path, module: str, pair: Mapping[str, Tensor], config: LoraConfig, state: Mapping[str, Tensor]
 ) -> Tensor:
     if set(pair) != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[-1]:
         raise ModelError(f"{folder}: the adapter's lora_A and lora_B of {module} do not fit each other; {_MERGE}")
-    product = pair["B"] @ pair["A"] * _scale(module, pair["A"].shape[0], config)
+    product = pair["B"] @ pair["A"] * config.scale(module, pair["A"].shape[0])
     return _fitting(folder, f"{module}.weight", product, state) + state[f"{module}.weight"]
 
 
@@ -89,20 +112,7 @@ def _fitting(folder: Path, name: str, tensor: Tensor, state: Mapping[str, Tensor
     return tensor
 
 
-def _scale(module: str, rank: int, config: Mapping[str, Any]) -> float:
-    alpha = float(_of_pattern(module, config.get("alpha_pattern"), config.get("lora_alpha", 8)))
-    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-
-
-def _of_pattern(module: str, patterns: Any, default: Any) -> Any:
-    """PEFT's rule: the first pattern that the module's name, or its end after a dot, matches."""
-    for pattern, value in (patterns or {}).items():
-        if re.fullmatch(rf"(?:.*\.)?(?:{pattern})", module):
-            return value
-    return default
-
-
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> LoraConfig:
     try:
         config = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -117,7 +127,8 @@ def _config(folder: Path) -> dict[str, Any]:
     refused += [] if begun in _PLAIN_STARTS else [f"init_lora_weights {begun!r}"]
     if refused:
         raise ModelError(f"{folder} is a LoRA adapter with {', '.join(refused)}, which is not merged here; {_MERGE}")
-    return dict(config)
+    alphas = {pattern: float(alpha) for pattern, alpha in (config.get("alpha_pattern") or {}).items()}
+    return LoraConfig(float(config.get("lora_alpha", 8)), alphas, bool(config.get("use_rslora")))
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from torch import Tensor
 
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded, Outliers
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.strict_json import JsonView
+
+
+class CodedJson(TypedDict):
+    """A weight's codes in `student.json`, but for their arrays."""
+
+    format: JsonView
+    checksum: int
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,12 @@ def arrays_of(codes: Mapping[str, Coded]) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array) for name, array in found.items()}
 
 
-def facts_of(codes: Mapping[str, Coded]) -> dict[str, Any]:
+def facts_of(codes: Mapping[str, Coded]) -> dict[str, CodedJson]:
     """What `arrays_of` leaves out, as plain data."""
     return {name: {"format": asdict(c.format), "checksum": c.checksum} for name, c in sorted(codes.items())}
 
 
-def codes_from(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Coded]:
+def codes_from(facts: Mapping[str, CodedJson], arrays: Mapping[str, np.ndarray]) -> dict[str, Coded]:
     """Inverse of `facts_of` and `arrays_of`; raises KeyError if an array is missing."""
     return {
         name: Coded(WeightFormat(**known["format"]), _encoded(name, arrays), known["checksum"])

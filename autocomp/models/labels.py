@@ -1,4 +1,4 @@
-"""Which row of a fine-tuned classifier answers which label of the task?"""
+"""Which row of a fine-tuned classifier answers which label of the task, and does it choose one label of several?"""
 
 from __future__ import annotations
 
@@ -167,15 +167,39 @@ def _flag(names: Sequence[str]) -> str:
 
 
 def _pairs(labels: Sequence[str], names: Sequence[str]) -> str:
-    shown = [f"{ours} = {theirs}" for ours, theirs in zip(labels, names, strict=True)]
-    return _cut(shown)
+    listed = [f"{ours} = {theirs}" for ours, theirs in zip(labels, names, strict=True)]
+    return _cut(listed)
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = [repr(name) for name in names]
-    return f"[{_cut(shown)}]"
+    listed = [repr(name) for name in names]
+    return f"[{_cut(listed)}]"
 
 
-def _cut(shown: Sequence[str]) -> str:
-    more = len(shown) - _MOST_NAMED
-    return ", ".join([*shown[:_MOST_NAMED], *([f"… ({more} more)"] if more > 0 else [])])
+def _cut(listed: Sequence[str]) -> str:
+    more = len(listed) - _MOST_NAMED
+    return ", ".join([*listed[:_MOST_NAMED], *([f"… ({more} more)"] if more > 0 else [])])
+
+
+def check_problem(config: Any, source: str) -> None:
+    """Refuse a fine-tuned model whose logits are no single choice.
+
+    Raises:
+        ModelError: `problem_type`, an architecture's name, `function_to_apply` or a single label says so.
+    """
+    kind = getattr(config, "problem_type", None)
+    architectures = getattr(config, "architectures", None) or []
+    several = next((name for name in architectures if "multilabel" in name.lower()), None)
+    applied = getattr(config, "function_to_apply", None)
+    if kind == "multi_label_classification" or several or applied == "sigmoid":
+        said = f"problem_type {kind!r}" if kind else several or f"function_to_apply {applied!r}"
+        raise ModelError(
+            f"{source!r} answers each label with yes or no ({said}); autocomp compresses models that choose "
+            "one label: give such a model, or one that is not fine-tuned"
+        )
+    if kind == "regression" or len(config.id2label) == 1:
+        said = f"problem_type {kind!r}" if kind == "regression" else "num_labels 1"
+        raise ModelError(
+            f"{source!r} gives one number, which is a regression ({said}); autocomp compresses models that choose "
+            "one of several labels: give such a model, or one that is not fine-tuned"
+        )

@@ -13,10 +13,9 @@ from torch import Tensor
 from autocomp.errors import ModelError
 from autocomp.models.adapters import adapter_labels, merged
 from autocomp.models.encoder import encoder_from, plain_weights
-from autocomp.models.folders import MINILM, Place, head_note, minilm_folder, place_of
+from autocomp.models.folders import MINILM, ModelLocation, head_note, locate_model, minilm_folder
 from autocomp.models.importing import Importer, importer_of_type, importers
-from autocomp.models.labels import Matching, match_labels, own_labels
-from autocomp.models.problem import check_problem
+from autocomp.models.labels import Matching, check_problem, match_labels, own_labels
 from autocomp.models.shape import EncoderShape
 from autocomp.models.student import Student, weights_fingerprint
 from autocomp.models.weight_files import Weights, check_finite, lacks_classifier, read_weights, unused_note
@@ -27,12 +26,12 @@ __all__ = ["MINILM", "LoadedModel", "load_teacher", "minilm_folder", "quiet_tran
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model as it was found.
+    """A model as it was read.
 
     Attributes:
         student: the model with its tokenizer.
         fine_tuned: whether the source has a classifier; if not, the student's is freshly initialised.
-        source: what was asked for.
+        source: the name under which it was loaded.
         fingerprint: SHA-256 of the weights.
         longest: tokens that the model takes at most: its positions, or fewer if its tokenizer says so.
         notes: everything that was decided while reading.
@@ -69,22 +68,22 @@ def load_teacher(
             weights that are not finite, a head that is no single choice, or a tokenizer unlike transformers'.
         MissingExtra: no installed package carries MiniLM.
     """
-    place = place_of(source)
+    location = locate_model(source)
     with quiet_transformers():
-        config = _read_config(place, source)
+        config = _read_config(location, source)
         importer = _importer_of(config, source)
-        found = _weights_of(place, source, config)
-        files = read_tokenizer_files(place.tokenizer, source)
-    fine_tuned = not lacks_classifier(importer, importer.shape(config, 1), found, source)
+        source_weights = _weights_of(location, source, config)
+        files = read_tokenizer_files(location.tokenizer, source)
+    fine_tuned = not lacks_classifier(importer, importer.shape(config, 1), source_weights, source)
     matching = _matching(source, config, labels, fine_tuned)
     shape = importer.shape(config, len(matching.names))
-    weights = importer.weights(found.state, shape)
-    weights |= _ordered_head(weights, matching) if fine_tuned else _fresh_head(importer, shape, found.missing)
+    weights = importer.weights(source_weights.state, shape)
+    weights |= _ordered_head(weights, matching) if fine_tuned else _fresh_head(importer, shape, source_weights.missing)
     encoder = encoder_from(shape, weights, _dropout(config))
     longest = min(shape.positions, files.longest or shape.positions)
     length = min(max_length or longest, longest)
     with quiet_transformers():
-        tokenizer, said = agreed_tokenizer(
+        tokenizer, tokenizer_notes = agreed_tokenizer(
             files,
             sample_of(texts),
             embeddings=shape.vocabulary,
@@ -93,8 +92,14 @@ def load_teacher(
             source=source,
         )
     student = Student(encoder, tokenizer, matching.names, length, pairs, truncation_side=files.truncation_side)
-    beside = unused_note(found, fine_tuned) + ([] if fine_tuned else head_note(place.model))
-    notes = (*place.notes, *found.notes, *([matching.note] if matching.note else []), *said, *beside)
+    beside = unused_note(source_weights, fine_tuned) + ([] if fine_tuned else head_note(location.model))
+    notes = (
+        *location.notes,
+        *source_weights.notes,
+        *([matching.note] if matching.note else []),
+        *tokenizer_notes,
+        *beside,
+    )
     return LoadedModel(student, fine_tuned, source, weights_fingerprint(plain_weights(encoder)), longest, notes)
 
 
@@ -108,32 +113,33 @@ def _matching(source: str, config: Any, labels: Sequence[str] | None, fine_tuned
     return Matching(names, tuple(range(len(names))))
 
 
-def _weights_of(place: Place, source: str, config: Any) -> Weights:
-    if place.adapter is None:
-        return read_weights(place.model, source, config)
-    labels = adapter_labels(place.adapter)
+def _weights_of(location: ModelLocation, source: str, config: Any) -> Weights:
+    if location.adapter is None:
+        return read_weights(location.model, source, config)
+    labels = adapter_labels(location.adapter)
     if labels is not None and labels != config.num_labels:
         config.num_labels = labels
-    found = read_weights(place.model, place.model, config)
-    state, whole = merged(place.adapter, found.state)
+    source_weights = read_weights(location.model, location.model, config)
+    state, whole = merged(location.adapter, source_weights.state)
     check_finite(state, source)
-    return replace(found, state=state, missing=found.missing - whole)
+    return replace(source_weights, state=state, missing=source_weights.missing - whole)
 
 
 def _dropout(config: Any) -> float:
-    """DistilBERT calls it `dropout`."""
+    """The probability of dropout, which DistilBERT calls `dropout`."""
     return float(config.dropout if hasattr(config, "dropout") else config.hidden_dropout_prob)
 
 
-def _read_config(place: Place, source: str) -> Any:
+def _read_config(location: ModelLocation, source: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(place.model, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(location.model, trust_remote_code=False)
     except OSError as error:
-        base = "" if place.adapter is None else f", the base model of the adapter {source!r}, or merge that with peft"
+        adapted = f", the base model of the adapter {source!r}, or merge that with peft"
         raise ModelError(
-            f"{place.model!r} is no local folder and could not be reached on the hub ({error}); give its folder{base}"
+            f"{location.model!r} is no local folder and could not be reached on the hub ({error}); "
+            f"give its folder{'' if location.adapter is None else adapted}"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{source!r} is not a model autocomp imports ({_known()}): {error}") from error

@@ -1,6 +1,10 @@
 """Where parameters, arithmetic, time and memory go, component by component, as in the survey's Figure 3.
 
 Ganesh et al., 2021, arXiv:2002.11985. `analytic` counts; `measured` runs the PyTorch encoder.
+
+To see what each component allocates, this file relies on a module of torch with a private name: `TorchDispatchMode` is
+the only way to see every operation's results on any device, and many libraries use it. It was read for torch 2.13, and
+tests/packaging/test_insides.py fails when it changes.
 """
 
 from __future__ import annotations
@@ -13,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from autocomp.formats.factors import multiplies, stored_numbers
-from autocomp.models._allocations import Allocations
 from autocomp.models.encoder import Encoder
 from autocomp.models.shape import BlockShape, EncoderShape, kept_tokens
 from autocomp.timing import CLOCK
@@ -289,3 +293,32 @@ def _quiet_state(encoder: Encoder, threads: int) -> Iterator[None]:
     finally:
         encoder.train(training)
         torch.set_num_threads(before)
+
+
+class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation while it is entered, and counts the bytes of results that are no view of an argument."""
+
+    def __init__(self, count: Callable[[int], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._count = count
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one operation and count what it made."""
+        result = func(*args, **(kwargs or {}))
+        given = {_place(tensor) for tensor in tensors_of((args, kwargs))}
+        made = {_place(tensor): tensor for tensor in tensors_of(result)}
+        self._count(sum(t.untyped_storage().nbytes() for place, t in made.items() if place not in given))
+        return result
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """Every tensor in nested lists, tuples and mappings."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | Mapping):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from tensors_of(one)
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

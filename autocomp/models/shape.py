@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autocomp.strict_json import Json, JsonView
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -90,12 +92,12 @@ class EncoderShape:
         """A copy with some sizes changed."""
         return replace(self, **changes)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain lists and numbers."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> EncoderShape:
+    def from_json(cls, data: JsonView) -> EncoderShape:
         """Inverse of `to_json`."""
         return cls(
             **{

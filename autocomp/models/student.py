@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NotRequired, TypedDict
 
 from safetensors import SafetensorError
 from safetensors import numpy as numpy_files
@@ -17,14 +17,15 @@ from torch import Tensor
 
 from autocomp.errors import ModelError
 from autocomp.exit_rules import DEFAULT
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.weight_format import WeightFormat
 from autocomp.models import codes as coding
-from autocomp.models.codes import Coded
+from autocomp.models.codes import Coded, CodedJson
 from autocomp.models.encoder import Encoder, encoder_from, plain_weights
-from autocomp.models.low_rank import foreign_parametrizations
+from autocomp.models.linears import foreign_parametrizations
 from autocomp.models.shape import EncoderShape
 from autocomp.storage import atomic_folder
+from autocomp.strict_json import JsonView
 
 _CODES = "codes.safetensors"
 _FILES = ("shape.json", "student.json", "tokenizer.json", "weights.safetensors")
@@ -64,12 +65,27 @@ class Student:
 def codes_of(student: Student) -> dict[str, Encoded]:
     """Codes to be stored as they are, by the weight's name: those whose weight and format are still the same."""
     weights = plain_weights(student.encoder) if student.codes else {}
-    found = {name: (held, coding.weight_of(weights, name)) for name, held in student.codes.items()}
+    known = {name: (held, coding.weight_of(weights, name)) for name, held in student.codes.items()}
     return {
         name: held.encoded
-        for name, (held, weight) in found.items()
+        for name, (held, weight) in known.items()
         if weight is not None and held.is_of(weight, student.formats.get(name))
     }
+
+
+class StudentJson(TypedDict):
+    """`student.json`: all of a student but its weights, its shape and its tokenizer."""
+
+    labels: list[str]
+    max_length: int
+    pairs: bool
+    dropout: float
+    formats: dict[str, JsonView]
+    exit_threshold: float | None
+    exit_rule: str
+    origin: tuple[int, ...] | None
+    truncation_side: Literal["left", "right"]
+    codes: NotRequired[dict[str, CodedJson]]
 
 
 def save_student(student: Student, folder: Path) -> None:
@@ -137,7 +153,7 @@ def _write(student: Student, folder: Path) -> None:
 
 def _read(folder: Path) -> Student:
     shape = EncoderShape.from_json(json.loads((folder / "shape.json").read_text(encoding="utf-8")))
-    facts = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+    facts: StudentJson = json.loads((folder / "student.json").read_text(encoding="utf-8"))
     return Student(
         encoder=encoder_from(shape, load_file(folder / "weights.safetensors"), facts["dropout"]),
         tokenizer=Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8")),
@@ -149,17 +165,13 @@ def _read(folder: Path) -> Student:
         exit_rule=facts.get("exit_rule", DEFAULT),
         origin=tuple(facts["origin"]) if facts["origin"] is not None else None,
         truncation_side=facts.get("truncation_side", "right"),
-        codes=_read_codes(folder, facts.get("codes", {})),
+        codes=coding.codes_from(facts["codes"], numpy_files.load_file(folder / _CODES)) if "codes" in facts else {},
     )
 
 
-def _read_codes(folder: Path, facts: Mapping[str, Any]) -> dict[str, Coded]:
-    return coding.codes_from(facts, numpy_files.load_file(folder / _CODES)) if facts else {}
-
-
-def facts_of(student: Student) -> dict[str, Any]:
-    """All that a student is beside its weights, its shape and its tokenizer, as plain data."""
-    return {
+def facts_of(student: Student) -> StudentJson:
+    """All of a student but its weights, its shape and its tokenizer, as plain data."""
+    facts: StudentJson = {
         "labels": list(student.labels),
         "max_length": student.max_length,
         "pairs": student.pairs,
@@ -169,8 +181,10 @@ def facts_of(student: Student) -> dict[str, Any]:
         "exit_rule": student.exit_rule,
         "origin": student.origin,
         "truncation_side": student.truncation_side,
-        **({"codes": coding.facts_of(student.codes)} if student.codes else {}),
     }
+    if student.codes:
+        facts["codes"] = coding.facts_of(student.codes)
+    return facts
 
 
 def _dump(value: object) -> str:

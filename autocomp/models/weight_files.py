@@ -40,21 +40,24 @@ class Weights:
     notes: tuple[str, ...] = ()
 
 
-def read_weights(place: str, source: str, config: Any) -> Weights:
-    """The weights of a folder or hub id; a prefix that all names have for no reason is taken off.
+def read_weights(location: str, source: str, config: Any) -> Weights:
+    """The weights of a folder or hub id; a wrapper's prefix of all names is taken off.
 
     Raises:
         ModelError: no safetensors, damaged, of other sizes than config.json says, or not finite.
     """
-    found = _read(place, source, config, None)
-    prefix = _wrapper(found)
+    weights = _read(location, source, config, None)
+    prefix = _wrapper(weights)
     if prefix:
-        found = _read(place, source, config, {f"^{re.escape(prefix)}": ""})
-        found = Weights(
-            found.state, found.missing, found.unused, (f"weights: the prefix {prefix!r} was taken off their names",)
+        weights = _read(location, source, config, {f"^{re.escape(prefix)}": ""})
+        weights = Weights(
+            weights.state,
+            weights.missing,
+            weights.unused,
+            (f"weights: the prefix {prefix!r} was taken off their names",),
         )
-    check_finite(found.state, source)
-    return found
+    check_finite(weights.state, source)
+    return weights
 
 
 def check_finite(state: Mapping[str, Tensor], source: str) -> None:
@@ -66,44 +69,44 @@ def check_finite(state: Mapping[str, Tensor], source: str) -> None:
     bad = {name: int((~torch.isfinite(w)).sum()) for name, w in state.items() if w.is_floating_point()}
     bad = {name: count for name, count in bad.items() if count}
     if bad:
-        shown = ", ".join(f"{name} ({count:,})" for name, count in list(bad.items())[:3])
+        named = ", ".join(f"{name} ({count:,})" for name, count in list(bad.items())[:3])
         more = f" and {len(bad) - 3} more tensors" if len(bad) > 3 else ""
         raise ModelError(
-            f"{source!r} has weights that are NaN or infinite: {shown}{more}, {sum(bad.values()):,} numbers in all; "
+            f"{source!r} has weights that are NaN or infinite: {named}{more}, {sum(bad.values()):,} numbers in all; "
             "an overflow of FP16 does this: take an earlier checkpoint, or save the model from FP32 or BF16"
         )
 
 
-def lacks_classifier(importer: Importer, shape: EncoderShape, found: Weights, source: str) -> bool:
+def lacks_classifier(importer: Importer, shape: EncoderShape, weights: Weights, source: str) -> bool:
     """Whether the model is not fine-tuned.
 
     Raises:
         ModelError: anything else is missing; says five names, the count, and what the names in the files begin with.
     """
-    head, missing = importer.head(shape), found.missing
+    head, missing = importer.head(shape), weights.missing
     body = sorted(name for name in missing if name.rpartition(".")[0] not in head.values())
     lacks = f"{head['head.classifier']}.weight" in missing
     if body or (missing and not lacks):
-        raise ModelError(_lacking(body or sorted(missing), found.unused, source))
+        raise ModelError(_lacking(body or sorted(missing), weights.unused, source))
     return lacks
 
 
-def unused_note(found: Weights, fine_tuned: bool) -> list[str]:
-    """A note on weights that nobody uses; none if they are of pretraining only."""
-    names = [name for name in found.unused if not _OF_PRETRAINING.search(name)]
+def unused_note(weights: Weights, fine_tuned: bool) -> list[str]:
+    """A note on weights that the model does not use; none if they are of pretraining only."""
+    names = [name for name in weights.unused if not _OF_PRETRAINING.search(name)]
     if not names:
         return []
     then = "" if fine_tuned else "; if they are a trained head, it is not read: a new one is trained"
     return [f"weights that are not used: {_few(names)}{then}"]
 
 
-def _read(place: str, source: str, config: Any, renamed: Mapping[str, str] | None) -> Weights:
+def _read(location: str, source: str, config: Any, renamed: Mapping[str, str] | None) -> Weights:
     from transformers import AutoModelForSequenceClassification
 
     try:
         with torch.random.fork_rng(devices=[]):  # transformers initialises what is missing from the global generator
             model, info = AutoModelForSequenceClassification.from_pretrained(
-                place,
+                location,
                 config=config,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -119,15 +122,15 @@ def _read(place: str, source: str, config: Any, renamed: Mapping[str, str] | Non
     return Weights(model.state_dict(), frozenset(info["missing_keys"]), tuple(sorted(info["unexpected_keys"])))
 
 
-def _wrapper(found: Weights) -> str:
+def _wrapper(weights: Weights) -> str:
     """The longest run of wrappers' names before all names in the files, if those are missing without it."""
-    if not found.missing or not found.unused:
+    if not weights.missing or not weights.unused:
         return ""
     prefix = ""
-    while step := next((w for w in _WRAPPERS if all(n.startswith(prefix + w) for n in found.unused)), None):
+    while step := next((w for w in _WRAPPERS if all(n.startswith(prefix + w) for n in weights.unused)), None):
         prefix += step
-    bare = {name.removeprefix(prefix) for name in found.unused}
-    known = {*found.missing, *(name.partition(".")[2] for name in found.missing)}
+    bare = {name.removeprefix(prefix) for name in weights.unused}
+    known = {*weights.missing, *(name.partition(".")[2] for name in weights.missing)}
     return prefix if prefix and bare & known else ""
 
 

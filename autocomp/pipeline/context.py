@@ -5,23 +5,26 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp.result_cache import CachedResult, ResultCache
 from autocomp.spec import DeviceProfile
 from autocomp.storage import write_atomically
+from autocomp.strict_json import Json, JsonView
 from autocomp.tasks import Example, TaskData
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
 
 FILE = "context.json"
+LANDMARKS = {"teacher": "the teacher, FP32", "plain_int8": "the teacher, plain dynamic int8 per channel"}
+"""What every candidate is compared with; each has a folder of its name in the baseline's stage and in the run."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,15 @@ class Speed:
     disturbed: bool = False
     at: float = 0.0
 
+    def to_json(self) -> Json:
+        """Plain data; inverse of `from_json`."""
+        return {**vars(self), "alone_ms": list(self.alone_ms)}
+
+    @classmethod
+    def from_json(cls, data: JsonView) -> Speed:
+        """Inverse of `to_json`."""
+        return cls(**{**data, "alone_ms": tuple(data.get("alone_ms", ()))})
+
 
 @dataclass(frozen=True)
 class StudyContext:
@@ -78,26 +90,27 @@ class StudyContext:
 
 @dataclass(frozen=True)
 class ContextKeys:
-    """A context as plain data: `RUN/context.json`."""
+    """A context by its keys: `RUN/context.json`; `device` is a device profile as plain data."""
 
     store: str
     data: str
     teacher: str
     knowledge: str
     baseline: str
-    device: dict[str, Any]
+    device: JsonView
     machine: str
     seed: int
-    speed: dict[str, Any] = field(default_factory=dict)
+    speed: Speed = field(default_factory=Speed)
 
     def write(self, run: Path) -> None:
         """Write `context.json`, atomically."""
-        write_atomically(run / FILE, json.dumps(asdict(self)))
+        write_atomically(run / FILE, json.dumps({**vars(self), "speed": self.speed.to_json()}))
 
 
 def context_keys(run: Path) -> ContextKeys:
     """The keys of a run directory's context."""
-    return ContextKeys(**json.loads((run / FILE).read_text(encoding="utf-8")))
+    data = json.loads((run / FILE).read_text(encoding="utf-8"))
+    return ContextKeys(**{**data, "speed": Speed.from_json(data.get("speed", {}))})
 
 
 def teacher_before(run: Path) -> str | None:
@@ -122,7 +135,7 @@ def open_context(run: Path) -> StudyContext:
         teacher_artifact=store.folder(keys.baseline) / "teacher",
         knowledge=_read_knowledge(store.folder(keys.knowledge), store.folder(keys.baseline)),
         knowledge_key=keys.knowledge,
-        speed=Speed(**{**keys.speed, "alone_ms": tuple(keys.speed.get("alone_ms", ()))}),
+        speed=keys.speed,
         device=DeviceProfile(**keys.device),
         machine=keys.machine,
         seed=keys.seed,
@@ -135,7 +148,7 @@ def data_stage(store: ResultCache, data: TaskData) -> CachedResult:
     return store.make("data", made_of, lambda folder: write_data(data, folder))
 
 
-def content_of(data: TaskData) -> dict[str, Any]:
+def content_of(data: TaskData) -> Json:
     """What a stage that learns from the data is made of: rows, labels, metric and all else but how it is called."""
     apart = {"train", "search", "held_out", "name", "notes"}
     facts = {f.name: getattr(data, f.name) for f in dataclasses.fields(data) if f.name not in apart}
@@ -157,13 +170,18 @@ def read_data(folder: Path) -> TaskData:
     return TaskData(**{**fields, **splits, "labels": tuple(fields["labels"]), "notes": tuple(fields["notes"])})
 
 
+def texts_of(examples: Iterable[Example]) -> list[str | tuple[str, str]]:
+    """Texts, or pairs of texts, as tokenizers and predictors take them."""
+    return [e.text if e.pair is None else (e.text, e.pair) for e in examples]
+
+
 def _read_knowledge(learnt: Path, baseline: Path) -> TeacherProfile:
     from safetensors.numpy import load_file
 
-    arrays, seen = load_file(learnt / "arrays.safetensors"), load_file(baseline / "arrays.safetensors")
+    arrays, answers = load_file(learnt / "arrays.safetensors"), load_file(baseline / "arrays.safetensors")
     return TeacherProfile(
         importance={k.removeprefix("importance."): v for k, v in arrays.items() if k.startswith("importance.")},
         pieces=json.loads((learnt / "pieces.json").read_text(encoding="utf-8")),
-        search_logits=seen["search_logits"],
-        held_out_logits=seen["held_out_logits"],
+        search_logits=answers["search_logits"],
+        held_out_logits=answers["held_out_logits"],
     )

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.files import MODEL, save_artifact, update_manifest
+from autocomp.artifact.files import MODEL, ArtifactFacts, ExitFacts, OptionalFacts, save_artifact, update_manifest
 from autocomp.artifact.loader import load
-from autocomp.artifact.requirements import requires_of
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import requires_of, write_model
 from autocomp.errors import ExportMismatch
-from autocomp.inspection.activations import norm_states
-from autocomp.inspection.session_check import check_session
+from autocomp.inspection.session_check import check_session, norm_states
+from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.fake_quantize import simulate
 from autocomp.pipeline.plans import cheap, convert
-from autocomp.pipeline.scoring import texts_of
 from autocomp.pipeline.students import technique_context
 from autocomp.pipeline.teacher import cut_of, manifest_of
 from autocomp.pipeline.verify import Answer, check_parity
 from autocomp.plan import CompressionPlan
-from autocomp.result_cache import CachedResult
+from autocomp.result_cache import CachedResult, Facts
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 
 CHECKED_TEXTS = 24
 FOLLOWED_TEXTS = 8
-"""Of these, texts on which every layer is compared. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
+"""Texts on which every layer is compared too. All checks of a MiniLM file take 0.5 (8 bits) to 1.1 s (3 bits)."""
 LEAST_AGREEMENT = 0.75
 """Labels that file and PyTorch student must share: rounding of activations flips a few at low bits, a fault most."""
 
@@ -50,7 +47,7 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
         "knowledge": context.knowledge_key,
     }
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> Facts:
         converted, _ = convert(student, plan, technique_context(context))
         export(context, converted, plan, folder / "artifact")
         agreement = check(context, converted, folder / "artifact")
@@ -62,10 +59,11 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
 
 def export(context: StudyContext, student: Student, plan: CompressionPlan, folder: Path) -> None:
     """Write a converted student's artifact."""
-    write_artifact(student, folder, {**manifest_of(student, context.data), "plan": plan.to_json()})
+    facts: ArtifactFacts = {**manifest_of(student, context.data), "plan": plan.to_json()}
+    write_artifact(student, folder, facts)
 
 
-def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any] | None = None) -> None:
+def write_artifact(student: Student, folder: str | Path, facts: OptionalFacts | None = None) -> None:
     """Write a student as files to run, its weights stored as its `formats` say; an older artifact is replaced.
 
     Args:
@@ -75,7 +73,7 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
         ArtifactError: `folder` holds something else.
     """
     model = model_of(student)
-    own = {
+    own: ArtifactFacts = {
         "labels": list(student.labels),
         "max_length": student.max_length,
         "pairs": student.pairs,
@@ -83,7 +81,8 @@ def write_artifact(student: Student, folder: str | Path, facts: Mapping[str, Any
         "exits": exits_of(student),
         "requires": requires_of(model),
     }
-    save_artifact(folder, model, student.tokenizer.to_str(), {**own, **(facts or {})})
+    whole: ArtifactFacts = {**own, **facts} if facts else own
+    save_artifact(folder, model, student.tokenizer.to_str(), whole)
 
 
 def model_of(student: Student) -> onnx.ModelProto:
@@ -102,13 +101,13 @@ def model_of(student: Student) -> onnx.ModelProto:
     )
 
 
-def exits_of(student: Student) -> dict[str, Any] | None:
-    """What a manifest says of the exits: rule, threshold, after which layers, of how many; None without any."""
+def exits_of(student: Student) -> ExitFacts | None:
+    """The exits of a student; None without any."""
     shape = student.encoder.shape
     if student.exit_threshold is None or not shape.exits:
         return None
-    rule = {"rule": student.exit_rule, "threshold": student.exit_threshold}
-    return {**rule, "depths": list(shape.exits), "layers": shape.depth}
+    depths = list(shape.exits)
+    return {"rule": student.exit_rule, "threshold": student.exit_threshold, "depths": depths, "layers": shape.depth}
 
 
 def check(context: StudyContext, student: Student, folder: Path) -> float:
@@ -136,10 +135,10 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
         raise ExportMismatch(f"{folder}: {error}") from error
 
 
-def _agreement(expected: np.ndarray, found: np.ndarray) -> float:
-    if not np.isfinite(found).all():
+def _agreement(expected: np.ndarray, actual: np.ndarray) -> float:
+    if not np.isfinite(actual).all():
         raise ExportMismatch("the file gives logits that are not numbers")
-    agreement = float((found.argmax(-1) == expected.argmax(-1)).mean())
+    agreement = float((actual.argmax(-1) == expected.argmax(-1)).mean())
     if agreement < LEAST_AGREEMENT:
         rule = f"at least {LEAST_AGREEMENT:.0%} of the file's labels must equal the student's"
         raise ExportMismatch(f"{rule}, {agreement:.0%} do")

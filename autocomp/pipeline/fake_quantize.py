@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from autocomp.exit_rules import DEFAULT, left_at
+from autocomp.formats import FLOAT32, WeightFormat
 from autocomp.formats.factors import balanced_factors, factor_names, multiplies
 from autocomp.formats.numbers import decode, encode, stored_bytes
-from autocomp.formats.weight_format import FLOAT32, WeightFormat
-from autocomp.models.low_rank import stored_parameters
+from autocomp.models.linears import stored_parameters
 from autocomp.models.student import codes_of
-from autocomp.training.inference import Predictions, predict
+from autocomp.training.predictions import Predictions, predict
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Encoder
@@ -43,19 +43,19 @@ class Simulated:
 def simulate(student: Student, data: Encoded) -> Simulated:
     """Run the student as its file would, but for the rounding of activations."""
     with stored_weights(student):
-        seen = predict(student, data, fast=True)
-    return leave(seen, student.exit_threshold, student.encoder.shape.depth, student.exit_rule)
+        predictions = predict(student, data, fast=True)
+    return leave(predictions, student.exit_threshold, student.encoder.shape.depth, student.exit_rule)
 
 
-def leave(seen: Predictions, threshold: float | None, depth: int, rule: str = DEFAULT) -> Simulated:
+def leave(predictions: Predictions, threshold: float | None, depth: int, rule: str = DEFAULT) -> Simulated:
     """What each text answers if it leaves, alone, at the first exit that the rule allows."""
-    depths = sorted(seen.exits) if threshold is not None else []
+    depths = sorted(predictions.exits) if threshold is not None else []
     if threshold is None or not depths:
-        return Simulated(seen.logits.copy(), 1.0)
-    heads = np.stack([seen.exits[d] for d in depths])
-    which, rows = left_at(rule, heads, threshold), np.arange(len(seen.logits))
+        return Simulated(predictions.logits.copy(), 1.0)
+    heads = np.stack([predictions.exits[d] for d in depths])
+    which, rows = left_at(rule, heads, threshold), np.arange(len(predictions.logits))
     ran = np.array([*depths, depth])[which]
-    return Simulated(np.concatenate([heads, seen.logits[None]])[which, rows], float(ran.mean()) / depth)
+    return Simulated(np.concatenate([heads, predictions.logits[None]])[which, rows], float(ran.mean()) / depth)
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def estimated_bytes(student: Student) -> int:
 
 
 def _format(formats: Mapping[str, WeightFormat], stored: str) -> WeightFormat:
-    """Of a parameter, or of a factor of one."""
+    """The format of a parameter, or of a factor of one."""
     return formats.get(stored.removesuffix(".up").removesuffix(".down"), FLOAT32)
 
 
@@ -176,6 +176,6 @@ def _price(format: WeightFormat) -> float:
 
 
 def forget() -> None:
-    """Drop what was kept of the students so far: gigabytes in which the next one finds nothing."""
+    """Drop what was kept of the students so far: gigabytes, none of which is of the next one."""
     for kept in (_factors, _rounded, _sizes, _stored, _work):
         kept.cache_clear()

@@ -15,8 +15,8 @@ from autocomp.budget import Cost, Fidelity, held
 from autocomp.errors import TrialError, raise_if_environment
 from autocomp.executors import Data, FollowUp, Work
 from autocomp.pipeline.context import StudyContext, open_context
+from autocomp.pipeline.evaluate import HERE, PREDICTED, THEN_MEASURE, measured_by, predict_artifact, teacher_clock
 from autocomp.pipeline.job_io import scoring_needs, trial_made, trial_needs
-from autocomp.pipeline.measuring import HERE, PREDICTED, THEN_MEASURE, measured_by, predict_artifact, teacher_clock
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
 from autocomp.space import Knob, SearchSpace
@@ -283,8 +283,8 @@ def _measure_plans(job: Job, attempt: _Attempt) -> None:
 def _measured(
     job: Job, context: StudyContext, student: Student, key: str, plan: CompressionPlan, name: str
 ) -> TrialRecord:
+    from autocomp.pipeline.evaluate import measure_artifact
     from autocomp.pipeline.export import artifact_stage
-    from autocomp.pipeline.scoring import measure_artifact
 
     artifact = artifact_stage(context, student, key, plan)
     clock = teacher_clock(Path(job.run)) if job.measured == HERE else None

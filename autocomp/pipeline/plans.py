@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autocomp.errors import InfeasiblePlan, SpecError
 from autocomp.plan import CompressionPlan, Step
-from autocomp.space import Knob, SearchSpace
+from autocomp.space import Knob, Point, SearchSpace
 from autocomp.techniques import Context, Stage, techniques
 
 if TYPE_CHECKING:
@@ -54,16 +54,16 @@ def _check_claims(names: tuple[str, ...], source: str) -> None:
             claimed[part] = name
 
 
-def plan_of(point: Mapping[str, Any]) -> CompressionPlan:
+def plan_of(point: Point) -> CompressionPlan:
     """The plan of a point, `{technique.option: value}`; options not settled yet."""
-    options: dict[str, dict[str, Any]] = {}
+    options: dict[str, Point] = {}
     for key, value in point.items():
         name, option = key.split(".", 1)
         options.setdefault(name, {})[option] = value
     return CompressionPlan(tuple(Step(n, options[n]) for n in in_stage_order(list(options))))
 
 
-def point_of(plan: CompressionPlan, space: SearchSpace) -> dict[str, Any]:
+def point_of(plan: CompressionPlan, space: SearchSpace) -> Point:
     """The space's point nearest to a plan."""
     flat = {f"{s.technique}.{o}": v for s in plan.steps for o, v in s.options.items()}
     return space.nearest(flat)

@@ -1,4 +1,4 @@
-"""Level 2: a plan's structural part made and recovered, rung by rung, as stages."""
+"""A plan's student: its structural part made and recovered, rung by rung, as stages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from autocomp.pipeline.context import content_of
 from autocomp.pipeline.plans import complete, hooks_of, prepare, recovers, recovery_options, seeded, structural
 from autocomp.pipeline.teacher import as_student
 from autocomp.plan import CompressionPlan
-from autocomp.result_cache import CachedResult
+from autocomp.result_cache import CachedResult, Facts, Inputs
 from autocomp.techniques import Context
 
 if TYPE_CHECKING:
@@ -32,6 +32,15 @@ TRAINING = "training.safetensors"
 """In the stage of a student that hooks trained beside its distillation: what its next rung goes on from."""
 Progress = Callable[[float], None]
 T = TypeVar("T")
+
+
+class StudentFacts(TypedDict):
+    """Facts of a student's stage: steps of all rungs; of the last one, steps made, their seconds and loss."""
+
+    steps: int
+    trained: NotRequired[int]
+    train_s: NotRequired[float]
+    loss: NotRequired[float]
 
 
 def technique_context(context: StudyContext, **more: Any) -> Context:
@@ -73,31 +82,38 @@ class _Recovery:
     deadline: float
     progress: Progress | None
 
-    def inputs(self, rungs: Sequence[Fidelity], parent: CachedResult | None) -> dict[str, Any]:
-        """What the stage of these rungs is made of: every stage that it reads, and what it is told to do."""
+    def inputs(self, rungs: Sequence[Fidelity], parent: CachedResult | None) -> Inputs:
+        """What the stage of these rungs is made of: every stage that it reads, and its settings."""
         context = self.context
         read = {"teacher": context.teacher_key, "knowledge": context.knowledge_key, "data": content_of(context.data)}
-        told = {"plan": structural(self.plan).to_json(), "seed": context.seed, "rungs": [r.to_json() for r in rungs]}
-        return {**read, **told, **({"parent": parent.key} if parent else {})}
+        settings = {
+            "plan": structural(self.plan).to_json(),
+            "seed": context.seed,
+            "rungs": [r.to_json() for r in rungs],
+        }
+        return {**read, **settings, **({"parent": parent.key} if parent else {})}
 
     def rung(self, rungs: Sequence[Fidelity], parent: CachedResult | None) -> CachedResult:
         """The stage after the last of `rungs`, trained on from the one before."""
         inputs, store = self.inputs(rungs, parent), self.context.store
-        found = store.find(store.key("student", inputs))
-        if found:
-            return found
+        cached = store.find(store.key("student", inputs))
+        if cached:
+            return cached
         from autocomp.models.student import load_student
 
         student = load_student(parent.folder / "student") if parent else self.fresh
         steps = max(1, rungs[-1].steps - (int(parent.facts["steps"]) if parent else 0))
         trained = self.train(student, steps, rungs[-1].batch, inputs, parent)
         cut_short = {} if trained.steps >= steps else {"stopped_after": trained.steps}
-        facts = {"steps": rungs[-1].steps, "trained": trained.steps, "train_s": trained.seconds, "loss": trained.loss}
+        facts: StudentFacts = {
+            "steps": rungs[-1].steps,
+            "trained": trained.steps,
+            "train_s": trained.seconds,
+            "loss": trained.loss,
+        }
         return self.store({**inputs, **cut_short}, student, facts, trained.state)
 
-    def train(
-        self, student: Student, steps: int, batch: int, inputs: Mapping[str, Any], parent: CachedResult | None
-    ) -> Trained:
+    def train(self, student: Student, steps: int, batch: int, inputs: Inputs, parent: CachedResult | None) -> Trained:
         """Recover a student in place; its state is kept where more than distillation acts.
 
         By distillation alone each rung is a training of its own, with a new optimizer and a new bridge.
@@ -107,14 +123,14 @@ class _Recovery:
 
         # Not of the plan: all students that come to this rung read the same batches.
         order = int(seeded(self.context.seed, "lesson", len(inputs["rungs"])).integers(2**31))
-        lesson = TeacherSignal(self.context.teacher, self.context.data.train, order, _memory(self.context.run))
+        signal = TeacherSignal(self.context.teacher, self.context.data.train, order, _teacher_cache(self.context.run))
         rng = seeded(self.context.seed, "recovery", inputs)
         known = technique_context(self.context, rng=seeded(self.context.seed, "hooks", inputs))
         hooks = hooks_of(student, self.plan, known)
         keeps = any(not recovers(name) for name in hooks)
         trained = recover(
             student,
-            lesson,
+            signal,
             recovery_options(self.plan),
             hooks,
             steps=steps,
@@ -126,22 +142,20 @@ class _Recovery:
         )
         return trained if keeps else replace(trained, state={})
 
-    def store(
-        self, inputs: Mapping[str, Any], student: Student, facts: Mapping[str, Any], state: Mapping[str, Tensor]
-    ) -> CachedResult:
+    def store(self, inputs: Inputs, student: Student, facts: StudentFacts, state: Mapping[str, Tensor]) -> CachedResult:
         """The student, complete and with exit heads fitted, as a stage, with the state of its training if there is any.
 
         Exit heads learn what the file would answer, with the weights as it stores them.
         """
 
-        def build(folder: Path) -> Mapping[str, Any]:
+        def build(folder: Path) -> Facts:
             from safetensors.torch import save_file
 
             from autocomp.models.student import save_student
 
-            made = complete(student, self.plan, technique_context(self.context))
+            whole = complete(student, self.plan, technique_context(self.context))
             rng = seeded(self.context.seed, "exits", inputs)
-            save_student(_with_exits(made, self.context.data.train, rng), folder / "student")
+            save_student(_with_exits(whole, self.context.data.train, rng), folder / "student")
             if state:
                 save_file(dict(state), folder / TRAINING)
             return facts
@@ -158,9 +172,9 @@ def _state_of(parent: CachedResult | None) -> dict[str, Tensor]:
 
 def _with_exits(student: Student, examples: Sequence[Example], rng: np.random.Generator) -> Student:
     """The student with exit heads fitted to it as its formats store it; its own weights stay as they are."""
-    from autocomp.models.low_rank import stored_parameters
+    from autocomp.models.linears import stored_parameters
     from autocomp.pipeline.fake_quantize import stored_weights
-    from autocomp.training.exit_heads import fit_exits
+    from autocomp.training.predictions import fit_exits
 
     own = {name: parameter.data for name, parameter in stored_parameters(student.encoder).items()}
     with stored_weights(student):
@@ -173,8 +187,8 @@ def _with_exits(student: Student, examples: Sequence[Example], rng: np.random.Ge
 
 
 @lru_cache(maxsize=1)
-def _memory(run: Path) -> TeacherCache:
-    """Of what the teacher of a study said: one for all students that this process trains."""
+def _teacher_cache(run: Path) -> TeacherCache:
+    """What the teacher of a study answered: one cache for all students that this process trains."""
     from autocomp.training.teacher_signal import TeacherCache
 
     return TeacherCache()

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autocomp import pareto
-from autocomp.models.groups import linear_groups
+from autocomp.models.linears import linear_groups
 from autocomp.pipeline.fake_quantize import cost, estimated_bytes, simulate
 from autocomp.pipeline.plans import convert, convert_step, in_stage_order, is_cheap, seeded
 from autocomp.pipeline.students import sample, technique_context
 from autocomp.plan import CompressionPlan, Step
 from autocomp.space import SearchSpace
 from autocomp.techniques import Context
-from autocomp.training.inference import divergence
+from autocomp.training.predictions import divergence
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -60,17 +60,17 @@ def sensitivity(student: Student, data: Encoded, reference: np.ndarray) -> dict[
     """Error of each group of linear weights at each width; above 4 bits it falls fourfold a bit."""
     from dataclasses import replace
 
-    from autocomp.formats.weight_format import usual_format
+    from autocomp.formats import usual_format
 
-    found: dict[str, dict[int, float]] = {}
+    by_group: dict[str, dict[int, float]] = {}
     for group, names in linear_groups(student.encoder.shape).items():
         errors = {}
         for bits in MEASURED_WIDTHS:
             tried = replace(student, formats=dict.fromkeys(names, usual_format(bits)), exit_threshold=None)
             errors[bits] = divergence(reference, simulate(tried, data).logits)
         errors |= {bits: errors[4] * 4.0 ** (4 - bits) for bits in ALL_WIDTHS if bits > 4}
-        found[group] = errors
-    return found
+        by_group[group] = errors
+    return by_group
 
 
 def sweep_context(context: StudyContext, student: Student, data: Encoded) -> Context:
@@ -123,8 +123,8 @@ def _alone(
     errors, depths = {}, {}
     for name, steps in settings.items():
         for i, step in enumerate(steps):
-            seen = simulate(convert_step(student, step, known)[0], data)
-            errors[name, i], depths[name, i] = divergence(reference, seen.logits), seen.depth
+            simulated = simulate(convert_step(student, step, known)[0], data)
+            errors[name, i], depths[name, i] = divergence(reference, simulated.logits), simulated.depth
     return errors, depths
 
 
@@ -175,17 +175,17 @@ def sweep(
     most: int,
     until: float = math.inf,
 ) -> list[CompressionPlan]:
-    """Plans worth measuring on this student: the one asked for, then at most `most` promising ones.
+    """Plans worth measuring on this student: the given one first, then at most `most` promising ones.
 
-    Without further ones, or after `until`, nothing is screened.
+    Where `most` is 0, or after `until`, nothing is screened.
     """
     if most == 0 or time.time() > until:
         return [settled(student, plan, technique_context(context))]
     data = calibration(context, student)
     known = sweep_context(context, student, data)
-    asked = settled(student, plan, known)
-    found = promising(screen(student, plan, space, data, known), most) if time.time() < until else []
-    unique = {p.fingerprint: p for p in [asked, *found]}
+    first = settled(student, plan, known)
+    more = promising(screen(student, plan, space, data, known), most) if time.time() < until else []
+    unique = {p.fingerprint: p for p in [first, *more]}
     return list(unique.values())
 
 

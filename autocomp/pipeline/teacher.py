@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
 
 from autocomp.pipeline.context import content_of
-from autocomp.result_cache import CachedResult, ResultCache
+from autocomp.result_cache import CachedResult, Facts, Inputs, ResultCache
 from autocomp.timing import once
 
 if TYPE_CHECKING:
+    from autocomp.artifact.files import ArtifactFacts, OptionalFacts
     from autocomp.models.loading import LoadedModel
     from autocomp.models.student import Student
     from autocomp.spec import StudySpec
@@ -24,9 +25,18 @@ if TYPE_CHECKING:
 
 IMPORTANCE_ROWS, TIMED_ROWS, TIMED_PASSES = 512, 128, 4
 TEACHER_SHARE = 0.5
-"""Of the time that the budget has left, what fine-tuning may take: what is learnt in its second half is a point or two,
+"""Share of the time left that fine-tuning may take: what is learnt in its second half is a point or two,
 and without the other half nothing is compressed."""
 Progress = Callable[[float], None]
+
+
+class TeacherFacts(TypedDict):
+    """Facts of a teacher's stage: who fine-tuned it; if autocomp did, steps, those wanted, and seconds."""
+
+    fine_tuned_by: str
+    steps: NotRequired[int]
+    of_steps: NotRequired[int]
+    train_s: NotRequired[float]
 
 
 def teacher_stage(
@@ -49,47 +59,52 @@ def teacher_stage(
             the same, even if it was cut short.
     """
     inputs = _made_of(loaded, data, spec)
-    found = store.find(store.key("teacher", inputs)) or _cut_short(store, before, inputs)
-    if found:
-        return found
+    cached = store.find(store.key("teacher", inputs)) or _cut_short(store, before, inputs)
+    if cached:
+        return cached
     if loaded.fine_tuned:
         return _saved(store, inputs, loaded.student, {"fine_tuned_by": "its maker"})
     teacher, done = _fine_tuned(loaded, data, spec, time.time() + TEACHER_SHARE * allowed_s, progress)
     wanted = _steps_wanted(data, spec)
     cut_short = {} if done.steps >= wanted else {"stopped_after": done.steps}
-    facts = {"fine_tuned_by": "autocomp", "steps": done.steps, "of_steps": wanted, "train_s": done.seconds}
+    facts: TeacherFacts = {
+        "fine_tuned_by": "autocomp",
+        "steps": done.steps,
+        "of_steps": wanted,
+        "train_s": done.seconds,
+    }
     return _saved(store, {**inputs, **cut_short}, teacher, facts)
 
 
 def _steps_wanted(data: TaskData, spec: StudySpec) -> int:
-    from autocomp.training.fine_tuning import steps_of
+    from autocomp.training.loop import steps_of
 
     return steps_of(len(data.train), spec.teacher_epochs)
 
 
-def _made_of(loaded: LoadedModel, data: TaskData, spec: StudySpec) -> dict[str, Any]:
+def _made_of(loaded: LoadedModel, data: TaskData, spec: StudySpec) -> Inputs:
     from autocomp.models.student import fingerprint
 
-    inputs: dict[str, Any] = {"model": fingerprint(loaded.student), "data": content_of(data)}
+    inputs: Inputs = {"model": fingerprint(loaded.student), "data": content_of(data)}
     if not loaded.fine_tuned:
         rate = spec.teacher_learning_rate
-        inputs |= {"epochs": spec.teacher_epochs, "learning_rate": rate, "seed": spec.seed}
+        return {**inputs, "epochs": spec.teacher_epochs, "learning_rate": rate, "seed": spec.seed}
     return inputs
 
 
-def _cut_short(store: ResultCache, key: str | None, inputs: dict[str, Any]) -> CachedResult | None:
+def _cut_short(store: ResultCache, key: str | None, inputs: Inputs) -> CachedResult | None:
     """The stage of that key, if it was made of these inputs by this code and then ran out of time."""
-    found = store.find(key) if key else None
-    if not key or not found:
+    cached = store.find(key) if key else None
+    if not key or not cached:
         return None
     cut_short = {**inputs, "stopped_after": store.inputs(key).get("stopped_after")}
-    return found if store.key("teacher", cut_short) == key else None
+    return cached if store.key("teacher", cut_short) == key else None
 
 
 def _fine_tuned(
     loaded: LoadedModel, data: TaskData, spec: StudySpec, deadline: float, progress: Progress
 ) -> tuple[Student, Trained]:
-    from autocomp.training.fine_tuning import fine_tune
+    from autocomp.training.loop import fine_tune
 
     return fine_tune(
         loaded.student,
@@ -102,10 +117,10 @@ def _fine_tuned(
     )
 
 
-def _saved(store: ResultCache, inputs: dict[str, Any], teacher: Student, facts: dict[str, Any]) -> CachedResult:
+def _saved(store: ResultCache, inputs: Inputs, teacher: Student, facts: TeacherFacts) -> CachedResult:
     from autocomp.models.student import save_student
 
-    def build(folder: Path) -> dict[str, Any]:
+    def build(folder: Path) -> Facts:
         save_student(teacher, folder / "student")
         return facts
 
@@ -118,16 +133,16 @@ def knowledge_stage(store: ResultCache, teacher: Student, key: str, data: TaskDa
     return store.make("knowledge", inputs, lambda f: _learn(teacher, data, seed, f))
 
 
-def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> dict[str, Any]:
+def _learn(teacher: Student, data: TaskData, seed: int, folder: Path) -> Facts:
     from safetensors.numpy import save_file
 
     from autocomp.models.importance import measure_importance
     from autocomp.tokenizers.vocabulary import count_pieces
-    from autocomp.training.accelerator import placed
+    from autocomp.training.accelerator import on_device
     from autocomp.training.batches import collate, encode, in_order
 
     sample = encode(teacher, _some(data, IMPORTANCE_ROWS, seed))
-    with placed(teacher.encoder):
+    with on_device(teacher.encoder):
         batches = (collate(teacher, sample, r) for r in in_order(sample, 32))
         importance = measure_importance(teacher.encoder, batches)
     arrays = {f"importance.{name}": scores for name, scores in importance.items()}
@@ -144,7 +159,7 @@ def forward_s(teacher: Student, data: TaskData, seed: int) -> float:
     What else runs for a moment would make all estimates of the study too long, and its recoveries too short.
     """
     from autocomp.training.batches import encode
-    from autocomp.training.inference import predict
+    from autocomp.training.predictions import predict
 
     sample = encode(teacher, _some(data, TIMED_ROWS, seed))
     predict(teacher, sample, fast=True)  # the first run chooses kernels
@@ -157,8 +172,8 @@ def _some(data: TaskData, most: int, seed: int) -> list[Example]:
     return [data.train[i] for i in rows]
 
 
-def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
-    """What every manifest says of its student and data."""
+def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
+    """A student and its data as every manifest has them."""
     return {
         "labels": list(student.labels),
         "max_length": student.max_length,
@@ -171,8 +186,8 @@ def manifest_of(student: Student, data: TaskData) -> dict[str, Any]:
     }
 
 
-def cut_of(student: Student) -> dict[str, Any]:
-    """What a manifest says of texts that are too long, unless they lose their end."""
+def cut_of(student: Student) -> OptionalFacts:
+    """Which end of a text is cut, if it is not the right one."""
     return {} if student.truncation_side == "right" else {"truncation_side": student.truncation_side}
 
 

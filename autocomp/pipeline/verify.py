@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from autocomp.errors import ExportMismatch
+from autocomp.formats import FLOAT32
 from autocomp.formats.factors import factor_names, runs_as_two
 from autocomp.formats.numbers import gives_int8
-from autocomp.formats.saturation import row_scales
-from autocomp.formats.weight_format import FLOAT32
-from autocomp.models.encoder import Block, Outputs
-from autocomp.models.low_rank import stored_parameters
+from autocomp.formats.quantize import row_scales
+from autocomp.models.encoder import Block
+from autocomp.models.linears import stored_parameters
 from autocomp.pipeline.fake_quantize import stored_weights
-from autocomp.training.batches import Batch, Encoded, collate
+from autocomp.training.batches import Encoded, collate
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -34,7 +34,7 @@ MOST_STATE_ERROR = 0.01
 system, FP16, FP32), 0.0015 with low ranks as two products; one row of 64 with its sign turned gave 0.04 and more."""
 
 MOST_LOGIT_ERROR = 0.05
-"""The same for the logits, which are small differences of large sums; clean files gave at most 0.0004."""
+"""Error allowed of the logits, which are small differences of large sums; clean files gave at most 0.0004."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,10 @@ def part_errors(student: Student, data: Encoded, answers: Sequence[Answer]) -> l
     return [(name.partition(" ")[0], float(np.sqrt(w / max(s, 1e-30)))) for name, (w, s) in sums.items()]
 
 
-def as_rounded(student: Student, batch: Batch) -> Outputs:
-    """What a student answers when its weights and the inputs of int8 linears are rounded as its file rounds them."""
-    student.encoder.eval()
-    with stored_weights(student), torch.no_grad(), _Follower(student, _int8_linears(student), ()):
-        outputs: Outputs = student.encoder(batch.ids, batch.mask, batch.types)
-        return outputs
-
-
 def _int8_linears(student: Student) -> dict[str, list[Tensor]]:
     """The int8 weights `[out, in]` of each linear that the file runs in int8, in the order of their use."""
     ranks, stored = dict(student.encoder.shape.ranks), stored_parameters(student.encoder)
-    found = {}
+    weights = {}
     for name, module in student.encoder.named_modules():
         weight, format = f"{name}.weight", student.formats.get(f"{name}.weight", FLOAT32)
         if isinstance(module, nn.Linear) and format.runs_int8:
@@ -102,12 +94,12 @@ def _int8_linears(student: Student) -> dict[str, list[Tensor]]:
             two = weight in ranks and runs_as_two(ranks[weight], module.out_features, module.in_features)
             parts = factors[::-1] if two else [module.weight]
             is_ready = gives_int8(format) and (two or not factors)
-            found[name] = [part if is_ready else _in_int8(part) for part in parts]
-    return found
+            weights[name] = [part if is_ready else _in_int8(part) for part in parts]
+    return weights
 
 
 def _in_int8(weight: Tensor) -> Tensor:
-    """What are no integers with a scale a row when unpacked is rounded to such at load."""
+    """A weight as it is rounded at load: to integers with a scale a row."""
     scales = torch.from_numpy(row_scales(weight.detach().numpy()))
     return torch.round(weight / scales) * scales
 
@@ -122,16 +114,18 @@ def _follow(
     batch = collate(student, data, [row])
     with _Follower(student, linears, answer.states) as follower:
         outputs = student.encoder(batch.ids, batch.mask, batch.types)
-    if len(follower.seen) != len(answer.states):
-        raise ExportMismatch(f"the file has {len(answer.states)} layer norms, the student runs {len(follower.seen)}")
+    if len(follower.compared) != len(answer.states):
+        raise ExportMismatch(
+            f"the file has {len(answer.states)} layer norms, the student runs {len(follower.compared)}"
+        )
     left = answer.depth < student.encoder.shape.depth
     logits = outputs.exit_logits[answer.depth] if left else outputs.logits
     name = f"exits.{answer.depth}" if left else "head"
-    return [*follower.seen, _compared(name, logits, torch.from_numpy(answer.logits))]
+    return [*follower.compared, _compared(name, logits, torch.from_numpy(answer.logits))]
 
 
-def _compared(name: str, expected: Tensor, found: Tensor) -> Compared:
-    wrong = (expected - found).double()
+def _compared(name: str, expected: Tensor, actual: Tensor) -> Compared:
+    wrong = (expected - actual).double()
     return name, float((wrong**2).sum()), float((expected.double() ** 2).sum())
 
 
@@ -139,12 +133,12 @@ class _Follower:
     """While it lasts, the encoder takes the file's states from norm to norm, and some linears run in int8.
 
     Attributes:
-        seen: per norm that ran.
+        compared: the state after each norm that ran, beside the file's.
     """
 
-    def __init__(self, student: Student, linears: Mapping[str, Sequence[Tensor]], found: Sequence[np.ndarray]) -> None:
-        self.seen: list[Compared] = []
-        self._student, self._linears, self._found, self._depth = student, linears, found, 0
+    def __init__(self, student: Student, linears: Mapping[str, Sequence[Tensor]], states: Sequence[np.ndarray]) -> None:
+        self.compared: list[Compared] = []
+        self._student, self._linears, self._states, self._depth = student, linears, states, 0
 
     def __enter__(self) -> _Follower:
         parts = self._student.encoder.named_modules()
@@ -167,18 +161,18 @@ class _Follower:
         self._depth += 1
 
     def _replaced(self, name: str, expected: Tensor) -> Tensor:
-        """Where the file computes fewer tokens, the first alone is compared and taken over."""
-        part = f"{name.removesuffix('norm').rstrip('._')} {len(self.seen)}"
-        if len(self.seen) >= len(self._found):
-            self.seen.append((part, 0.0, 0.0))
+        """The file's state in place of the student's; of the first token alone where the file computes fewer."""
+        part = f"{name.removesuffix('norm').rstrip('._')} {len(self.compared)}"
+        if len(self.compared) >= len(self._states):
+            self.compared.append((part, 0.0, 0.0))
             return expected
-        found = torch.from_numpy(self._found[len(self.seen)])
-        kept = expected.shape[1] if found.shape == expected.shape else 1
-        self.seen.append(_compared(part, expected[:, :kept], found[:, :kept]))
-        return torch.cat([found[:, :kept], expected[:, kept:]], 1)
+        actual = torch.from_numpy(self._states[len(self.compared)])
+        kept = expected.shape[1] if actual.shape == expected.shape else 1
+        self.compared.append(_compared(part, expected[:, :kept], actual[:, :kept]))
+        return torch.cat([actual[:, :kept], expected[:, kept:]], 1)
 
     def _product(self, name: str, x: Tensor, bias: Tensor) -> Tensor:
-        """In the last layer the file computes the first token only, and keys and values of all."""
+        """An int8 product; in the last layer of the first token only, but for keys and values."""
         is_last = self._depth == self._student.encoder.shape.depth and name.startswith("blocks.")
         reads_all = not is_last or name.endswith((".key", ".value"))
         for weight in self._linears[name]:

@@ -14,6 +14,7 @@ from autocomp.record import RecordJson
 from autocomp.report.columns import is_predicted, job_of
 from autocomp.report.objectives import figures_of, key_of, objectives_of
 from autocomp.report.state import Member, RunState
+from autocomp.space import Point
 
 JOURNAL = "journal.jsonl"
 
@@ -38,7 +39,7 @@ class Row:
     describe: str
     source: str
     error: str | None
-    point: Mapping[str, Any]
+    point: Point
     figures: Mapping[str, float]
     values: tuple[float, ...] | None
     is_predicted: bool

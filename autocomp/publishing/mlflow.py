@@ -106,8 +106,9 @@ def _member(client: Any, experiment: str, study: str, run: PublishedRun, member:
     for name, value in member.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             client.log_metric(made.info.run_id, name, value, timestamp=_ms(run.state.ended_at or 0))
-    if member.get("path") and (run.folder / member["path"]).is_dir():
-        _link(run.folder / member["path"], Path(url2pathname(urlsplit(made.info.artifact_uri).path), member["id"]))
+    path = member.get("path")
+    if path and (run.folder / path).is_dir():
+        _link(run.folder / path, Path(url2pathname(urlsplit(made.info.artifact_uri).path), member["id"]))
     client.set_terminated(made.info.run_id, end_time=_ms(row.ended_at if row else run.state.ended_at or 0))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autocomp.errors import InputError, MissingExtra
+from autocomp.journal.member import read_figure
 from autocomp.publishing import Published, PublishedRun, Target
 from autocomp.report.objectives import known_figures
 
@@ -59,7 +60,7 @@ def _members(run: PublishedRun, writer: Any) -> None:
     for member in run.state.members:
         row = run.row_of(member)
         point = {name: _plain(value) for name, value in row.point.items()} if row else {}
-        figures = {f"member/{key}": float(member[key]) for key in keys if isinstance(member.get(key), int | float)}
+        figures = {f"member/{key}": float(value) for key in keys if (value := read_figure(member, key)) is not None}
         if figures:
             writer.add_hparams(point, figures, name=f"{member['id']}", global_step=0)
 

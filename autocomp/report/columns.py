@@ -4,17 +4,71 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from autocomp.journal.events import JobStarted
+from autocomp.measurement import MeasurementJson
 from autocomp.objective import Objective
+from autocomp.record import RecordJson
 from autocomp.report.objectives import figures_of
+from autocomp.space import Point
 
-Record = Mapping[str, Any]
 DIGITS = 5
 PLAIN = {str, int, float}
 UNSET = -1
 """Code of a knob that a candidate does not have."""
+
+
+class JobWords(TypedDict):
+    """A job by its id, its kind, and its plan in words; the last two are empty where nobody knows them."""
+
+    id: str
+    kind: str
+    describe: str
+
+
+class KnobColumn(TypedDict):
+    """A knob's distinct values in order, and for each row the index of its value, or -1."""
+
+    values: list[Any]
+    codes: list[int]
+
+
+class ColumnsJson(TypedDict):
+    """All candidates as columns, as docs/command-line.md describes them.
+
+    Attributes:
+        count: rows.
+        at_s: seconds after the run began.
+        job: index of each row's job in `jobs`.
+        values: figures by key; None where one was not measured.
+        predicted: 1 where a figure was computed and not measured; None where none was.
+        member: ids of members by the ids of their records.
+    """
+
+    count: int
+    id: list[str]
+    at_s: list[float]
+    rung: list[int]
+    job: list[int]
+    jobs: list[JobWords]
+    values: dict[str, list[float | None]]
+    predicted: list[int] | None
+    knobs: dict[str, KnobColumn]
+    member: dict[str, str]
+
+
+class RowJson(TypedDict):
+    """One candidate as the live page gets it, everything by name."""
+
+    id: str
+    at_s: float
+    rung: int
+    job: JobWords
+    values: dict[str, float | None]
+    predicted: int
+    knobs: Point
+    member: str | None
 
 
 class Columns:
@@ -34,7 +88,7 @@ class Columns:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, record: Record, at_s: float, objectives: tuple[Objective, ...] = ()) -> dict[str, float]:
+    def add(self, record: RecordJson, at_s: float, objectives: tuple[Objective, ...] = ()) -> dict[str, float]:
         """Take in a complete record, journaled `at_s` seconds after the run began; its unrounded figures by key."""
         row, measured = len(self), record["measurements"]
         self.ids.append(record["id"])
@@ -81,7 +135,7 @@ class Columns:
         """Names of all knobs, in the order in which they came."""
         return list(self._knobs)
 
-    def to_json(self, started: Mapping[str, JobStarted], member: Mapping[str, str]) -> dict[str, Any]:
+    def to_json(self, started: Mapping[str, JobStarted], member: Mapping[str, str]) -> ColumnsJson:
         """The columns of docs/command-line.md.
 
         Args:
@@ -102,7 +156,7 @@ class Columns:
             "member": dict(member),
         }
 
-    def row(self, row: int, started: Mapping[str, JobStarted], member: Mapping[str, str]) -> dict[str, Any]:
+    def row(self, row: int, started: Mapping[str, JobStarted], member: Mapping[str, str]) -> RowJson:
         """One row with everything of it by name, as the live page gets it."""
         name = self.ids[row]
         return {
@@ -154,7 +208,7 @@ def _rank(value: Any) -> tuple[bool, float, str]:
     return (not is_number, value if is_number else 0.0, "" if is_number else str(value))
 
 
-def _job(name: str, started: Mapping[str, JobStarted]) -> dict[str, Any]:
+def _job(name: str, started: Mapping[str, JobStarted]) -> JobWords:
     told = started.get(name)
     return {"id": name, "kind": told.kind if told else "", "describe": told.describe if told else ""}
 
@@ -164,7 +218,7 @@ def job_of(record: str) -> str:
     return record.rpartition("-")[0]
 
 
-def is_predicted(measured: Mapping[str, Mapping[str, Any]]) -> bool:
+def is_predicted(measured: Mapping[str, MeasurementJson]) -> bool:
     """Whether one of a record's measurements was computed and not measured."""
     return any(measurement.get("predicted") for measurement in measured.values())
 

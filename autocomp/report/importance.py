@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -16,10 +16,24 @@ TRAINED = "fidelity.rung"
 """How long a candidate was trained: no knob of the space, but without it its effect would be laid to the knobs."""
 
 
+class Explained(TypedDict):
+    """How much each knob matters for an objective, in shares of 1, and the R² of the forest that says so."""
+
+    knobs: dict[str, float]
+    explained: float | None
+
+
+class Importance(TypedDict):
+    """What each objective depends on, by its key, and of how many rows."""
+
+    objectives: dict[str, Explained]
+    rows: int
+
+
 def importance(
     columns: Columns, logarithmic: Mapping[str, bool], students: Students, seed: int = 0
-) -> dict[str, Any] | None:
-    """`{"objectives": {key: {"knobs": {knob: share}, "explained": R²}}, "rows": n}`; None below 20 rows.
+) -> Importance | None:
+    """Shares of knobs and R² of each objective; None below 20 rows.
 
     A point counts once, by its longest trained record: promotions repeat points. Each row is foretold by a forest that
     saw no row of its student, and a knob's share is how much worse that gets when the knob's values are shuffled; the
@@ -39,7 +53,7 @@ def importance(
     table = np.array(list(features.values())).T
     explained, rise = _shuffled(table, targets[:, varies], groups, seed)
     shares = np.maximum(rise, 0) / np.maximum(np.maximum(rise, 0).sum(axis=0), 1e-300)
-    told = {
+    told: dict[str, Explained] = {
         key: {"knobs": _named(features, shares[:, i]), "explained": rounded(float(explained[i]))}
         for i, key in enumerate(np.array(keys)[varies].tolist())
         if shares[:, i].any()
@@ -47,7 +61,7 @@ def importance(
     return {"objectives": told, "rows": len(rows)}
 
 
-def _named(features: Mapping[str, Any], shares: np.ndarray) -> dict[str, float]:
+def _named(features: Mapping[str, np.ndarray], shares: np.ndarray) -> dict[str, float]:
     return {name: round(float(share), 5) for name, share in zip(features, shares, strict=True)}
 
 

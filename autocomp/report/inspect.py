@@ -6,28 +6,107 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 import numpy as np
 
 from autocomp.artifact.files import MODEL, TOKENIZER, file_bytes
 from autocomp.measures import figures_of, headline, measures_of_files, of_files
+from autocomp.strict_json import Json, JsonView
 from autocomp.timing import time_interleaved
 
 if TYPE_CHECKING:
     import onnx
 
     from autocomp.artifact.loader import Predictor
-    from autocomp.inspection.attribution import Unpacked
-    from autocomp.inspection.matmuls import Product
-    from autocomp.inspection.node_times import NodeTime
+    from autocomp.inspection.matmuls import Product, Unpacked
+    from autocomp.inspection.speed import NodeTime
     from autocomp.inspection.stored import StoredWeight
 
 Inputs = Sequence[Mapping[str, np.ndarray]]
 THRESHOLD = "exit_threshold"
 
 
-def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, rounds: int = 20) -> dict[str, Any]:
+class Exits(TypedDict):
+    """After which layers texts may leave, of how many, by which rule, and its threshold; None if the file has none."""
+
+    rule: str
+    depths: list[int]
+    layers: NotRequired[int]
+    threshold: float | None
+
+
+class LayerContents(TypedDict):
+    """A layer of a file: what it stores of it, and what running it takes.
+
+    Attributes:
+        shape: outputs and inputs of a linear, rows and width of an embedding, length of a vector.
+        rank: of its factors; None where it has none.
+        numbers, bits: the number system of its codes, and bits of each.
+        parameters, stored_parameters: numbers, and those of them that the file holds.
+        sparsity: fraction that is zero; None where codes do not tell.
+        bytes: in the file.
+        runs: how its products are computed: `int8`, `float32`.
+        macs: multiply-adds a text.
+        time_share: fraction of the profiled time.
+    """
+
+    layer: str
+    shape: list[int]
+    rank: int | None
+    numbers: str
+    bits: int
+    parameters: int
+    stored_parameters: int
+    sparsity: float | None
+    is_stored_sparse: bool
+    bytes: int
+    runs: list[str]
+    macs: float
+    time_share: float
+
+
+class OperatorShare(TypedDict):
+    """The fraction of the profiled time that one kind of operator takes."""
+
+    operator: str
+    time_share: float
+
+
+class Contents(TypedDict, total=False):
+    """Everything that `autocomp inspect` shows: docs/command-line.md says what its keys are.
+
+    Sizes are bytes, times milliseconds; figures of measures of files stand beside these keys, under their own.
+    """
+
+    artifact: str
+    files: dict[str, int]
+    weight_bytes: int
+    graph_bytes: int
+    stored_parameters: int
+    parameters: int
+    bytes: int
+    gzip_bytes: int
+    resident_mb: float | None
+    labels: list[str]
+    max_length: int
+    pairs: bool
+    vocabulary: int
+    exits: Exits | None
+    plan: JsonView | None
+    load_ms: float
+    tokens: float
+    latency_ms: float
+    floor_ms: float
+    latency_over_floor: float
+    int8_macs: float
+    fp32_macs: float
+    layers: list[LayerContents]
+    operators: list[OperatorShare]
+    predicted: JsonView | None
+
+
+def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, rounds: int = 20) -> Contents:
     """Everything that `autocomp inspect` shows; keys are described in docs/command-line.md.
 
     Args:
@@ -36,11 +115,9 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
     """
     import onnx
 
-    from autocomp.artifact.operators import optimized
-    from autocomp.inspection.attribution import layers_of_nodes, unpacked
-    from autocomp.inspection.matmuls import products
-    from autocomp.inspection.node_times import node_times
-    from autocomp.inspection.roofline import floor_of
+    from autocomp.artifact.graph import optimized
+    from autocomp.inspection.matmuls import layers_of_nodes, products, unpacked
+    from autocomp.inspection.speed import floor_of, node_times
     from autocomp.inspection.stored import stored_weights
 
     model = onnx.load(folder / MODEL)
@@ -50,7 +127,7 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
     by_layer = _shares(times, layers_of_nodes(model, running, found))
     by_operator = _shares(times, {output: t.operator for output, t in times.items()})
     latency, least = _latency_ms(predictor, texts, rounds), floor_of(found, times, len(texts))
-    return {
+    known: Json = {
         "artifact": str(folder),
         **_sizes(folder, weights),
         **_facts(folder, model, predictor, weights),
@@ -67,9 +144,10 @@ def contents(folder: Path, predictor: Predictor, texts: Inputs, load_ms: float, 
             for name, share in sorted(by_operator.items(), key=lambda item: -item[1])
         ],
     }
+    return cast(Contents, known)  # figures come under the keys that measures declare
 
 
-def _sizes(folder: Path, weights: Sequence[StoredWeight]) -> dict[str, Any]:
+def _sizes(folder: Path, weights: Sequence[StoredWeight]) -> Json:
     files = file_bytes(folder)
     return {
         "files": files,
@@ -80,9 +158,7 @@ def _sizes(folder: Path, weights: Sequence[StoredWeight]) -> dict[str, Any]:
     }
 
 
-def _facts(
-    folder: Path, model: onnx.ModelProto, predictor: Predictor, weights: Sequence[StoredWeight]
-) -> dict[str, Any]:
+def _facts(folder: Path, model: onnx.ModelProto, predictor: Predictor, weights: Sequence[StoredWeight]) -> Json:
     tokenizer = json.loads((folder / TOKENIZER).read_bytes())
     manifest = predictor.manifest
     return {
@@ -95,9 +171,7 @@ def _facts(
     }
 
 
-def _exits(
-    model: onnx.ModelProto, stated: Mapping[str, Any] | None, weights: Sequence[StoredWeight]
-) -> dict[str, Any] | None:
+def _exits(model: onnx.ModelProto, stated: JsonView | None, weights: Sequence[StoredWeight]) -> Exits | None:
     """Depths and threshold from the file, the rule from the manifest."""
     import onnx
 
@@ -106,7 +180,7 @@ def _exits(
         return None
     threshold = next((t for t in model.graph.initializer if t.name == THRESHOLD), None)
     value = None if threshold is None else float(onnx.numpy_helper.to_array(threshold))
-    return {"rule": "probability", **(stated or {}), "depths": depths, "threshold": value}
+    return cast(Exits, {"rule": "probability", **(stated or {}), "depths": depths, "threshold": value})
 
 
 def _latency_ms(predictor: Predictor, texts: Inputs, rounds: int) -> float:
@@ -126,14 +200,14 @@ def _layers(
     shares: Mapping[str, float],
     texts: int,
     times: Mapping[str, NodeTime],
-) -> list[dict[str, Any]]:
+) -> list[LayerContents]:
     """A row for every layer, in the order of the file."""
-    from autocomp.inspection.roofline import macs
+    from autocomp.inspection.speed import macs
 
     own: dict[str, list[StoredWeight]] = defaultdict(list)
     for weight in weights:
         own[weight.layer].append(weight)
-    rows = []
+    rows: list[LayerContents] = []
     for layer, parts in own.items():
         main = next((w for w in parts if not w.name.endswith(".bias")), parts[0])
         runs = [p for p in found if layer in p.layers]

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from autocomp.errors import InputError
-from autocomp.measurement import Measurement
-from autocomp.measures import Figure, all_figures, figure_of, measures
+from autocomp.journal.member import read_figure
+from autocomp.measurement import Measurement, MeasurementJson
+from autocomp.measures import Figure, FigureJson, all_figures, figure_of, measures
 from autocomp.objective import Objective
 from autocomp.report.state import RunState
 from autocomp.spec import read_objective
+
+
+class ObjectiveJson(TypedDict):
+    """An objective as a page has it; `key` is that of its figure."""
+
+    name: str
+    measure: str
+    direction: Literal["minimize", "maximize"]
+    limit: float | None
+    key: str
 
 
 def key_of(objective: Objective) -> str:
@@ -23,7 +34,7 @@ def _figure(objective: Objective) -> Figure:
     return figure_of(objective.measure, objective.options.get("statistic"))
 
 
-def known_figures(state: RunState, metric: str) -> list[dict[str, Any]]:
+def known_figures(state: RunState, metric: str) -> list[FigureJson]:
     """What the numbers of a run are called and how they are read, as scripts and pages have it.
 
     A figure that its measure does not describe has the name and the direction of the objective that looks at it.
@@ -66,13 +77,18 @@ def _read(names: Any, include: Any) -> Iterator[Objective]:
             continue
 
 
-def described(objective: Objective) -> dict[str, Any]:
+def described(objective: Objective) -> ObjectiveJson:
     """An objective as a page has it."""
-    told = objective.model_dump(include={"name", "measure", "direction", "limit"})
-    return {**told, "key": key_of(objective)}
+    return {
+        "name": objective.name,
+        "measure": objective.measure,
+        "direction": objective.direction,
+        "limit": objective.limit,
+        "key": key_of(objective),
+    }
 
 
-def figures_of(measured: Mapping[str, Mapping[str, Any]], objectives: tuple[Objective, ...]) -> dict[str, float]:
+def figures_of(measured: Mapping[str, MeasurementJson], objectives: tuple[Objective, ...]) -> dict[str, float]:
     """Numbers of a record's `measurements` by key; what was not measured is absent."""
     found = {figure.key: value for name, m in measured.items() for figure, value in _drawn(name, m)}
     for objective in objectives:
@@ -81,7 +97,7 @@ def figures_of(measured: Mapping[str, Mapping[str, Any]], objectives: tuple[Obje
     return found
 
 
-def _drawn(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[Figure, float]]:
+def _drawn(name: str, measured: MeasurementJson) -> Iterator[tuple[Figure, float]]:
     """The figures of one measurement that charts of all candidates have."""
     for figure in measures.figures(name):
         if figure.statistic is None:
@@ -90,13 +106,12 @@ def _drawn(name: str, measured: Mapping[str, Any]) -> Iterator[tuple[Figure, flo
             yield figure, measured["details"][figure.statistic]
 
 
-def _one(measured: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Measurement]:
-    return {name: Measurement.from_json(dict(measured[name]))}
+def _one(measured: Mapping[str, MeasurementJson], name: str) -> dict[str, Measurement]:
+    return {name: Measurement.from_json(measured[name])}
 
 
 def of_teacher(state: RunState, objectives: tuple[Objective, ...]) -> dict[str, float | None]:
     """The teacher's value by objective: as the journal has it, else (older runs) from its figures."""
-    figures = state.teacher or {}
     keys = {objective.name: _figure(objective).keys[-1] for objective in objectives}
-    found = {name: figures.get(key) for name, key in keys.items()}
+    found = {name: read_figure(state.teacher, key) for name, key in keys.items()}
     return {**found, **state.judged_by}

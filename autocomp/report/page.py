@@ -4,19 +4,41 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from autocomp import strict_json
 from autocomp.catalogue import folders
 from autocomp.errors import InputError, SpecError, UnknownName
 from autocomp.report._plotly import embedded_script
-from autocomp.report.as_json import as_json
-from autocomp.report.run_view import RunView
+from autocomp.report.run_view import RunData, RunView
 from autocomp.storage import write_atomically
 
 VERSION = 2
 """Of the data that scripts read."""
+
+
+class Live(TypedDict):
+    """What only a page that is served needs: the folder to which it exports."""
+
+    exports: str
+
+
+class PageRun(RunData, total=False):
+    """A run on a page, where links name it by `key`."""
+
+    key: str
+
+
+class PageData(TypedDict):
+    """All that a page shows; docs/command-line.md says what its keys are."""
+
+    version: int
+    runs: list[PageRun]
+    live: Live | None
+
+
 Tell = Callable[[str], None]
 _PART = re.compile(r"\{\{(\w+)(?::([\w.-]+))?\}\}")
 
@@ -89,7 +111,7 @@ def template_for(file: Path, page: str, include: Iterable[Path] = ()) -> Path:
     return template
 
 
-def write_page(file: Path, template: Path, data: Mapping[str, Any]) -> Path:
+def write_page(file: Path, template: Path, data: PageData) -> Path:
     """Fill a template into `file`, which is whole or as it was. Returns `file`.
 
     Raises:
@@ -102,7 +124,7 @@ def write_page(file: Path, template: Path, data: Mapping[str, Any]) -> Path:
     return file
 
 
-def fill(template: Path, data: Mapping[str, Any], nonce: str | None = None) -> str:
+def fill(template: Path, data: PageData, nonce: str | None = None) -> str:
     """A template with its parts put in, in one pass: what the data says is never taken for a part.
 
     Args:
@@ -125,9 +147,14 @@ def fill(template: Path, data: Mapping[str, Any], nonce: str | None = None) -> s
     return _PART.sub(part, template.read_text(encoding="utf-8"))
 
 
-def _title(data: Mapping[str, Any]) -> str:
+def _title(data: PageData) -> str:
     tasks = dict.fromkeys(str(run["summary"]["task"]) for run in data["runs"])
     return f"{', '.join(tasks)}: a front of compressed models"
+
+
+def as_json(data: Any) -> str:
+    """Compact JSON: numbers that JSON has no word for are null, half a surrogate pair is a question mark."""
+    return strict_json.dumps(data, separators=strict_json.COMPACT).encode("utf-8", "replace").decode("utf-8")
 
 
 def embedded_json(data: Any) -> str:
@@ -138,11 +165,11 @@ def embedded_json(data: Any) -> str:
 def page_data(
     runs: Sequence[Path],
     *,
-    live: Mapping[str, Any] | None = None,
+    live: Live | None = None,
     cards: bool = True,
     texts: bool = True,
     tell: Tell | None = None,
-) -> dict[str, Any]:
+) -> PageData:
     """All that a page shows; its keys are described in docs/command-line.md.
 
     Args:
@@ -162,28 +189,30 @@ def page_data(
 def page_of(
     followed: Sequence[RunView],
     *,
-    live: Mapping[str, Any] | None = None,
+    live: Live | None = None,
     cards: bool = True,
     texts: bool = True,
     tell: Tell | None = None,
-) -> dict[str, Any]:
+) -> PageData:
     """As `page_data`, of runs that are open already."""
     names = names_of([one.run for one in followed])
-    runs = [
-        {"key": f"r{i}", **one.run_data(), "name": name, **(_heavy(one, texts, tell or _nobody) if cards else {})}
-        for i, (one, name) in enumerate(zip(followed, names, strict=True))
-    ]
+    runs: list[PageRun] = []
+    for i, (one, name) in enumerate(zip(followed, names, strict=True)):
+        run: PageRun = {"key": f"r{i}", **one.run_data(), "name": name}
+        if cards:
+            _add_cards(run, one, texts, tell or _nobody)
+        runs.append(run)
     return {"version": VERSION, "runs": runs, "live": live}
 
 
-def _heavy(one: RunView, texts: bool, tell: Tell) -> dict[str, Any]:
-    """What takes seconds."""
+def _add_cards(run: PageRun, one: RunView, texts: bool, tell: Tell) -> None:
+    """Add cards and importance, which take seconds."""
     cards = {}
     for name in one.members():
         tell(f"{one.run}: the card of {name}")
         cards[name] = one.card(name, texts)
     tell(f"{one.run}: which knobs matter")
-    return {"cards": cards, "importance": one.importance()}
+    run["cards"], run["importance"] = cards, one.importance()
 
 
 def counting(run: Path, tell: Tell) -> Callable[[int], None]:

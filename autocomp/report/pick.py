@@ -1,21 +1,24 @@
-"""Which member? A name of a corner, an id, or limits that it must meet."""
+"""Which member? A name of a corner, an id, or limits that it must meet; and its files, taken away."""
 
 from __future__ import annotations
 
 import operator
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from autocomp.errors import InputError, UnknownName
+from autocomp.journal.member import read_figure
 from autocomp.measures import headline
 from autocomp.pareto import knee
 from autocomp.report.state import Member
-from autocomp.report.summary import losses, score_of
+from autocomp.report.summary import Summary, losses, members_by_id, score_of
+from autocomp.storage import atomic_folder
 
 _LIMIT = re.compile(r"^\s*(?P<name>[a-z_0-9]+)\s*(?P<sign><=|>=|<|>|==?)\s*(?P<number>[-+0-9.e_]+)\s*$", re.IGNORECASE)
 _HOLDS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq, "==": operator.eq}
@@ -48,7 +51,7 @@ class Limit:
         return 0.0 if self.holds(member) else abs(value - self.number) / max(abs(self.number), 1e-12)
 
 
-def pick(summary: dict[str, Any], expression: str) -> Member:
+def pick(summary: Summary, expression: str) -> Member:
     """One member of a summary.
 
     Args:
@@ -61,9 +64,7 @@ def pick(summary: dict[str, Any], expression: str) -> Member:
         UnknownName: no such corner or id.
     """
     members = [m for m in summary["members"] if losses(m)]
-    ids: dict[str, Member] = {m["id"]: m for m in summary["members"]} | {
-        k: summary[k] for k in ("teacher", "plain_int8") if summary[k]
-    }
+    ids = members_by_id(summary)
     if expression in ids:
         return ids[expression]
     if re.search("[<>=]", expression):
@@ -90,7 +91,7 @@ def _knee(members: list[Member]) -> int:
     return knee(table)
 
 
-def _within(summary: dict[str, Any], members: list[Member], expression: str) -> Member:
+def _within(summary: Summary, members: list[Member], expression: str) -> Member:
     numbers = _numbers(summary)
     limits = [_limit(part, summary["metric"], numbers) for part in expression.split(",")]
     fitting = [m for m in members if all(limit.holds(m) for limit in limits)]
@@ -99,7 +100,7 @@ def _within(summary: dict[str, Any], members: list[Member], expression: str) -> 
     raise InputError(_nothing(summary, members, limits))
 
 
-def _numbers(summary: Mapping[str, Any]) -> dict[str, Read]:
+def _numbers(summary: Summary) -> dict[str, Read]:
     """What limits may be on: the run's figures, the size in megabytes, and multiples of the teacher's."""
     size = headline()[0]
     return {
@@ -113,7 +114,7 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, Read]:
 
 
 def _first(keys: Sequence[str], member: Member) -> float | None:
-    return next((member[key] for key in keys if member.get(key) is not None), None)
+    return next((value for key in keys if (value := read_figure(member, key)) is not None), None)
 
 
 def _limit(part: str, metric: str, numbers: Mapping[str, Read]) -> Limit:
@@ -138,7 +139,7 @@ def _number(text: str, name: str, read: Read) -> float:
     return number
 
 
-def _nothing(summary: dict[str, Any], members: list[Member], limits: list[Limit]) -> str:
+def _nothing(summary: Summary, members: list[Member], limits: list[Limit]) -> str:
     asked = ", ".join(map(str, limits))
     if not members:
         return f"{summary['run']} has no members to pick from ({summary['status']})"
@@ -149,3 +150,33 @@ def _nothing(summary: dict[str, Any], members: list[Member], limits: list[Limit]
 
 def _short(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def export(member: Member, out: Path) -> Path:
+    """Copy a member's folder to `out`, which must not exist; returns `out`.
+
+    Raises:
+        InputError: `out` exists, the member has no files yet, or they cannot be written.
+    """
+    source = files_of(member)
+    if out.exists():
+        raise InputError(f"{out} exists and is not overwritten; name another --out, or remove it first")
+    try:
+        with atomic_folder(out) as new:
+            shutil.copytree(source, new)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error}") from error
+    return out
+
+
+def files_of(member: Member) -> Path:
+    """A member's folder.
+
+    Raises:
+        InputError: it has no files yet.
+    """
+    path = member.get("path")
+    source = Path(path) if path else None
+    if source is None or not (source / "model.onnx").is_file():
+        raise InputError(f"member {member['id']} has no files yet: they are written when the study ends; resume it")
+    return source

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from autocomp.objective import Objective
-from autocomp.pareto import Growing
+from autocomp.pareto import IncrementalHypervolume
 from autocomp.report.columns import rounded
 from autocomp.report.objectives import key_of
 
 MOST = 200
 """Points of a line."""
 KINDS = ("wall_s", "cpu_s", "gpu_s", "trials")
+
+
+class ProgressJson(TypedDict):
+    """Lines over time, as docs/command-line.md describes them.
+
+    Attributes:
+        at_s: seconds after the run began.
+        hypervolume: None where it cannot be known.
+        records: candidates so far.
+        spent, given: of the budget's first limited kind, `unit`; nothing is given where no kind is limited.
+    """
+
+    at_s: list[float | None]
+    hypervolume: list[float | None]
+    records: list[int]
+    spent: list[float | None]
+    unit: str
+    given: float | None
 
 
 class Progress:
@@ -27,7 +45,7 @@ class Progress:
     def __init__(self) -> None:
         self._objectives: tuple[Objective, ...] = ()
         self._teacher: list[float] = []
-        self._growing: Growing | None = None
+        self._growing: IncrementalHypervolume | None = None
         self._rows: list[list[float] | None] = []
         self._record_at: list[float] = []
         self._volumes: list[float] = []
@@ -45,7 +63,7 @@ class Progress:
         if not objectives or None in found or known != len(objectives):
             return
         self._objectives, self._teacher = tuple(objectives), [float(v) for v in found if v is not None]
-        self._growing = Growing(np.array([o.worst_loss(t) for o, t in self._pairs]))
+        self._growing = IncrementalHypervolume(np.array([o.worst_loss(t) for o, t in self._pairs]))
         self._volumes = [self._grown(row) for row in self._rows]
 
     def record(self, at_s: float, figures: Mapping[str, float]) -> None:
@@ -61,7 +79,7 @@ class Progress:
         self._charge_at.append(_after(self._charge_at, at_s))
         self._spent.append(dict(spent))
 
-    def to_json(self, given: Mapping[str, float | None]) -> dict[str, Any]:
+    def to_json(self, given: Mapping[str, float | None]) -> ProgressJson:
         """Lines of at most 200 points; `given` is the budget, of which the first limited kind is the unit."""
         unit = next((kind for kind in KINDS if given.get(kind) is not None), "wall_s")
         times = _times([0.0, *self._record_at, *self._charge_at])

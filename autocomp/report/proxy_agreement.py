@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from autocomp.journal.events import JobStarted
+from autocomp.journal.member import read_figure
 from autocomp.measurement import rank_correlation
 from autocomp.measures import headline
 from autocomp.report.columns import Columns, rounded
@@ -31,6 +32,18 @@ LATENCIES = Question(
     "latency during the search → final latency", "latency during the search, ms", "latency of the final timing, ms"
 )
 RUNGS = Question("first rung's score → last rung's", "score after the first rung", "score after the last rung")
+
+
+class ProxyJson(TypedDict):
+    """Pairs of a cheap figure and the dear one that it stands for, with their ids and their rank correlation."""
+
+    name: str
+    x: list[float | None]
+    y: list[float | None]
+    ids: list[str]
+    rank_correlation: float | None
+    x_label: str
+    y_label: str
 
 
 class Students:
@@ -62,12 +75,12 @@ class Students:
                 yield jobs[min(jobs)], jobs[max(jobs)]
 
 
-def proxies(state: RunState, columns: Columns, students: Students) -> list[dict[str, Any]]:
+def proxies(state: RunState, columns: Columns, students: Students) -> list[ProxyJson]:
     """Pairs of figures with their rank correlation; what has fewer than three pairs is left out."""
     members = [m for m in state.members if m.get("record")] if state.final else []
     _, time, score = headline()
     held_out, search = score.keys
-    scores = _pairs((m["id"], m.get(search), m.get(held_out)) for m in members)
+    scores = _pairs((m["id"], read_figure(m, search), read_figure(m, held_out)) for m in members)
     during = columns.by_id(time.key, [m["record"] for m in members])
     times = _pairs((m["id"], during.get(m["record"]), time.read(m)) for m in members)
     asked = [(f"{first}-0", f"{last}-0") for first, last in students.trained_on()]
@@ -81,7 +94,7 @@ def _pairs(found: Iterable[tuple[str, float | None, float | None]]) -> list[Pair
     return [(name, x, y) for name, x, y in found if x is not None and y is not None]
 
 
-def _answer(question: Question, pairs: Sequence[Pair]) -> dict[str, Any]:
+def _answer(question: Question, pairs: Sequence[Pair]) -> ProxyJson:
     ids, x, y = (list(part) for part in zip(*pairs, strict=True))
     return {
         "name": question.name,

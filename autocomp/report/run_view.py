@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import singledispatchmethod
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from autocomp.errors import UnknownName
 from autocomp.journal import JournalReader
@@ -21,23 +21,87 @@ from autocomp.journal.events import (
     TeacherMeasured,
     TrialRecorded,
 )
+from autocomp.journal.member import DataFacts, StudentFacts
 from autocomp.objective import Objective
 from autocomp.record import RecordJson
 from autocomp.report.cards import Evidence, card, evidence_of
-from autocomp.report.columns import Columns, job_of
-from autocomp.report.importance import importance
-from autocomp.report.objectives import described, key_of, objectives_of, of_teacher
+from autocomp.report.columns import Columns, ColumnsJson, RowJson, job_of
+from autocomp.report.importance import Importance, importance
+from autocomp.report.objectives import ObjectiveJson, described, key_of, objectives_of, of_teacher
 from autocomp.report.pick import pick
-from autocomp.report.progress import Progress
-from autocomp.report.proxy_agreement import Students, proxies
-from autocomp.report.state import Member, RunState
-from autocomp.report.status import status_of
-from autocomp.report.summary import losses, summarise
+from autocomp.report.progress import Progress, ProgressJson
+from autocomp.report.proxy_agreement import ProxyJson, Students, proxies
+from autocomp.report.state import FailedRecord, Member, RunState
+from autocomp.report.status import Node, PlacedJob, status_of
+from autocomp.report.summary import Summary, losses, members_by_id, summarise
+from autocomp.strict_json import Json, JsonView
+
+if TYPE_CHECKING:
+    from autocomp.environment import Machine
 
 CLOCK_S = 5.0
 """What changes only because time passes is told again this often."""
 CLOCKS = ("running_s", "left_s", "seconds", "nodes_age_s", "left")
 Heard = Callable[[int], None]
+
+
+class Drawn(TypedDict):
+    """What is drawn as lines and clouds."""
+
+    progress: ProgressJson
+    proxies: list[ProxyJson]
+
+
+class DeadAttempt(TypedDict):
+    """An attempt at a job that died, why, and the seconds for which it held a worker."""
+
+    job: str
+    attempt: int
+    error: str | None
+    lost_s: float | None
+
+
+class RunParts(Drawn, total=False):
+    """What of a run may change while a study goes on: `now` is what runs, `knee` the id of the member at the knee."""
+
+    summary: Summary
+    knee: str | None
+    now: list[PlacedJob]
+    nodes: list[Node]
+    failures: list[FailedRecord]
+    retried: list[DeadAttempt]
+    rungs: list[dict[str, int]]
+    seconds: float | None
+
+
+class RunData(RunParts, total=False):
+    """A run as pages have it; cards and importance are None until they are asked for."""
+
+    name: str
+    path: str
+    objectives: list[ObjectiveJson]
+    trials: ColumnsJson
+    spec: JsonView
+    data: DataFacts
+    machine: Machine | JsonView
+    versions: Mapping[str, str]
+    began_at: float | None
+    importance: Importance | None
+    cards: dict[str, Json] | None
+
+
+class Update(TypedDict):
+    """What a page does not have yet.
+
+    Attributes:
+        rows: new candidates.
+        run: the parts of the run that are others now.
+        member: ids of members by the ids of their records.
+    """
+
+    rows: list[RowJson]
+    run: RunParts
+    member: dict[str, str]
 
 
 class RunView:
@@ -60,7 +124,7 @@ class RunView:
         self._progress, self._students = Progress(), Students()
         self._places: dict[str, int] = {}
         self._starts: dict[str, int] = {}
-        self._lines: dict[str, Any] = {}
+        self._lines: Drawn | None = None
         self._kept: tuple[Any, Evidence | None] | None = None
         self._told: dict[str, tuple[str, str]] = {}
         self._clock_at = 0.0
@@ -68,25 +132,25 @@ class RunView:
         self._changed()
         self._rows = len(self.columns)
 
-    def run_data(self) -> dict[str, Any]:
+    def run_data(self) -> RunData:
         """Everything of the run but its cards and importance, as docs/command-line.md describes it."""
-        fixed = {k: getattr(self.state, k) for k in ("spec", "data", "machine", "versions", "began_at")}
         return {
             "name": self.run.name,
             "path": str(self.run),
             **self._parts(),
             "objectives": [described(objective) for objective in self._objectives],
             "trials": self.columns.to_json(self.state.started, self._member()),
-            **fixed,
+            "spec": self.state.spec,
+            "data": self.state.data,
+            "machine": self.state.machine or {},
+            "versions": self.state.versions,
+            "began_at": self.state.began_at,
             "importance": None,
             "cards": None,
         }
 
-    def new(self) -> dict[str, Any] | None:
+    def new(self) -> Update | None:
         """What came since the last call (or since the run was opened); None when nothing did.
-
-        `rows` are new candidates, `run` the parts of `run_data` that are others now, `member` the ids of members by
-        the ids of their records.
 
         Raises:
             RunFolderError: the journal is gone, or damaged.
@@ -99,7 +163,7 @@ class RunView:
         self._rows = len(self.columns)
         return update
 
-    def since(self, rows: int, parts: dict[str, Any] | None = None) -> dict[str, Any]:
+    def since(self, rows: int, parts: RunParts | None = None) -> Update:
         """The update for a page that has the first `rows` candidates, with all parts unless some are given."""
         member, started = self._member(), self.state.started
         return {
@@ -122,11 +186,9 @@ class RunView:
 
     def members(self) -> dict[str, Member]:
         """Members and landmarks by id, as the summary has them."""
-        found = summarise(self.state, self.run)
-        marks = {name: found[name] for name in ("teacher", "plain_int8") if found[name]}
-        return {**{m["id"]: m for m in found["members"]}, **marks}
+        return members_by_id(summarise(self.state, self.run))
 
-    def card(self, name: str, texts: bool = True) -> dict[str, Any]:
+    def card(self, name: str, texts: bool = True) -> Json:
         """Everything about one member, by the rules of docs/command-line.md.
 
         Args:
@@ -140,7 +202,7 @@ class RunView:
             raise UnknownName("member", name, list(known))
         return card(self.run, self._with_plan(known[name]), self._evidence(), texts, self._facts(known[name]))
 
-    def importance(self) -> dict[str, Any] | None:
+    def importance(self) -> Importance | None:
         """Which knob matters for which objective; takes seconds where there are thousands of records."""
         ratios = {key_of(objective): objective.direction == "minimize" for objective in self._objectives}
         return importance(self.columns, ratios, self._students)
@@ -151,11 +213,11 @@ class RunView:
             return member
         return {**member, "plan": self.trial(member["record"])["plan"]}
 
-    def _facts(self, member: Member) -> dict[str, Any] | None:
+    def _facts(self, member: Member) -> StudentFacts | None:
         """The sizes of its student, which stand where its job was started; None in older journals, and of landmarks."""
         place = self._starts.get(job_of(member.get("record") or ""))
         event = None if place is None else self._journal.event_at(place)
-        return dict(event.student) if isinstance(event, JobStarted) and event.student else None
+        return event.student if isinstance(event, JobStarted) else None
 
     def _evidence(self) -> Evidence | None:
         """What is behind the front's figures, read once for each front."""
@@ -167,7 +229,7 @@ class RunView:
     def _read(self, heard: Heard | None = None) -> None:
         for event in self._journal.new():
             self.state.add(event)
-            self._lines = {}
+            self._lines = None
             self._take(event, (event.at or 0.0) - (self.state.began_at or 0.0))
             if heard:
                 heard(len(self.columns))
@@ -201,9 +263,9 @@ class RunView:
         if record["status"] == "complete":
             self._progress.record(at_s, self.columns.add(record, at_s, self._objectives))
 
-    def _drawn(self) -> dict[str, Any]:
+    def _drawn(self) -> Drawn:
         """What is drawn as lines and clouds; made anew only when the journal has grown."""
-        if not self._lines:
+        if self._lines is None:
             given = self.state.budget.to_json()
             found = proxies(self.state, self.columns, self._students)
             self._lines = {"progress": self._progress.to_json(given), "proxies": found}
@@ -212,7 +274,7 @@ class RunView:
     def _member(self) -> dict[str, str]:
         return {m["record"]: m["id"] for m in self.state.members if m.get("record")}
 
-    def _parts(self) -> dict[str, Any]:
+    def _parts(self) -> RunParts:
         """What may change while a study goes on."""
         found, now = summarise(self.state, self.run), status_of(self.state, self.run, time.time())
         return {
@@ -221,18 +283,20 @@ class RunView:
             "now": now["jobs"],
             "nodes": now["nodes"],
             "failures": self.state.failures,
-            "retried": [{k: getattr(r, k) for k in ("job", "attempt", "error", "lost_s")} for r in self.state.retried],
+            "retried": [
+                {"job": r.job, "attempt": r.attempt, "error": r.error, "lost_s": r.lost_s} for r in self.state.retried
+            ],
             "rungs": [rung.to_json() for rung in self.state.rungs],
             "seconds": now["seconds"],
             **self._drawn(),
         }
 
-    def _changed(self) -> dict[str, Any]:
+    def _changed(self) -> RunParts:
         """Parts that are others than at the last call; passing time alone counts now and then."""
-        grown, parts, at = not self._lines, self._parts(), monotonic()
+        grown, parts, at = self._lines is None, self._parts(), monotonic()
         is_due = grown or at - self._clock_at >= CLOCK_S
         self._clock_at = at if is_due else self._clock_at
-        return {name: part for name, part in parts.items() if self._is_news(name, part, is_due)}
+        return cast(RunParts, {name: part for name, part in parts.items() if self._is_news(name, part, is_due)})
 
     def _is_news(self, name: str, part: Any, is_due: bool) -> bool:
         text = json.dumps(_without_clocks({name: part}), default=str)
@@ -242,9 +306,9 @@ class RunView:
         return is_news
 
 
-def knee_of(summary: Mapping[str, Any]) -> str | None:
+def knee_of(summary: Summary) -> str | None:
     """The id of the member at the knee; None while there is none."""
-    return pick(dict(summary), "knee")["id"] if any(losses(m) for m in summary["members"]) else None
+    return pick(summary, "knee")["id"] if any(losses(m) for m in summary["members"]) else None
 
 
 def _without_clocks(data: Any) -> Any:

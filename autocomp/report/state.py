@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import singledispatchmethod
-from typing import Any
+from typing import Any, TypedDict
 
 from autocomp.budget import LOST, Budget, Cost, Fidelity, parse_budget
+from autocomp.environment import Machine
 from autocomp.journal.events import (
     CandidatesChanged,
     Event,
@@ -25,7 +25,16 @@ from autocomp.journal.events import (
     TrialRecorded,
     WarningGiven,
 )
-from autocomp.journal.events import Member as Member
+from autocomp.journal.member import DataFacts
+from autocomp.journal.member import Member as Member
+from autocomp.strict_json import JsonView
+
+
+class FailedRecord(TypedDict):
+    """A candidate that failed: its record's name, and why."""
+
+    id: str
+    error: str | None
 
 
 @dataclass
@@ -60,11 +69,11 @@ class RunState:
         jobs: what runs now, by id.
         measured: names of the measures that records have.
         counts: records by status; the records themselves stay in the journal.
-        failures: every failed record: `{"id", "error"}`.
+        failures: every failed record.
         front: the final front's event, once there is one.
         started: every job ever started, by id; the plans stay in the journal.
         ledger: what was spent so far.
-        charges: the same by purpose, `{"teacher": Cost, …}`.
+        charges: what was spent so far by purpose: `teacher`, `trial` …
         charged_at: when the clock was last charged, seconds since 1970.
         held_at: when the process that is at work on it began, seconds since 1970.
         retried: every attempt that died and was started again.
@@ -74,11 +83,11 @@ class RunState:
         nodes: of a cluster, what was last heard of each, by id.
     """
 
-    spec: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, Any] = field(default_factory=dict)
-    objectives: list[dict[str, Any]] = field(default_factory=list)
+    spec: JsonView = field(default_factory=dict)
+    data: DataFacts = field(default_factory=DataFacts)
+    machine: Machine | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    objectives: Sequence[JsonView] = ()
     judged_by: dict[str, float] = field(default_factory=dict)
     teacher: Member | None = None
     plain_int8: Member | None = None
@@ -87,7 +96,7 @@ class RunState:
     front: FrontWritten | None = None
     measured: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
-    failures: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[FailedRecord] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     started: dict[str, JobStarted] = field(default_factory=dict)
     rungs: Sequence[Fidelity] = ()
@@ -121,54 +130,27 @@ class RunState:
     def add(self, event: Event) -> None:
         """Take in one event; kinds it does not know change nothing."""
         self.ended_at = event.at or self.ended_at
-        self._fold(event)
+        follow = _FOLLOW.get(type(event))
+        if follow:
+            follow(self, event)
 
-    @singledispatchmethod
-    def _fold(self, event: Event) -> None:
-        """An event of a kind from which nothing follows here."""
-
-    @_fold.register
-    def _(self, event: StudyBegun) -> None:
-        self.spec, self.data = dict(event.spec), dict(event.data)
-        self.machine, self.versions = dict(event.machine), dict(event.versions)
-        self.objectives = [dict(told) for told in event.objectives]
+    def _begun(self, event: StudyBegun) -> None:
+        self.spec, self.data, self.objectives = event.spec, event.data, event.objectives
+        self.machine, self.versions = event.machine, event.versions
         self.began_at = self.charged_at = self.held_at = event.at or 0.0
 
-    @_fold.register
-    def _(self, event: TeacherMeasured) -> None:
-        self._landmarks(event.members.get("teacher"), event.members.get("plain_int8"))
-        self.judged_by = dict(event.values)
-        self.jobs.clear()
-
-    @_fold.register
-    def _(self, event: WarningGiven) -> None:
-        if event.text not in self.warnings:  # a resumed study looks at its teacher again
-            self.warnings.append(event.text)
-
-    @_fold.register
-    def _(self, event: FidelitiesChosen) -> None:
-        self.rungs = event.rungs
-
-    @_fold.register
-    def _(self, event: JobStarted) -> None:
+    def _started(self, event: JobStarted) -> None:
         self.started[event.job] = replace(event, plan=None, student=None)
         self.jobs[event.job] = Job(event.job, event.kind, event.describe, event.at or 0.0, event.expected_s)
 
-    @_fold.register
-    def _(self, event: JobProgressed) -> None:
-        running = self.jobs.setdefault(event.job, Job(event.job, "", "", event.at or 0.0))
-        running.text, running.fraction, running.left_s = event.text, event.fraction, event.left_s
-
-    @_fold.register
-    def _(self, event: TrialRecorded) -> None:
+    def _recorded(self, event: TrialRecorded) -> None:
         record = event.record
         self.counts[record["status"]] = self.count(record["status"]) + 1
         self.measured.update(record["measurements"])
         if record["status"] == "failed":
             self.failures.append({"id": record["id"], "error": record["error"]})
 
-    @_fold.register
-    def _(self, event: ResourcesCharged) -> None:
+    def _charged(self, event: ResourcesCharged) -> None:
         what, cost = event.charge.what, event.charge.cost
         self.ledger += cost
         self.charges[what] = self.charges.get(what, Cost()) + cost
@@ -176,40 +158,67 @@ class RunState:
         if what != LOST:  # a lost attempt is paid for while the job itself runs again
             self.jobs.pop(event.job or "", None)
 
-    @_fold.register
-    def _(self, event: JobRetried) -> None:
+    def _retried(self, event: JobRetried) -> None:
         self.retried.append(event)
-        told = self.started.get(event.job, JobStarted(job=event.job))
-        again = Job(event.job, told.kind, told.describe, event.at or 0.0, told.expected_s)
-        again.attempt = int(event.attempt) + 1
-        self.jobs[event.job] = again
+        first = self.started.get(event.job, JobStarted(job=event.job))
+        again = Job(event.job, first.kind, first.describe, event.at or 0.0, first.expected_s)
+        self.jobs[event.job] = replace(again, attempt=int(event.attempt) + 1)
 
-    @_fold.register
-    def _(self, event: NodeChanged) -> None:
-        self.nodes[event.node] = event
-
-    @_fold.register
-    def _(self, event: CandidatesChanged) -> None:
-        if not self.final:
-            self.members = list(event.members)
-
-    @_fold.register
-    def _(self, event: FrontWritten) -> None:
-        self.members, self.final = list(event.members), True
-        self.front = event
-        self._landmarks(event.teacher, event.plain_int8)
-        self.jobs.clear()
-
-    @_fold.register
-    def _(self, event: StudyResumed) -> None:
+    def _resumed(self, event: StudyResumed) -> None:
         self.jobs.clear()
         self.nodes.clear()
         self.reason, self.charged_at, self.held_at = None, event.at or 0.0, event.at or 0.0
 
-    @_fold.register
-    def _(self, event: StudyFinished) -> None:
+    def _measured(self, event: TeacherMeasured) -> None:
+        self._landmarks(event.members.get("teacher"), event.members.get("plain_int8"))
+        self.judged_by = dict(event.values)
+        self.jobs.clear()
+
+    def _warned(self, event: WarningGiven) -> None:
+        if event.text not in self.warnings:  # a resumed study looks at its teacher again
+            self.warnings.append(event.text)
+
+    def _fidelities(self, event: FidelitiesChosen) -> None:
+        self.rungs = event.rungs
+
+    def _progressed(self, event: JobProgressed) -> None:
+        running = self.jobs.setdefault(event.job, Job(event.job, "", "", event.at or 0.0))
+        running.text, running.fraction, running.left_s = event.text, event.fraction, event.left_s
+
+    def _node(self, event: NodeChanged) -> None:
+        self.nodes[event.node] = event
+
+    def _candidates(self, event: CandidatesChanged) -> None:
+        if not self.final:
+            self.members = list(event.members)
+
+    def _written(self, event: FrontWritten) -> None:
+        self.members, self.final, self.front = list(event.members), True, event
+        self._landmarks(event.teacher, event.plain_int8)
+        self.jobs.clear()
+
+    def _finished(self, event: StudyFinished) -> None:
         self.reason = event.reason or "finished"
         self.jobs.clear()
 
     def _landmarks(self, teacher: Member | None, plain_int8: Member | None) -> None:
         self.teacher, self.plain_int8 = teacher or self.teacher, plain_int8 or self.plain_int8
+
+
+_FOLLOW: dict[type[Event], Callable[[RunState, Any], None]] = {
+    StudyBegun: RunState._begun,
+    StudyResumed: RunState._resumed,
+    FidelitiesChosen: RunState._fidelities,
+    TeacherMeasured: RunState._measured,
+    WarningGiven: RunState._warned,
+    JobStarted: RunState._started,
+    JobProgressed: RunState._progressed,
+    TrialRecorded: RunState._recorded,
+    JobRetried: RunState._retried,
+    NodeChanged: RunState._node,
+    ResourcesCharged: RunState._charged,
+    CandidatesChanged: RunState._candidates,
+    FrontWritten: RunState._written,
+    StudyFinished: RunState._finished,
+}
+"""What follows from each kind of event; from others nothing does. Tens of thousands are read before a page opens."""

@@ -2,19 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 
 from autocomp.errors import listed
 from autocomp.journal import read_events
-from autocomp.measures import headline
+from autocomp.journal.member import RankAgreement, with_figures
+from autocomp.measures import FigureJson, headline
 from autocomp.pareto import dominates
 from autocomp.report.lock import is_held
 from autocomp.report.objectives import known_figures
 from autocomp.report.state import Member, RunState
+
+
+class BudgetSummary(TypedDict):
+    """What may be spent and what was, in seconds by kind (`wall_s`, `cpu_s`, `gpu_s`) and in `trials`.
+
+    Attributes:
+        text: the budget as it was given.
+        given: limits; None where there is none.
+        spent, left: so far; nothing is left of what has no limit.
+        by_purpose: what was spent for `teacher`, `trial` …
+    """
+
+    text: str | None
+    given: Mapping[str, float | None]
+    spent: dict[str, float]
+    left: dict[str, float]
+    by_purpose: dict[str, dict[str, float]]
+
+
+class TrialCounts(TypedDict):
+    """Candidates measured and failed, jobs started, and attempts at jobs that died and were started again."""
+
+    complete: int
+    failed: int
+    jobs: int
+    retried: int
+
+
+class Summary(TypedDict):
+    """What `autocomp show RUN --json` prints; docs/command-line.md says what its keys are."""
+
+    run: str
+    status: Literal["finished", "running", "interrupted"]
+    reason: str | None
+    final: bool
+    model: str | None
+    task: str | None
+    metric: str
+    positive: str | None
+    notes: list[str]
+    teacher: Member | None
+    plain_int8: Member | None
+    members: list[Member]
+    budget: BudgetSummary
+    trials: TrialCounts
+    hypervolume: float | None
+    agreement: RankAgreement | None
+    warnings: list[str]
+    figures: list[FigureJson]
 
 
 def read_state(run: Path) -> RunState:
@@ -29,7 +80,7 @@ def read_state(run: Path) -> RunState:
     return state
 
 
-def summary(run: Path) -> dict[str, Any]:
+def summary(run: Path) -> Summary:
     """What `autocomp show RUN --json` prints; its keys are documented in docs/command-line.md.
 
     Raises:
@@ -39,22 +90,23 @@ def summary(run: Path) -> dict[str, Any]:
     return summarise(read_state(run), run)
 
 
-def summarise(state: RunState, run: Path) -> dict[str, Any]:
+def summarise(state: RunState, run: Path) -> Summary:
     """The summary of a state whose files lie under `run`."""
     run = run.resolve()
     teacher, plain, *members = (_on_split(m, state.final) for m in (state.teacher, state.plain_int8, *state.members))
     plain = _landmark(plain, teacher, run)
     size = headline()[0]
     found = [_member(m, teacher, plain, run) for m in members if m]
-    told = {
+    metric, positive = state.data.get("metric") or "score", state.data.get("positive")
+    return {
         "run": str(run),
         "status": status(state, run),
         "reason": state.reason,
         "final": state.final,
         "model": state.spec.get("model"),
         "task": state.data.get("name") or (state.spec.get("task") or {}).get("source"),
-        "metric": state.data.get("metric") or "score",
-        "positive": state.data.get("positive"),
+        "metric": metric,
+        "positive": positive,
         "notes": list(state.data.get("notes") or ()),
         "teacher": _landmark(teacher, teacher, run),
         "plain_int8": plain,
@@ -66,24 +118,38 @@ def summarise(state: RunState, run: Path) -> dict[str, Any]:
             "jobs": len(state.started),
             "retried": len(state.retried),
         },
-        "hypervolume": state.front and state.front.hypervolume,
-        "agreement": state.front and state.front.agreement,
+        "hypervolume": state.front.hypervolume if state.front else None,
+        "agreement": state.front.agreement if state.front else None,
         "warnings": list(state.warnings),
+        "figures": known_figures(state, words_of(metric, positive)),
     }
-    return {**told, "figures": known_figures(state, metric_words(told))}
 
 
-def status(state: RunState, run: Path) -> str:
+def status(state: RunState, run: Path) -> Literal["finished", "running", "interrupted"]:
     """`finished`, `running` (a living process holds the run's lock), or `interrupted`."""
     if state.reason is not None:
         return "finished"
     return "running" if is_held(run) else "interrupted"
 
 
-def metric_words(summary: dict[str, Any]) -> str:
+def members_by_id(summary: Summary) -> dict[str, Member]:
+    """Members, then the landmarks that were measured, by their ids."""
+    found = {member["id"]: member for member in summary["members"]}
+    if summary["teacher"]:
+        found["teacher"] = summary["teacher"]
+    if summary["plain_int8"]:
+        found["plain_int8"] = summary["plain_int8"]
+    return found
+
+
+def metric_words(summary: Summary) -> str:
     """The metric, with the label that it is about where it is about one: `f1 of spam`."""
-    positive = summary.get("positive")
-    return str(summary["metric"]) if positive is None else f"{summary['metric']} of {listed([positive])}"
+    return words_of(summary["metric"], summary["positive"])
+
+
+def words_of(metric: str, positive: str | None) -> str:
+    """A metric, with the label that it is about where it is about one."""
+    return metric if positive is None else f"{metric} of {listed([positive])}"
 
 
 def score_of(member: Member) -> float | None:
@@ -107,7 +173,7 @@ def losses(member: Member) -> tuple[float, float, float] | None:
     return None if size is None or time is None or score is None else (size, time, -score)
 
 
-def _budget(state: RunState) -> dict[str, Any]:
+def _budget(state: RunState) -> BudgetSummary:
     spent = {k: round(v, 3) for k, v in asdict(state.ledger).items()}
     by_purpose = {what: {k: round(v, 3) for k, v in asdict(part).items()} for what, part in state.charges.items()}
     return {
@@ -122,12 +188,12 @@ def _budget(state: RunState) -> dict[str, Any]:
 def _on_split(member: Member | None, final: bool) -> Member | None:
     # Until the front is final only the search split's scores are there for all: the two splits are never compared.
     hidden = dict.fromkeys(("score", "score_se", "score_difference", "score_difference_se"))
-    return member if final or member is None else {**member, **hidden}
+    return member if final or member is None else with_figures(member, hidden)
 
 
 def _member(member: Member, teacher: Member | None, plain: Member | None, run: Path) -> Member:
-    full = _landmark(member, teacher, run) or {}
-    mine, theirs = losses(full), losses(plain or {})
+    full = _landmark(member, teacher, run) or Member()
+    mine, theirs = losses(full), losses(plain or Member())
     full["dominates_plain_int8"] = bool(mine and theirs and dominates(np.array(mine), np.array(theirs)))
     return full
 
@@ -135,8 +201,8 @@ def _member(member: Member, teacher: Member | None, plain: Member | None, run: P
 def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Member | None:
     if member is None:
         return None
-    base, (size, time, _) = teacher or {}, headline()
-    places = {key: str(run / member[key]) if member.get(key) else None for key in ("path", "student")}
+    base, (size, time, _) = teacher or Member(), headline()
+    path, student = member.get("path"), member.get("student")
     return {
         **member,
         "score": member.get("score"),
@@ -144,7 +210,8 @@ def _landmark(member: Member | None, teacher: Member | None, run: Path) -> Membe
         "times_smaller": member.get("times_smaller") or _times(size.read(base), size.read(member)),
         "times_faster": member.get("times_faster") or _times(time.read(base), time.read(member)),
         "times_score": _times(score_of(member), score_of(base)),
-        **places,
+        "path": str(run / path) if path else None,
+        "student": str(run / student) if student else None,
     }
 
 

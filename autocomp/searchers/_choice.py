@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution
 
 
 class Choice(CategoricalDistribution):  # type: ignore[misc]  # Optuna is not typed
-    """One of a grid's values.
+    """A knob as Optuna sees it: one of a grid's values.
 
     Optuna copies and compares the knobs of all trials for every proposal, which took most of its time.
     """

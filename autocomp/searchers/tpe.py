@@ -11,7 +11,7 @@ SUMMARY = "tree-structured Parzen estimator, multi-objective and multivariate (d
 
 
 def sampler(seed: int) -> BaseSampler:
-    """Optuna's TPE, knobs modelled together."""
+    """Optuna's TPE, with knobs modelled together."""
     import optuna
 
     return optuna.samplers.TPESampler(multivariate=True, n_startup_trials=16, seed=seed)

@@ -16,18 +16,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from autocomp.errors import AutocompError
-from autocomp.report.page import fill
+from autocomp.report.page import PageData, fill
 from autocomp.report.run_view import RunView
 from autocomp.serving.downloads import export_to, file_name, files_of, zipped
 from autocomp.serving.inference import Trying
 from autocomp.serving.live_runs import Shown, data_of
-from autocomp.serving.page import content_policy, new_nonce
-from autocomp.serving.refusals import Refused, as_bytes, refusal
-from autocomp.serving.requests import export_name, number, rows_known, text_to_try
-from autocomp.serving.security import NO_CONTENT
+from autocomp.serving.requests import Refused, as_bytes, export_name, number, refusal, rows_known, text_to_try
+from autocomp.serving.security import NO_CONTENT, content_policy, new_nonce
 from autocomp.serving.stream import Streams
-
-Json = dict[str, Any]
+from autocomp.strict_json import Json
 
 
 def plain_command(*words: Any) -> str:
@@ -59,7 +56,7 @@ class Dashboard:
         """The page as of now, for a content security policy with that nonce."""
         return fill(self.template, self.data(), nonce)
 
-    def data(self) -> Json:
+    def data(self) -> PageData:
         """What the page is filled with."""
         return data_of(self.runs, {"exports": str(self.exports)})
 

@@ -11,11 +11,11 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypedDict
 
 from autocomp.artifact.files import MANIFEST, TOKENIZER, model_files, read_manifest
 from autocomp.report.state import Member
-from autocomp.serving.refusals import Refused
+from autocomp.serving.requests import Refused
 from autocomp.storage import atomic_folder
 
 CHUNK = 256 * 1024
@@ -31,7 +31,8 @@ def files_of(run: Path, member: Member) -> list[Path]:
     Raises:
         Refused: it has none yet, or they are elsewhere.
     """
-    folder = Path(member["path"]) if member.get("path") else None
+    path = member.get("path")
+    folder = Path(path) if path else None
     if folder is None or not folder.is_dir():
         raise Refused(409, "this model has no files yet: they are written when the study ends")
     if not folder.resolve().is_relative_to(run.resolve()):
@@ -110,14 +111,24 @@ class _Sink:
         return data
 
 
-def export_to(exports: Path, name: str, files: list[Path]) -> dict[str, Any]:
+class Copied(TypedDict):
+    """Files that were copied: the SHA-256 of each, and bytes of all."""
+
+    sha256: dict[str, str]
+    bytes: int
+
+
+class Exported(Copied):
+    """The folder that an export made."""
+
+    path: str
+
+
+def export_to(exports: Path, name: str, files: list[Path]) -> Exported:
     """Copy a member's files to the new folder `exports/name`; whole or not there.
 
     Args:
-        name: of `asked.export_name`.
-
-    Returns:
-        `path`, `sha256` by file, `bytes` of all.
+        name: of `requests.export_name`.
 
     Raises:
         Refused: something of that name is there, or it cannot be written.
@@ -135,7 +146,7 @@ def export_to(exports: Path, name: str, files: list[Path]) -> dict[str, Any]:
             raise Refused(409, f"{out} cannot be written: {error.strerror}") from error
 
 
-def _copied(files: list[Path], new: Path) -> dict[str, Any]:
+def _copied(files: list[Path], new: Path) -> Copied:
     new.mkdir()
     for file in files:
         with _opened(file) as source, (new / file.name).open("xb") as target:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
-from autocomp.serving.refusals import Refused
+from autocomp.serving.requests import Refused
 from autocomp.timing import once
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ class _Open:
     depth: int
 
 
+class Answer(TypedDict):
+    """What a file says of a text: the layers that ran of all that it has, and milliseconds of the run."""
+
+    label: str
+    scores: Mapping[str, float]
+    exit_depth: int
+    depth: int
+    ms: float
+    tokens: int
+
+
 class Trying:
     """Opened models, one thread each; one text at a time, so that none slows another's time."""
 
@@ -32,7 +44,7 @@ class Trying:
         self._guard = threading.Lock()
         self._models: OrderedDict[tuple[str, int, int], _Open] = OrderedDict()
 
-    def answer(self, folder: Path, text: Text) -> dict[str, Any]:
+    def answer(self, folder: Path, text: Text) -> Answer:
         """What the artifact in `folder` says of a text, how deep it went and how long it took.
 
         Raises:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from autocomp.errors import AutocompError
-from autocomp.report.as_json import as_json
-from autocomp.report.page import Tell, counting, page_of
+from autocomp.report.page import Live, PageData, Tell, as_json, counting, page_of
 from autocomp.report.run_view import RunView
 from autocomp.report.state import Member
-from autocomp.serving.refusals import Refused
+from autocomp.serving.requests import Refused
 
 T = TypeVar("T")
 EVERY_S = 0.5
@@ -135,7 +134,7 @@ def open_runs(runs: Iterable[Path], tell: Tell | None = None) -> list[Shown]:
     return [Shown(Path(run), tell) for run in runs]
 
 
-def data_of(shown: Sequence[Shown], live: dict[str, Any]) -> dict[str, Any]:
+def data_of(shown: Sequence[Shown], live: Live) -> PageData:
     """The page's data as of now; cards and importance are asked for one by one."""
     with ExitStack() as held:
         for one in shown:

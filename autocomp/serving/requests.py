@@ -6,7 +6,9 @@ import json
 import re
 from typing import Any
 
-from autocomp.serving.refusals import Refused
+from autocomp.errors import ArtifactError, AutocompError, InputError, MissingExtra, RunFolderError, UnknownName
+from autocomp.report.page import as_json
+from autocomp.strict_json import Json, JsonView
 
 MOST_CHARACTERS = 20_000
 """Of a text to try."""
@@ -65,7 +67,7 @@ def rows_known(query: str | None) -> int | None:
     return rows
 
 
-def _object(body: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+def _object(body: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -> Json:
     known = ", ".join(required + optional)
     try:
         given = json.loads(body.decode("utf-8"))
@@ -81,7 +83,7 @@ def _object(body: bytes, required: tuple[str, ...], optional: tuple[str, ...]) -
     return given
 
 
-def _text(given: dict[str, Any], key: str) -> str:
+def _text(given: JsonView, key: str) -> str:
     value = given[key]
     if not isinstance(value, str):
         raise Refused(400, f"{key} must be a string, got {_shown(value)}")
@@ -95,3 +97,30 @@ def _text(given: dict[str, Any], key: str) -> str:
 def _shown(value: Any) -> str:
     """A value in a message: ASCII, and short."""
     return ascii(value)[:60]
+
+
+class Refused(Exception):
+    """A request that is not served.
+
+    Args:
+        status: of HTTP.
+        message: for the person at the page: the rule, and the way out.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+def refusal(error: AutocompError) -> Refused:
+    """What an error of autocomp is over HTTP: 404 unknown, 409 the run is not as it must be, 400 all other input."""
+    if isinstance(error, UnknownName):
+        return Refused(404, str(error))
+    if isinstance(error, InputError) and not isinstance(error, ArtifactError | RunFolderError | MissingExtra):
+        return Refused(400, str(error))
+    return Refused(409, str(error))
+
+
+def as_bytes(data: Any) -> bytes:
+    """`as_json` in UTF-8."""
+    return as_json(data).encode("utf-8")

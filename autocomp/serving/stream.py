@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from autocomp.serving.live_runs import Listener, Shown
-from autocomp.serving.refusals import Refused
+from autocomp.serving.requests import Refused
 from autocomp.serving.security import Receive, Scope, Send
 
 T = TypeVar("T")

@@ -34,12 +34,12 @@ def concerns_of(context: StudyContext, spec: StudySpec) -> list[str]:
     facts = context.store.facts(context.teacher_key)
     truth = np.array([e.label for e in context.data.search])
     answers = context.knowledge.search_logits.argmax(-1)
-    found = (
+    concerns = (
         cut_short(facts.get("steps"), facts.get("of_steps"), spec.budget),
         no_better_than_one_answer(context.data, truth, answers, facts["fine_tuned_by"] == "autocomp"),
         better_in_another_order(context.data.labels, truth, answers),
     )
-    return [text for text in found if text]
+    return [text for text in concerns if text]
 
 
 def cut_short(steps: int | None, wanted: int | None, budget: str) -> str | None:
@@ -86,20 +86,20 @@ def better_in_another_order(names: tuple[str, ...], truth: Indices, answers: Ind
     The order is chosen on every other row and judged on the rest, so that chance does not choose it.
     """
     order = best_order(truth[::2], answers[::2], len(names))
-    rest, said = truth[1::2], answers[1::2]
+    rest, given = truth[1::2], answers[1::2]
     if not len(rest) or (order == np.arange(len(names))).all():
         return None
-    gain, error = paired_difference("accuracy", rest, order[said], said, len(names))
+    gain, error = paired_difference("accuracy", rest, order[given], given, len(names))
     if gain < max(FAR, SURE * error):
         return None
-    now, then = (float((a == rest).mean()) for a in (said, order[said]))
+    now, then = (float((a == rest).mean()) for a in (given, order[given]))
     moved = [f"{names[i]} is {names[j]}" for i, j in enumerate(order.tolist()) if i != j]
-    shown = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
+    renamed = ", ".join(moved[:5]) + (f" and {len(moved) - 5} more" if len(moved) > 5 else "")
     whole = ",".join(names[j] for j in order.tolist())
     flag = f" --label-names {whole}" if len(whole) <= 200 else " --label-names"
     return (
         f"the teacher's labels seem to be in another order: it is right on {now:.1%} of the rows, and on {then:.1%} if "
-        f"what it calls {shown}; give the names in the model's order ({flag.strip()}), or mend the labels of the data"
+        f"what it calls {renamed}; give the names in the model's order ({flag.strip()}), or mend the labels of the data"
     )
 
 

@@ -10,24 +10,26 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
 
 from autocomp import strict_json
-from autocomp.exit_rules._softmax import softmax
+from autocomp.exit_rules import softmax
 from autocomp.journal import read_events
 from autocomp.journal.events import ResourcesCharged, TrialRecorded
-from autocomp.pipeline.context import context_keys
-from autocomp.pipeline.measuring import PREDICTED
+from autocomp.pipeline.context import LANDMARKS, context_keys
+from autocomp.pipeline.evaluate import PREDICTED
 from autocomp.pipeline.plans import structural
 from autocomp.plan import CompressionPlan, fingerprint
 from autocomp.storage import write_atomically
+from autocomp.strict_json import JsonView
 
 if TYPE_CHECKING:
+    from autocomp.journal.member import EvidenceFile, Member
     from autocomp.pipeline.context import StudyContext
     from autocomp.result_cache import ResultCache
-    from autocomp.study.front import Seen
+    from autocomp.study.front import Scored
     from autocomp.tasks import Example
 
 FILE, VERSION = "evidence.json", 1
@@ -35,35 +37,94 @@ MOST_TEXTS, MOST_LETTERS = 400, 300
 """Texts that are kept of the rows on which a model and the teacher differ, and letters of each."""
 MOST_TIMES = 400
 """Texts whose times are kept; percentiles are of all of them."""
-LANDMARKS = ("teacher", "plain_int8")
+Sureness = tuple[np.ndarray, np.ndarray]
+"""The label of each row, and its probability, `[rows]` each."""
+
+
+class LatencyEvidence(TypedDict):
+    """Times of one file: percentiles over texts, and the times and tokens of some texts."""
+
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    rounds: int
+    texts: int
+    ms: list[float]
+    tokens: list[int] | None
+    predicted: bool
+    disturbed: bool
+
+
+class ModelEvidence(TypedDict):
+    """Answers of one file on each row of the held-out split, and its times."""
+
+    answers: list[int]
+    confidence: list[float]
+    depths: list[int] | None
+    latency: LatencyEvidence
+
+
+class TextEvidence(TypedDict):
+    """A text on which a model and the teacher differ."""
+
+    row: int
+    text: str
+    pair: str | None
+
+
+class StageEvidence(TypedDict):
+    """A stage that a member was made of; the last three keys are those of a student."""
+
+    kind: str
+    seconds: float | None
+    parents: list[str]
+    job: str | None
+    cpu_s: NotRequired[float | None]
+    rung: NotRequired[int]
+    steps: NotRequired[int | None]
+    stopped_after: NotRequired[int | None]
+
+
+class EvidenceJson(TypedDict):
+    """The file's content, as docs/command-line.md describes it."""
+
+    version: int
+    split: str
+    labels: list[str]
+    truth: list[int]
+    teacher_shape: JsonView
+    models: dict[str, ModelEvidence]
+    differing: int
+    texts: list[TextEvidence]
+    stages: dict[str, StageEvidence]
+    lineage: dict[str, list[str]]
 
 
 def write_evidence(
-    run: Path, context: StudyContext, found: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]
-) -> dict[str, str]:
+    run: Path, context: StudyContext, members: Sequence[Member], scored: Mapping[str, Scored]
+) -> EvidenceFile:
     """Write the file; it is whole or not there, and replaces an older one.
 
     Args:
-        found: the final members: their `id` names them in the file, their `record` in `seen`.
-        seen: what was scored and timed, landmarks too.
+        members: of the final front: their `id` names them in the file, their `record` in `scored`.
+        scored: what was scored and timed, landmarks too.
 
     Returns:
         Name of the file in the run folder and its SHA-256, for the journal.
     """
-    data = strict_json.dumps(gather(run, context, found, seen), separators=strict_json.COMPACT).encode()
+    data = strict_json.dumps(gather(run, context, members, scored), separators=strict_json.COMPACT).encode()
     write_atomically(run / FILE, data)
     return {"file": FILE, "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def gather(
-    run: Path, context: StudyContext, found: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]
-) -> dict[str, Any]:
-    """The file's content, as docs/command-line.md describes it."""
-    named = {m["id"]: m["record"] for m in found} | {name: name for name in LANDMARKS if name in seen}
-    models = {name: _model(seen[record]) for name, record in named.items()}
-    stages, lineage = _lineage(run, context.store, found, seen)
+def gather(run: Path, context: StudyContext, members: Sequence[Member], scored: Mapping[str, Scored]) -> EvidenceJson:
+    """The file's content."""
+    named = {m["id"]: m["record"] for m in members} | {name: name for name in LANDMARKS if name in scored}
+    models = {name: _model(scored[record]) for name, record in named.items()}
+    stages, lineage = _lineage(run, context.store, members, scored)
     rows = context.data.held_out
-    differing, shown = rows_to_show({n: _sureness(seen[record].logits) for n, record in named.items()})
+    differing, kept = rows_to_show({n: _sureness(scored[record].logits) for n, record in named.items()})
     return {
         "version": VERSION,
         "split": "held_out",
@@ -72,34 +133,33 @@ def gather(
         "teacher_shape": asdict(context.teacher.encoder.shape),
         "models": models,
         "differing": differing,
-        "texts": [_text(i, rows[i]) for i in shown],
+        "texts": [_text(i, rows[i]) for i in kept],
         "stages": stages,
         "lineage": lineage,
     }
 
 
-def _text(row: int, example: Example) -> dict[str, Any]:
+def _text(row: int, example: Example) -> TextEvidence:
     return {"row": row, "text": cut(example.text), "pair": None if example.pair is None else cut(example.pair)}
 
 
-def _model(seen: Seen) -> dict[str, Any]:
-    answers, confidence = _sureness(seen.logits)
+def _model(scored: Scored) -> ModelEvidence:
+    answers, confidence = _sureness(scored.logits)
     return {
         "answers": answers.tolist(),
         "confidence": np.round(confidence, 3).tolist(),
-        "depths": list(seen.depths) or None,
-        "latency": _latency(seen),
+        "depths": list(scored.depths) or None,
+        "latency": _latency(scored),
     }
 
 
-def _sureness(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The label of each row, and its probability."""
+def _sureness(logits: np.ndarray) -> Sureness:
     return logits.argmax(-1), softmax(logits.astype(float)).max(-1)
 
 
-def _latency(seen: Seen) -> dict[str, Any]:
+def _latency(scored: Scored) -> LatencyEvidence:
     """Each text's median over rounds, texts as they were timed, and percentiles over texts as `measures/latency.py`."""
-    each = np.median(seen.times, axis=0)
+    each = np.median(scored.times, axis=0)
     picks = np.unique(np.linspace(0, len(each) - 1, min(MOST_TIMES, len(each))).round().astype(int)).tolist()
     p50, p95, p99 = np.percentile(each, [50, 95, 99])
     return {
@@ -107,16 +167,16 @@ def _latency(seen: Seen) -> dict[str, Any]:
         "p50": float(p50),
         "p95": float(p95),
         "p99": float(p99),
-        "rounds": len(seen.times),
+        "rounds": len(scored.times),
         "texts": len(each),
         "ms": [round(float(each[i]), 4) for i in picks],
-        "tokens": [seen.tokens[i] for i in picks] if len(seen.tokens) == len(each) else None,
-        "predicted": seen.where == PREDICTED,
-        "disturbed": seen.disturbed,
+        "tokens": [scored.tokens[i] for i in picks] if len(scored.tokens) == len(each) else None,
+        "predicted": scored.where == PREDICTED,
+        "disturbed": scored.disturbed,
     }
 
 
-def rows_to_show(sure: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[int, list[int]]:
+def rows_to_show(sure: Mapping[str, Sureness]) -> tuple[int, list[int]]:
     """On how many rows a model and the teacher differ, and the rows whose texts are kept, ascending.
 
     Those come first of which both are surest, each model in turn, so that no model's are crowded out.
@@ -134,13 +194,13 @@ def rows_to_show(sure: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[int
 
 
 def cut(text: str) -> str:
-    """At most so many letters."""
+    """The beginning of a text, with an ellipsis where something is left out."""
     return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
 
 
 def _lineage(
-    run: Path, store: ResultCache, found: Sequence[Mapping[str, Any]], seen: Mapping[str, Seen]
-) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    run: Path, store: ResultCache, members: Sequence[Member], scored: Mapping[str, Scored]
+) -> tuple[dict[str, StageEvidence], dict[str, list[str]]]:
     """Every stage once by key, and for each member the keys of what it was made of, oldest first."""
     keys, jobs, spent = context_keys(run), *_jobs(run)
     common = [keys.data, keys.teacher]
@@ -149,17 +209,17 @@ def _lineage(
     stages[keys.knowledge] = _stage(store, keys.knowledge, [keys.teacher])
     stages[keys.baseline] = _stage(store, keys.baseline, [keys.teacher])
     lineage = {"teacher": common, "plain_int8": [*common, keys.baseline]}
-    for one in found:
-        artifact = seen[one["record"]].folder.parent.name
+    for member in members:
+        artifact = scored[member["record"]].folder.parent.name
         chain = [*common, keys.knowledge]
         for key in _students(store, store.inputs(artifact)["student"]):
             stages[key] = _stage(store, key, chain[1:] if chain[-1] == keys.knowledge else chain[-1:], jobs)
             chain.append(key)
-        own = one["record"].rpartition("-")[0]
+        own = member["record"].rpartition("-")[0]
         stages[artifact] = {**_stage(store, artifact, chain[-1:]), "job": own}
-        lineage[one["id"]] = [*chain, artifact]
+        lineage[member["id"]] = [*chain, artifact]
     for stage in stages.values():
-        stage["cpu_s"] = spent.get(stage["job"])
+        stage["cpu_s"] = spent.get(stage["job"]) if stage["job"] else None
     return stages, lineage
 
 
@@ -173,9 +233,9 @@ def _students(store: ResultCache, last: str) -> Iterable[str]:
 
 def _stage(
     store: ResultCache, key: str, parents: Sequence[str], jobs: Mapping[tuple[str, int], str] | None = None
-) -> dict[str, Any]:
-    """What is told of a stage; of one that lies elsewhere (a worker's cache) only that it was."""
-    stage: dict[str, Any] = {"kind": key.partition("-")[0], "seconds": None, "parents": list(parents), "job": None}
+) -> StageEvidence:
+    """What is known of a stage; of one that lies elsewhere (a worker's cache) only that it was."""
+    stage: StageEvidence = {"kind": key.partition("-")[0], "seconds": None, "parents": list(parents), "job": None}
     result = store.find(key)
     if result is None:
         return stage
@@ -193,12 +253,12 @@ def _stage(
 def _jobs(run: Path) -> tuple[dict[tuple[str, int], str], dict[str, float]]:
     """The job that first made a student, by its structural plan and rung; and what each job held of the cores."""
     made: dict[tuple[str, int], str] = {}
-    seen: set[str] = set()
+    jobs: set[str] = set()
     for event in read_events(run / "journal.jsonl", TrialRecorded):
         record, job = event.record, event.job
-        if job in seen:  # one student a job
+        if job in jobs:  # one student a job
             continue
-        seen.add(job)
+        jobs.add(job)
         plan = structural(CompressionPlan.from_json(record["plan"]))
         name = (fingerprint(plan.to_json()), int(record["fidelity"]["rung"]))
         made.setdefault(name, job)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autocomp.journal.events import FrontWritten
+from autocomp.journal.member import with_figures
 from autocomp.pipeline.jobs import teller
 from autocomp.study import front
 from autocomp.study.evidence import write_evidence
@@ -61,12 +62,13 @@ class Finish:
         best, most = self.search.archive.front(), self.run.spec.members
         return front.candidates(self.search.scale, best, most, seconds, rows, workers)
 
-    def see(self, chosen: Sequence[TrialRecord], timing_s: float) -> dict[str, front.Seen]:
+    def see(self, chosen: Sequence[TrialRecord], timing_s: float) -> dict[str, front.Scored]:
         """Score the chosen and the landmarks on the held-out split, and time them together."""
         run, workers, left_s = self.run, self.run.workers, self.run.budget.clock_left
-        return front.see(self.context, run.folder, chosen, workers, timing_s, left_s, run.warn)
+        return front.score_and_time(self.context, run.folder, chosen, workers, timing_s, left_s, run.warn)
 
-    def landmarks_on_held_out(self, seen: Mapping[str, front.Seen]) -> dict[str, Member]:
+    def landmarks_on_held_out(self, seen: Mapping[str, front.Scored]) -> dict[str, Member]:
         """The landmarks as members, with their figures on the held-out split."""
         members = landmark_members(self.run, self.context, self.landmarks)
-        return {name: {**one, **front.held_out_figures(self.context, seen, name)} for name, one in members.items()}
+        held_out = {name: front.held_out_figures(self.context, seen, name) for name in members}
+        return {name: with_figures(one, held_out[name]) for name, one in members.items()}

@@ -7,25 +7,25 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp import pareto
 from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.errors import EnvironmentFailure, ExportMismatch
-from autocomp.executors import Work
+from autocomp.executors import Data, Work
 from autocomp.inspection.session_check import check_session
+from autocomp.journal.member import Figures, Member, RankAgreement, with_figures
 from autocomp.measurement import rank_correlation
 from autocomp.measures import TIME, figures_of
-from autocomp.measures.latency import ATTEMPTS, is_disturbed, times_faster
+from autocomp.measures.latency import ATTEMPTS, is_disturbed, speedup
+from autocomp.pipeline.baselines import final_measurements, held_out_logits
 from autocomp.pipeline.checkpoint_export import keep
-from autocomp.pipeline.figures import final_measurements
-from autocomp.pipeline.job_io import artifact_needs, keys_of
-from autocomp.pipeline.landmarks import held_out_logits
-from autocomp.pipeline.measuring import HERE, TIMING, folders_of, latency_of, place, times_of
+from autocomp.pipeline.context import open_context
+from autocomp.pipeline.evaluate import HERE, TIMING, folders_of, latency_of, place, run_over
+from autocomp.pipeline.job_io import HeldOutJob, HeldOutResult, TimingJob, Timings, artifact_needs, keys_of
 from autocomp.pipeline.plans import describe
-from autocomp.pipeline.scoring import run_over
 from autocomp.storage import atomic_folder
 from autocomp.study.losses import LossScale, member
 from autocomp.tasks import paired_difference, score_with_error
@@ -43,12 +43,13 @@ MEMBER_S = 0.8
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One file on the held-out split.
+class Scored:
+    """One file scored on the held-out split and timed beside the others.
 
     Attributes:
         logits: `[n, C]`.
-        times: `[rounds, texts]` in ms, and where these come from.
+        times: `[rounds, texts]` in ms.
+        where: these come from: here, the device, or a prediction.
         tokens: of each timed text, as this file's tokenizer counts.
         depths: `[n]`, layers that ran on each row.
         disturbed: its times must not be trusted, although they were taken again.
@@ -63,21 +64,20 @@ class Seen:
     disturbed: bool = False
 
 
-def score_held_out(data: Mapping[str, Any]) -> dict[str, Any]:
-    """In a worker: logits of one artifact on the held-out split, and the layers that ran on each row."""
-    from autocomp.pipeline.context import open_context
-
-    context = open_context(Path(data["run"]))
-    [key] = data["artifacts"].values()
+def score_held_out(data: Data) -> Data:
+    """Do a `HeldOutJob`, in a worker."""
+    job = HeldOutJob.from_json(data)
+    context = open_context(Path(job.run))
+    [key] = job.artifacts.values()
     run = run_over(context.store.folder(key) / "artifact", context.data.held_out, context.device.threads)
-    return {"logits": run.logits.tolist(), "depths": run.depths.tolist()}
+    return HeldOutResult(run.logits, run.depths.tolist()).to_json()
 
 
 SCORING = Work(f"{__name__}:SCORING", score_held_out, needs=artifact_needs)
 
 
 def candidates(
-    judge: LossScale, best: Sequence[TrialRecord], most: int, seconds: float, rows: int, workers: int
+    scale: LossScale, best: Sequence[TrialRecord], most: int, seconds: float, rows: int, workers: int
 ) -> list[TrialRecord]:
     """As many of the best records as can be scored and written in some seconds, at least one if there is any.
 
@@ -86,55 +86,52 @@ def candidates(
         rows: of the held-out split, on which the workers score.
     """
     while most > 1:
-        chosen = judge.spread(best, most)
+        chosen = scale.spread(best, most)
         scoring_s = sum(r.measurements[TIME].value for r in chosen) / 1e3 * rows / workers
         needed = START_S + scoring_s + MEMBER_S * len(chosen)
         if needed <= seconds or len(chosen) <= 1:
             return chosen
         most = min(most, len(chosen)) - 1
-    return judge.spread(best, 1)
+    return scale.spread(best, 1)
 
 
-def see(
+def score_and_time(
     context: StudyContext,
     run: Path,
     chosen: Sequence[TrialRecord],
-    crew: WorkerPool,
+    pool: WorkerPool,
     timing_s: float = TIMING_S,
     left_s: Callable[[], float] = lambda: math.inf,
     warn: Callable[[str], object] = lambda text: None,
-) -> dict[str, Seen]:
+) -> dict[str, Scored]:
     """Score the chosen on the held-out split in the workers, then time all of them and the landmarks at the device.
 
     Args:
         left_s: seconds of the budget; a disturbed timing is repeated where they suffice.
-        warn: told of each that could not be scored and is left out.
+        warn: called with a sentence on each that could not be scored and is left out.
 
     Raises:
         EnvironmentFailure: the machine failed, not a file.
     """
     artifacts = keys_of(chosen)
-    with crew.executor(SCORING, len(chosen)) as executor:
+    with pool.executor(SCORING, len(chosen)) as executor:
         scored = dict(_scored(run, artifacts, executor, warn))
-    logits = {name: np.array(one["logits"], np.float32) for name, one in scored.items()}
-    artifacts = {name: key for name, key in artifacts.items() if name in logits}
-    job = {"id": "front", "run": str(run), "artifacts": artifacts, "split": "held_out", "seconds": timing_s}
+    artifacts = {name: key for name, key in artifacts.items() if name in scored}
     repeats_s = max(0.0, left_s() - timing_s - MEMBER_S * len(artifacts))
-    where = place(context.device, crew)
-    timed = crew.at_device(TIMING, {**job, "measured": where, "repeats_s": min(repeats_s, ATTEMPTS * timing_s)})
-    times, tokens = times_of(timed), timed.get("tokens", {})
-    logits |= held_out_logits(context)
+    where, repeats_s = place(context.device, pool), min(repeats_s, ATTEMPTS * timing_s)
+    job = TimingJob("front", str(run), artifacts, "held_out", timing_s, where, repeats_s)
+    timed = Timings.from_json(pool.at_device(TIMING, job.to_json()))
     every = [context.teacher.encoder.shape.depth] * len(context.data.held_out)
-    depths = {name: scored[name].get("depths", ()) if name in scored else every for name in logits}
+    scored |= {name: HeldOutResult(logits, every) for name, logits in held_out_logits(context).items()}
     return {
-        name: Seen(
+        name: Scored(
             folder=folder,
-            logits=logits[name],
-            times=times[name],
+            logits=scored[name].logits,
+            times=timed.times[name],
             where=where,
-            tokens=tuple(tokens.get(name, ())),
-            depths=tuple(depths[name]),
-            disturbed=is_disturbed(times, name),
+            tokens=tuple(timed.tokens.get(name, ())),
+            depths=tuple(scored[name].depths),
+            disturbed=is_disturbed(timed.times, name),
         )
         for name, folder in folders_of(context, artifacts).items()
     }
@@ -142,8 +139,9 @@ def see(
 
 def _scored(
     run: Path, artifacts: Mapping[str, str], executor: Executor, warn: Callable[[str], object]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    waiting = [{"id": name, "run": str(run), "artifacts": {name: key}} for name, key in artifacts.items()]
+) -> Iterator[tuple[str, HeldOutResult]]:
+    """The results of all files that could be scored, as they come."""
+    waiting = [HeldOutJob(name, str(run), {name: key}).to_json() for name, key in artifacts.items()]
     while waiting or executor.running:
         while waiting and executor.free > 0:
             executor.submit(waiting.pop(0))
@@ -153,43 +151,43 @@ def _scored(
             if result is None:
                 warn(f"candidate {job['id']} is left out of the front, as it could not be scored: {failure}")
             else:
-                yield job["id"], result
+                yield job["id"], HeldOutResult.from_json(result)
 
 
 def members(
-    context: StudyContext, judge: LossScale, chosen: Sequence[TrialRecord], seen: Mapping[str, Seen]
-) -> list[dict[str, Any]]:
-    """Those that stay non-dominated with their final latency, smallest first; held-out figures added.
+    context: StudyContext, scale: LossScale, chosen: Sequence[TrialRecord], scored: Mapping[str, Scored]
+) -> list[Member]:
+    """The chosen that stay non-dominated with their final latency, smallest first, with figures on the held-out split.
 
-    The held-out split chooses nothing: it is only shown.
+    The held-out split chooses nothing: its figures are only reported.
     """
     shape = context.teacher.encoder.shape
-    alive = [_timed_again(context, r, seen[r.id]) for r in chosen if r.id in seen]
-    stays = pareto.is_non_dominated(judge.of(alive)).tolist() if alive else []
+    timed = [_timed_again(context, r, scored[r.id]) for r in chosen if r.id in scored]
+    stays = pareto.is_non_dominated(scale.of(timed)).tolist() if timed else []
     kept = [
-        {**member(r, describe(r.plan, shape)), **held_out_figures(context, seen, r.id)}
-        for r, stay in zip(alive, stays, strict=True)
+        with_figures(member(r, describe(r.plan, shape)), held_out_figures(context, scored, r.id))
+        for r, stay in zip(timed, stays, strict=True)
         if stay
     ]
     kept.sort(key=lambda m: (m["bytes"], m["id"]))
     return [{**m, "id": f"m{i:02d}"} for i, m in enumerate(kept, 1)]
 
 
-def _timed_again(context: StudyContext, record: TrialRecord, seen: Seen) -> TrialRecord:
+def _timed_again(context: StudyContext, record: TrialRecord, scored: Scored) -> TrialRecord:
     """The record with the latency of the common timing."""
-    timed = latency_of(context, seen.times, seen.where, seen.disturbed)
+    timed = latency_of(context, scored.times, scored.where, scored.disturbed)
     return replace(record, measurements={**record.measurements, TIME: timed})
 
 
-def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str) -> dict[str, Any]:
+def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: str) -> Figures:
     """Score, error and paired difference on the held-out split; latency from the common timing."""
     labels = np.array([e.label for e in context.data.held_out])
     metric, classes, positive = context.data.metric, len(context.data.labels), context.data.positive
-    ours, theirs = (seen[n].logits.argmax(-1) for n in (name, "teacher"))
+    ours, theirs = (scored[n].logits.argmax(-1) for n in (name, "teacher"))
     score, error = score_with_error(metric, labels, ours, classes, positive)
     difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
-    timed = latency_of(context, seen[name].times, seen[name].where, seen[name].disturbed)
-    faster = times_faster(seen["teacher"].times, seen[name].times)
+    timed = latency_of(context, scored[name].times, scored[name].where, scored[name].disturbed)
+    faster = speedup(scored["teacher"].times, scored[name].times)
     return {
         "score": score,
         "score_se": error,
@@ -202,19 +200,17 @@ def held_out_figures(context: StudyContext, seen: Mapping[str, Seen], name: str)
     }
 
 
-def write_out(
-    context: StudyContext, run: Path, found: Sequence[dict[str, Any]], seen: Mapping[str, Seen]
-) -> list[dict[str, Any]]:
+def write_out(context: StudyContext, run: Path, front: Sequence[Member], scored: Mapping[str, Scored]) -> list[Member]:
     """Copy each member to `RUN/front/ID` with its measurements in the manifest; members with sizes of what lies there.
 
     The student that it was made of is kept in `RUN/students`, so that it can be exported as a checkpoint.
 
     A file in which the runtime would run no int8 product although it stores them is left out.
     """
-    teacher_bytes = artifact_bytes(seen["teacher"].folder)
+    teacher_bytes = artifact_bytes(scored["teacher"].folder)
     done = []
-    for one in found:
-        source, folder = seen[one["record"]].folder, run / "front" / one["id"]
+    for one in front:
+        source, folder = scored[one["record"]].folder, run / "front" / one["id"]
         copy_artifact(source, folder)
         if not runs_as_stored(folder):
             shutil.rmtree(folder)
@@ -227,8 +223,9 @@ def write_out(
         student = keep(context.store.folder(context.store.inputs(source.parent.name)["student"]), run)
         one = {**one, "student_agreement": manifest["student_agreement"], "student": student}
         final = {} if one["latency_predicted"] else figures_of(final_measurements(folder))
-        one = {**one, "bytes": size, "times_smaller": teacher_bytes / size, **final}
-        done.append({**one, "path": f"front/{one['id']}"})
+        one = with_figures(one, {"bytes": size, "times_smaller": teacher_bytes / size, **final})
+        one["path"] = f"front/{one['id']}"
+        done.append(one)
     return done
 
 
@@ -249,7 +246,8 @@ def runs_as_stored(folder: Path) -> bool:
     return True
 
 
-def rank_agreement(found: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
-    """Spearman's rank correlation between search score and held-out score over the members."""
-    search, held_out = ([m[key] for m in found] for key in ("search_score", "score"))
-    return {"search_vs_held_out": rank_correlation(search, held_out), "members": len(found)}
+def rank_agreement(front: Sequence[Member]) -> RankAgreement:
+    """How far the held-out split ranks the members as the search split did."""
+    search = [m["search_score"] for m in front if m["search_score"] is not None]
+    held_out = [m["score"] for m in front if m["score"] is not None]
+    return {"search_vs_held_out": rank_correlation(search, held_out), "members": len(front)}

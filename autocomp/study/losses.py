@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp import pareto
-from autocomp.pipeline.figures import figures
+from autocomp.journal.member import Member, with_figures
+from autocomp.pipeline.baselines import figures
 
 if TYPE_CHECKING:
     from autocomp.measurement import Measurement
@@ -63,13 +64,13 @@ class LossScale:
         return pareto.hypervolume(self.of(records), self.reference) if records else 0.0
 
 
-def member(record: TrialRecord, describe: str) -> dict[str, Any]:
+def member(record: TrialRecord, describe: str) -> Member:
     """A record as the reports show it; held-out figures come with the final front."""
-    return {
+    known: Member = {
         "id": record.id,
         "record": record.id,
         "describe": describe,
         "plan": record.plan.to_json(),
         "fidelity": record.fidelity.to_json(),
-        **figures(record.measurements),
     }
+    return with_figures(known, figures(record.measurements))

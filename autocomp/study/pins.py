@@ -12,10 +12,12 @@ from autocomp.environment import COMPUTING, machine_facts, same_version, version
 from autocomp.errors import ChangedStudy, RunFolderError
 from autocomp.journal import read_events
 from autocomp.journal.events import StudyBegun
+from autocomp.journal.member import MadeOf
 from autocomp.pipeline.context import content_of
 from autocomp.plan import canonical, fingerprint
 from autocomp.result_cache import code_versions
 from autocomp.spec import StudySpec
+from autocomp.strict_json import Json, JsonView
 
 if TYPE_CHECKING:
     from autocomp.study.validate import Checked
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 SPLITS = ("train", "search", "held_out")
 SETTINGS = ("seed", "searcher", "teacher_epochs", "teacher_learning_rate", "recovery_steps")
 LATENCIES = ("cpu", "instruction_sets")
-"""Of a machine: with others, times are of another machine."""
-SHOWN = 60
-"""Letters of a value; of a longer one it is only said that it is another one."""
+"""Facts of a machine that decide its times."""
+MOST_LETTERS = 60
+"""Letters of a value; a longer one is not written out."""
 
 
-def pins(checked: Checked) -> dict[str, Any]:
-    """All that decides the results of a study, as plain data: contents, not names of files, which may be moved."""
+def pins(checked: Checked) -> MadeOf:
+    """What is pinned of a study."""
     from autocomp.models.encoder import plain_weights
     from autocomp.models.student import facts_of, weights_fingerprint
 
@@ -57,7 +59,7 @@ def pins(checked: Checked) -> dict[str, Any]:
     }
 
 
-def data_pins(data: TaskData) -> dict[str, Any]:
+def data_pins(data: TaskData) -> Json:
     """Rows of each split by number and hash, and all else that is known of the data but how it is called."""
     splits = {s: {"rows": len(getattr(data, s)), "hash": fingerprint(getattr(data, s))} for s in SPLITS}
     return {**content_of(data), **splits}
@@ -78,7 +80,7 @@ def check_unchanged(run: Path, checked: Checked, is_local: bool) -> None:
     """Refuse to go on with a study that is not what it was when it began.
 
     Args:
-        is_local: it would go on with the processes of this machine.
+        is_local: whether it would go on with the processes of this machine.
 
     Raises:
         ChangedStudy: names all that changed.
@@ -86,19 +88,19 @@ def check_unchanged(run: Path, checked: Checked, is_local: bool) -> None:
     begun = next(read_events(run / "journal.jsonl", StudyBegun), None)
     if begun is None:
         return
-    then, now = pinned(begun), pins(checked)
+    then, now = pinned(begun), dict(pins(checked))
     if not (is_local and begun.crew.get("kind") == "local" and checked.device.recorded is None):
         now.pop("machine")  # latencies are those of the device, wherever the others work
-    found = list(changes(then, now))
-    if found:
-        raise ChangedStudy(run, next_run(run), found)
+    changed = list(changes(then, now))
+    if changed:
+        raise ChangedStudy(run, next_run(run), changed)
 
 
-def pinned(begun: StudyBegun) -> dict[str, Any]:
+def pinned(begun: StudyBegun) -> Json:
     """What the journal's `study` event says that a study is made of; older ones say less."""
     if begun.made_of is not None:
         return dict(begun.made_of)
-    data, spec = begun.data, begun.spec
+    data, spec = dict(begun.data), begun.spec
     known = {key: getattr(begun, key) for key in ("objectives", "versions", "machine") if getattr(begun, key)}
     splits = {s: {"rows": data[s]} for s in SPLITS if s in data}
     known["data"] = {**{k: data[k] for k in ("fingerprint", "labels", "metric") if k in data}, **splits}
@@ -106,7 +108,7 @@ def pinned(begun: StudyBegun) -> dict[str, Any]:
     return known | ({} if begun.knobs is None else {"space": {"knobs": begun.knobs}})
 
 
-def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def changes(then: JsonView, now: JsonView) -> Iterator[str]:
     """What differs, in words; what one of the two does not say is not compared."""
     then, now = (json.loads(canonical(one)) for one in (then, now))
     both = {key: (then[key], now[key]) for key in now if key in then}
@@ -123,21 +125,21 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     yield from _code(both)
 
 
-def _data(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    found = False
+def _data(then: JsonView, now: JsonView) -> Iterator[str]:
+    explained = False
     for key, old, new in _differing(then, now):
         if key in SPLITS:
             if _differing(old, new):
-                found = True
+                explained = True
                 yield f"the data: {key} has {_rows(old, new)}"
         elif key != "fingerprint":
-            found = True
+            explained = True
             yield f"the data: {_words(key, old, new)}"
-    if not found and then.get("fingerprint") != now.get("fingerprint"):
+    if not explained and then.get("fingerprint") != now.get("fingerprint"):
         yield "the data: as many rows, but other texts or labels"
 
 
-def _rows(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _rows(old: JsonView, new: JsonView) -> str:
     if old["rows"] != new["rows"]:
         return f"{new['rows']:,} rows, it had {old['rows']:,}"
     return f"{new['rows']:,} rows as before, but other texts or labels"
@@ -152,7 +154,7 @@ def _code(both: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
         yield f"the code of autocomp, a plug-in or a library, which makes each {', '.join(kinds)}"
 
 
-def _differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def _differing(then: JsonView, now: JsonView) -> list[tuple[str, Any, Any]]:
     return [(key, then[key], now[key]) for key in now if key in then and then[key] != now[key]]
 
 
@@ -161,10 +163,10 @@ def _words(key: str, old: Any, new: Any) -> str:
     if isinstance(old, dict) and isinstance(new, dict):
         inner = ", ".join(sorted(k for k in {*old, *new} if old.get(k) != new.get(k)))
         return f"another {key} ({inner})"
-    shown = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
-    if max(map(len, shown)) > SHOWN or key in ("weights", "tokenizer"):
+    written = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
+    if max(map(len, written)) > MOST_LETTERS or key in ("weights", "tokenizer"):
         return f"another {key}" if isinstance(old, str) else f"other {key}"
-    return f"{key} {shown[0]} then, {shown[1]} now"
+    return f"{key} {written[0]} then, {written[1]} now"
 
 
 def next_run(run: Path) -> Path:

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autocomp.errors import TrialError
 from autocomp.pipeline.context import StudyContext, open_context
@@ -20,6 +20,7 @@ from autocomp.pipeline.teacher import as_student
 from autocomp.plan import CompressionPlan, Step, canonical
 
 if TYPE_CHECKING:
+    from autocomp.journal.member import StudentFacts
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
@@ -34,12 +35,8 @@ def prepared(run: Path, plan: CompressionPlan) -> tuple[EncoderShape, Compressio
     return _prepared(run, canonical(plan.to_json()))[:2]
 
 
-def student_facts(run: Path, plan: CompressionPlan) -> dict[str, Any]:
-    """The sizes of a plan's student as plain data: what reports show of it before it has files.
-
-    Returns:
-        `shape`: of its encoder; `origin`: the teacher's layer that each of its layers descends from, from 0.
-    """
+def student_facts(run: Path, plan: CompressionPlan) -> StudentFacts:
+    """The sizes of a plan's student: what reports show of it before it has files."""
     shape, _, origin = _prepared(run, canonical(plan.to_json()))
     return {"shape": shape.to_json(), "origin": list(range(shape.depth) if origin is None else origin)}
 

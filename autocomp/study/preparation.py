@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from autocomp.journal.events import TeacherMeasured
-from autocomp.pipeline.baseline import BASELINE
+from autocomp.pipeline.baselines import BASELINE, landmark_measurements, landmark_member
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import ContextKeys, StudyContext, data_stage, open_context, teacher_before
-from autocomp.pipeline.landmarks import landmark_measurements, landmark_member
+from autocomp.pipeline.job_io import BaselineJob, BaselineResult
 from autocomp.pipeline.teacher import forward_s, knowledge_stage, teacher_stage
 from autocomp.result_cache import CachedResult, ResultCache, default_store
 from autocomp.study.concerns import concerns_of
@@ -64,12 +64,20 @@ class Preparation:
         data = data_stage(store, run.checked.data)
         teacher, knowledge, forward = self._teacher_and_knowledge(store)
         run.progress("exporting and measuring the teacher")(0.0)
-        device = run.checked.device.model_dump()
-        stages: dict[str, Any] = {"store": str(store.root), "data": data.key, "teacher": teacher.key, "device": device}
-        baseline = run.workers.at_device(BASELINE, {"id": "baseline", "run": str(run.folder), **stages})
+        job = BaselineJob(str(run.folder), str(store.root), data.key, teacher.key, run.checked.device)
+        baseline = BaselineResult.from_json(run.workers.at_device(BASELINE, job.to_json()))
         run.budget.charge("measuring")
-        seen = {"machine": baseline["machine"], "speed": {**baseline["speed"], "forward_s": forward}}
-        keys = ContextKeys(**stages, **seen, knowledge=knowledge.key, baseline=baseline["key"], seed=run.spec.seed)
+        keys = ContextKeys(
+            store=job.store,
+            data=job.data,
+            teacher=job.teacher,
+            knowledge=knowledge.key,
+            baseline=baseline.key,
+            device=job.device.model_dump(),
+            machine=baseline.machine,
+            seed=run.spec.seed,
+            speed=replace(baseline.speed, forward_s=forward),
+        )
         keys.write(run.folder)
         open_context.cache_clear()
         return open_context(run.folder)

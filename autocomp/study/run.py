@@ -11,11 +11,10 @@ from autocomp.journal import Journal, read_events
 from autocomp.journal.events import GpusShared, ResourcesCharged, StudyBegun, StudyFinished, StudyResumed
 from autocomp.journal.file import Listener
 from autocomp.pipeline.jobs import GPU_TRIALS, TRIALS
-from autocomp.report.summary import summary
+from autocomp.report.summary import Summary, summary
 from autocomp.result_cache import default_store
 from autocomp.spec import StudySpec
 from autocomp.storage import write_atomically
-from autocomp.strict_json import Json
 from autocomp.study.budget_tracker import BudgetTracker
 from autocomp.study.finish import Finish
 from autocomp.study.open_run import OpenRun
@@ -23,7 +22,7 @@ from autocomp.study.pins import check_unchanged, pins, spec_of
 from autocomp.study.preparation import Preparation
 from autocomp.study.search import Search
 from autocomp.study.validate import Checked, check, check_study, data_facts, new_run, with_absolute_paths
-from autocomp.study.workers import open_crew
+from autocomp.study.workers import open_pool
 
 if TYPE_CHECKING:
     from autocomp.executors import WorkerPool
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["check_study", "resume_study", "run_study"]
 
 
-def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: str | None = None) -> Json:
+def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: str | None = None) -> Summary:
     """Search; leaves a run directory with journal and front, and returns its summary.
 
     Args:
@@ -43,7 +42,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
     if Path(out).exists():
         new_run(out)
     checked = check(spec)
-    with open_crew(checked, ray) as workers:
+    with open_pool(checked, ray) as workers:
         folder, spec = new_run(out), with_absolute_paths(spec)
         write_atomically(folder / "study.json", spec.model_dump_json(indent=1))
         journal = Journal(folder / "journal.jsonl", listen)
@@ -51,7 +50,7 @@ def run_study(spec: StudySpec, out: Path, listen: Listener | None = None, ray: s
         return complete(open_run(folder, checked, journal, workers, listen))
 
 
-def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> Json:
+def resume_study(out: Path, listen: Listener | None = None, ray: str | None = None) -> Summary:
     """Go on with an interrupted study, on any workers; a finished one is only summarised.
 
     Raises:
@@ -67,7 +66,7 @@ def resume_study(out: Path, listen: Listener | None = None, ray: str | None = No
     check_unchanged(folder, checked, is_local=ray is None)
     times = (e.at or 0.0 for e in read_events(folder / "journal.jsonl") if not isinstance(e, StudyResumed))
     last = max(times, default=0.0)
-    with open_crew(checked, ray) as workers:
+    with open_pool(checked, ray) as workers:
         journal = Journal(folder / "journal.jsonl", listen)
         journal.append(StudyResumed(crew=workers.facts()))
         run = open_run(folder, checked, journal, workers, listen)
@@ -115,7 +114,7 @@ def charge_interrupted(run: OpenRun, last: float) -> None:
     run.budget.charge_lost(run.folder, since=max([began, *charged]), last=last)
 
 
-def complete(run: OpenRun) -> Json:
+def complete(run: OpenRun) -> Summary:
     """Prepare, search and finish; the summary of the run."""
     prepared = Preparation(run).prepare()
     share = prepared.gpu_share

@@ -21,8 +21,8 @@ from autocomp.journal.events import (
     ResourcesCharged,
     TrialRecorded,
 )
+from autocomp.pipeline.evaluate import place
 from autocomp.pipeline.jobs import Job, JobResult, progress_file
-from autocomp.pipeline.measuring import place
 from autocomp.pipeline.plans import describe
 from autocomp.plan import CompressionPlan
 from autocomp.record import TrialRecord
@@ -141,7 +141,7 @@ class Search:
             for attempt in self.executor.lost():
                 self._charge_lost(attempt)
             for node in self.executor.news():
-                self.journal.append(NodeChanged(**node))
+                self.journal.append(NodeChanged(**vars(node)))
             if stops:
                 raise EnvironmentFailure(stops[0])
             self._tell_progress()
@@ -235,8 +235,10 @@ class Search:
         Their plans stand in the records: a journal of thousands of jobs must not repeat them.
         """
         front = self.scale.spread(self.archive.front(), self.members)
-        members = (member(record, describe(record.plan, self.teacher)) for record in front)
-        return [{k: v for k, v in one.items() if k != "plan"} for one in members]
+        members = [member(record, describe(record.plan, self.teacher)) for record in front]
+        for one in members:
+            del one["plan"]
+        return members
 
     def _tell_progress(self) -> None:
         """Tell the listener; now and then only, as many workers end jobs all the time and each has a file to read."""

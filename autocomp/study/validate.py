@@ -1,23 +1,30 @@
-"""Before the search: everything checked, then the teacher made, learnt from and measured."""
+"""Before anything starts: everything that a study names is loaded and checked, its texts' length included."""
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
+from autocomp.journal.member import DataFacts
 from autocomp.measures import OF_RECORDS, measures
+from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.plans import build_space
 from autocomp.result_cache import default_store
 from autocomp.searchers import searchers
 from autocomp.spec import SpaceSpec, StudySpec, read_device, read_objective, read_space
-from autocomp.study.lengths import texts_of_task, with_length
 from autocomp.tasks import resolve_task, tasks
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from autocomp.models.loading import LoadedModel
     from autocomp.objective import Objective
     from autocomp.space import SearchSpace
@@ -25,6 +32,32 @@ if TYPE_CHECKING:
     from autocomp.tasks import TaskData
 
 SPARE_BYTES = 500_000_000
+SHORTEST = 128
+"""Tokens that are kept at least, where the model takes so many."""
+MULTIPLE = 64
+ROOM = 1.25
+"""How many times the longest text has room: with a smaller vocabulary the same text has more tokens."""
+MANY = 0.05
+"""Share of texts that are cut from which on a note warns."""
+AT_ONCE = 4096
+Text = str | tuple[str, str]
+"""A text, or a pair of texts."""
+
+
+class StudyFacts(DataFacts):
+    """What `autocomp validate` prints of a study that is right; `points` are those of the search space."""
+
+    model: str
+    fine_tuned: bool
+    layers: int
+    hidden: int
+    vocabulary: int
+    space: str
+    techniques: list[str]
+    points: int
+    objectives: list[str]
+    device: str
+    budget: str
 
 
 @dataclass(frozen=True)
@@ -98,8 +131,8 @@ def _absolute(name: str, suffix: str = "") -> str:
     return str(path.resolve()) if name.endswith(suffix) and path.exists() else name
 
 
-def check_study(spec: StudySpec) -> dict[str, Any]:
-    """What `autocomp validate` prints of a study that is right."""
+def check_study(spec: StudySpec) -> StudyFacts:
+    """Check a study as `check` does; facts of one that is right."""
     done = check(spec)
     shape = done.loaded.student.encoder.shape
     return {
@@ -118,14 +151,16 @@ def check_study(spec: StudySpec) -> dict[str, Any]:
     }
 
 
-def data_facts(data: TaskData) -> dict[str, Any]:
-    """What a run says of its data."""
+def data_facts(data: TaskData) -> DataFacts:
+    """What a run keeps of its data: sizes and names, no texts."""
     return {
         "name": data.name,
         "labels": list(data.labels),
         "metric": data.metric,
         "positive": data.positive_label,
-        **{split: len(getattr(data, split)) for split in ("train", "search", "held_out")},
+        "train": len(data.train),
+        "search": len(data.search),
+        "held_out": len(data.held_out),
         "notes": list(data.notes),
         "fingerprint": data.fingerprint,
     }
@@ -162,3 +197,71 @@ def new_run(out: Path) -> Path:
         raise RunFolderError(f"{out} exists already and is never overwritten; {way_out}")
     out.mkdir(parents=True, exist_ok=True)
     return out.resolve()
+
+
+def texts_of_task(data: TaskData) -> list[Text]:
+    """The texts, or pairs of texts, of all splits."""
+    return texts_of((*data.train, *data.search, *data.held_out))
+
+
+def count_tokens(tokenizer: Tokenizer, texts: Sequence[Text]) -> np.ndarray:
+    """Tokens of each text, special ones included, nothing cut."""
+    parts = (tokenizer.encode_batch_fast(part) for part in _parts(texts))
+    return np.array([len(encoding) for part in parts for encoding in part])
+
+
+def _parts(texts: Sequence[Text]) -> Iterator[list[Text]]:
+    for start in range(0, len(texts), AT_ONCE):
+        yield list(texts[start : start + AT_ONCE])
+
+
+def length_for(longest: int, most: int) -> int:
+    """Tokens to keep where the longest text has `longest` and the model takes `most`.
+
+    Up to 128 tokens it is 128; beyond, room is left for smaller vocabularies.
+    """
+    wanted = SHORTEST if longest <= SHORTEST else MULTIPLE * math.ceil(ROOM * longest / MULTIPLE)
+    return min(wanted, most)
+
+
+def with_length(loaded: LoadedModel, data: TaskData, texts: Sequence[Text]) -> tuple[LoadedModel, TaskData]:
+    """Settle `max_length` of model and data, and note how many texts are cut.
+
+    Args:
+        texts: of all splits of `data`.
+    """
+    counts = count_tokens(loaded.student.tokenizer, texts)
+    wanted = data.max_length
+    length = length_for(int(counts.max()), loaded.longest) if wanted is None else min(wanted, loaded.longest)
+    notes = [
+        *_lowered(wanted, length),
+        cut_note(counts, length, loaded.student.truncation_side, length < loaded.longest),
+    ]
+    student = replace(loaded.student, max_length=length)
+    return replace(loaded, student=student), replace(data, max_length=length, notes=(*data.notes, *notes))
+
+
+def _lowered(wanted: int | None, length: int) -> list[str]:
+    if wanted is None or wanted <= length:
+        return []
+    return [
+        f"max_length {wanted} is more than the {length} tokens that the model takes (positions, or model_max_length)"
+    ]
+
+
+def cut_note(counts: np.ndarray, length: int, side: str, can_grow: bool) -> str:
+    """What is kept of texts of `counts` tokens, and of how many something is cut.
+
+    Args:
+        side: which end is cut, `left` or `right`.
+        can_grow: whether the model takes longer inputs.
+    """
+    kept = f"longest text {counts.max():,} tokens; inputs are kept up to {length:,}"
+    cut = int((counts > length).sum())
+    if not cut:
+        return f"{kept}, so none is cut"
+    share = cut / len(counts)
+    loud = "WARNING: " if share > MANY else ""
+    end = "beginning" if side == "left" else "end"
+    way_out = "a larger --max-length keeps more" if can_grow else "the model takes no more"
+    return f"{loud}{kept}: {cut:,} of {len(counts):,} texts ({share:.1%}) are longer and lose their {end}; {way_out}"

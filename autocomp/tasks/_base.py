@@ -56,8 +56,8 @@ class TaskData:
         if self.metric not in metrics:
             raise UnknownName("metric", self.metric, metrics.names())
         if self.metric == "f1" and len(self.labels) != 2:
-            found = f"{len(self.labels)} labels ({listed(self.labels, 5)})"
-            raise DataError(f"task {self.name}: metric 'f1' needs exactly 2 labels, got {found}; use 'macro_f1'")
+            labels = f"{len(self.labels)} labels ({listed(self.labels, 5)})"
+            raise DataError(f"task {self.name}: metric 'f1' needs exactly 2 labels, got {labels}; use 'macro_f1'")
         if self.max_length is not None and self.max_length < 8:
             raise DataError(f"task {self.name}: max_length must be at least 8 tokens, got {self.max_length}")
 
@@ -73,7 +73,7 @@ class TaskData:
         return self.labels[self.positive]
 
     def in_order(self, labels: Sequence[str]) -> TaskData:
-        """The same data with its labels in another order; rows and the positive label go with them.
+        """This data with its labels in another order; rows and the positive label go with them.
 
         Raises:
             DataError: `labels` are not the same names.

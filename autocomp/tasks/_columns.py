@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autocomp.errors import DataError, listed, shown
+from autocomp.errors import DataError, listed, short_repr
 from autocomp.tasks._base import Example, TaskData
 from autocomp.tasks._labels import Value, in_order, label_values, numbering
 from autocomp.tasks._positive import with_positive
-from autocomp.tasks._splits import alike, finish_task, is_blank
+from autocomp.tasks._splits import finish_task, is_blank, normalized
 from autocomp.tasks._tables import Table
 
 PAIRS = (
@@ -37,7 +37,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Reading:
-    """What the user said about the data; None is found out.
+    """What the user wants of the data; where it is None, it follows from the data.
 
     Attributes:
         text, pair, label: column names.
@@ -72,40 +72,46 @@ def read_tables(name: str, tables: Mapping[str, Table], reading: Reading, notes:
         DataError: for a missing column, no usable row, labels of unequal types, several labels a row, labels unknown to
             train, and whatever `finish_task` refuses.
     """
-    said = list(notes)
+    remarks = list(notes)
     columns = find_columns(name, tables["train"], reading)
-    read = ", ".join(f"{role} = {shown(column)}" for role, column in vars(columns).items() if column)
-    said.append(f"columns: {read}")
-    _note_flags(tables["train"], columns, said)
-    rows = _rows_of_splits(name, tables, columns, said)
+    read = ", ".join(f"{role} = {short_repr(column)}" for role, column in vars(columns).items() if column)
+    remarks.append(f"columns: {read}")
+    _note_flags(tables["train"], columns, remarks)
+    rows = _rows_of_splits(name, tables, columns, remarks)
     known = in_order(value for found in rows.values() for _, _, value in found)
     _check_known(name, rows, columns.label)
     found = numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
-    said += [note for note in (found.note, _alike_labels(found.labels)) if note]
+    remarks += [note for note in (found.note, _alike_labels(found.labels)) if note]
     examples = {split: _encode(part, found.index) for split, part in rows.items()}
-    data = finish_task(name, found.labels, reading.metric or "accuracy", examples, said, reading.max_length)
+    data = finish_task(name, found.labels, reading.metric or "accuracy", examples, remarks, reading.max_length)
     values = {str(value): index for value, index in found.index.items()}
     return with_positive(data, reading.positive, found.coded, values)
 
 
 def _alike_labels(labels: Sequence[str]) -> str:
-    """What to say of labels that look the same but for case, spaces or form."""
-    forms = Counter(alike(label) for label in labels)
-    same = [label for label in labels if forms[alike(label)] > 1]
-    return f"labels {listed(map(shown, same))} differ in case, spaces or form only, and are told apart" if same else ""
+    """A note on labels that look the same but for case, spaces or form."""
+    forms = Counter(normalized(label) for label in labels)
+    same = [label for label in labels if forms[normalized(label)] > 1]
+    return (
+        f"labels {listed(map(short_repr, same))} differ in case, spaces or form only, and are told apart"
+        if same
+        else ""
+    )
 
 
-def _rows_of_splits(name: str, tables: Mapping[str, Table], columns: Columns, said: list[str]) -> dict[str, list[Row]]:
+def _rows_of_splits(
+    name: str, tables: Mapping[str, Table], columns: Columns, remarks: list[str]
+) -> dict[str, list[Row]]:
     """Rows that have text and label, of each split."""
     for split, table in tables.items():
         _check_columns(f"{name}, {split}", table, columns)
-    said.append(f"rows read: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
+    remarks.append(f"rows read: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
     values = {split: _raw_labels(f"{name}, {split}", table, columns.label) for split, table in tables.items()}
     classes = all(_class_names(table, columns.label) for table in tables.values())
     # names of classes stay as they are, also where they look like numbers or lists
-    labels: Mapping[str, Sequence[Value]] = values if classes else label_values(name, columns.label, values, said)
-    rows = {s: _rows(f"{name}, {s}", table, columns, labels[s], s, said) for s, table in tables.items()}
-    return _labelled(name, columns.label, rows, said)
+    labels: Mapping[str, Sequence[Value]] = values if classes else label_values(name, columns.label, values, remarks)
+    rows = {s: _rows(f"{name}, {s}", table, columns, labels[s], s, remarks) for s, table in tables.items()}
+    return _labelled(name, columns.label, rows, remarks)
 
 
 def find_columns(name: str, table: Table, reading: Reading) -> Columns:
@@ -119,7 +125,7 @@ def find_columns(name: str, table: Table, reading: Reading) -> Columns:
     available = table.column_names
     for role, column in (("text", reading.text), ("pair", reading.pair), ("label", reading.label)):
         if column is not None and column not in available:
-            raise DataError(f"{name}: no column {shown(column)} for {role}; the columns are {listed(available)}")
+            raise DataError(f"{name}: no column {short_repr(column)} for {role}; the columns are {listed(available)}")
     lower = {re.sub(r"[\s-]+", "_", column.strip().lower()): column for column in reversed(available)}
     label = reading.label or next((lower[c] for c in LABELS if c in lower), None)
     text, pair = _text_columns(lower, reading)
@@ -133,7 +139,7 @@ def find_columns(name: str, table: Table, reading: Reading) -> Columns:
             f"name one ({role}=…; if these are no column names, the file lacks a header line)"
         )
     if len({text, pair, label}) < 3:
-        named = f"text {shown(text)}, pair {shown(pair)} and label {shown(label)}"
+        named = f"text {short_repr(text)}, pair {short_repr(pair)} and label {short_repr(label)}"
         raise DataError(f"{name}: {named} must be different columns")
     return Columns(text, pair, label)
 
@@ -156,47 +162,51 @@ def _are_flags(values: Sequence[object]) -> bool:
     return {str(value).lower() for value in values if value is not None} in FLAGS
 
 
-def _note_flags(table: Table, columns: Columns, said: list[str]) -> None:
+def _note_flags(table: Table, columns: Columns, remarks: list[str]) -> None:
     flags = flag_columns(table)
     others = [column for column in flags if column not in vars(columns).values()]
     if columns.label in flags and others:
-        said.append(f"columns {listed(others)} hold 0 or 1 too and are not read: one label a row is learnt")
+        remarks.append(f"columns {listed(others)} hold 0 or 1 too and are not read: one label a row is learnt")
 
 
 def _check_columns(place: str, table: Table, columns: Columns) -> None:
     for column in (columns.text, columns.pair, columns.label):
         if column is not None and column not in table.column_names:
-            raise DataError(f"{place}: no column {shown(column)}; the columns are {listed(table.column_names)}")
+            raise DataError(f"{place}: no column {short_repr(column)}; the columns are {listed(table.column_names)}")
     if not len(table):
         raise DataError(f"{place}: there are no rows")
 
 
 def _rows(
-    place: str, table: Table, columns: Columns, values: Sequence[Value], split: str, said: list[str]
+    place: str, table: Table, columns: Columns, values: Sequence[Value], split: str, remarks: list[str]
 ) -> list[Row]:
-    """Rows of one table; those without text are dropped, which is noted in `said`."""
-    texts = _texts(place, columns.text, table, split, said)
-    seconds = _texts(place, columns.pair, table, split, said) if columns.pair else [None] * len(texts)
+    """Rows of one table; those without text are dropped, which is noted in `remarks`."""
+    texts = _texts(place, columns.text, table, split, remarks)
+    seconds = _texts(place, columns.pair, table, split, remarks) if columns.pair else [None] * len(texts)
     full = [bool(text) and (columns.pair is None or bool(second)) for text, second in zip(texts, seconds, strict=True)]
     empty = full.count(False)
     if empty == len(full):
-        raise DataError(f"{place}: every text is empty in column {shown(columns.text)}; name the right one with text=…")
-    said += [f"{split}: {empty} rows without text dropped"] * bool(empty)
+        raise DataError(
+            f"{place}: every text is empty in column {short_repr(columns.text)}; name the right one with text=…"
+        )
+    remarks += [f"{split}: {empty} rows without text dropped"] * bool(empty)
     every = zip(texts, seconds, values, full, strict=True)
     return [(text, second, value) for text, second, value, whole in every if text and whole]
 
 
-def _texts(place: str, column: str, table: Table, split: str, said: list[str]) -> list[str | None]:
+def _texts(place: str, column: str, table: Table, split: str, remarks: list[str]) -> list[str | None]:
     values = table[column][:]
     wrong = next((value for value in values if not isinstance(value, str) and not _is_missing(value)), None)
     if wrong is not None:
         kind = type(wrong).__name__
-        raise DataError(f"{place}: column {shown(column)} must hold text, got {shown(wrong)} ({kind})")
+        raise DataError(f"{place}: column {short_repr(column)} must hold text, got {short_repr(wrong)} ({kind})")
     texts = [value if isinstance(value, str) and not is_blank(value) else None for value in values]
     odd = {i for i, text in enumerate(texts) if text and _is_odd(text)}
     if not odd:
         return texts
-    said.append(f"{split}: {len(odd)} texts of {shown(column)} hold NUL or half characters, which are read as U+FFFD")
+    remarks.append(
+        f"{split}: {len(odd)} texts of {short_repr(column)} hold NUL or half characters, which are read as U+FFFD"
+    )
     return [re.sub("[\0\ud800-\udfff]", "\ufffd", text) if i in odd and text else text for i, text in enumerate(texts)]
 
 
@@ -215,7 +225,7 @@ def _raw_labels(place: str, table: Table, column: str) -> list[Any]:
         return values
     wrong = next((v for v in values if isinstance(v, int) and v >= len(names)), None)
     if wrong is not None:
-        raise DataError(f"{place}: label {wrong} in column {shown(column)} has no name; they are {listed(names)}")
+        raise DataError(f"{place}: label {wrong} in column {short_repr(column)} has no name; they are {listed(names)}")
     return [names[v] if isinstance(v, int) and v >= 0 else None for v in values]
 
 
@@ -224,32 +234,32 @@ def _class_names(table: Table, column: str) -> tuple[str, ...] | None:
     return tuple(names) if names else None
 
 
-def _labelled(name: str, column: str, rows: dict[str, list[Row]], said: list[str]) -> dict[str, list[Row]]:
+def _labelled(name: str, column: str, rows: dict[str, list[Row]], remarks: list[str]) -> dict[str, list[Row]]:
     """Rows that have a label; a split without any (the tests of GLUE hold -1) counts as missing."""
     known = {value for _, _, value in rows["train"]}
     kept: dict[str, list[Row]] = {}
-    for split, found in rows.items():
-        values = {value for _, _, value in found}
+    for split, split_rows in rows.items():
+        values = {value for _, _, value in split_rows}
         if split != "train" and (values == {None} or (values == {-1} and -1 not in known)):
-            said.append(f"{split}: ignored, its {len(found)} rows have no labels")
+            remarks.append(f"{split}: ignored, its {len(split_rows)} rows have no labels")
             continue
-        kept[split] = [row for row in found if row[2] is not None]
-        dropped = len(found) - len(kept[split])
-        said += [f"{split}: {dropped} rows without label dropped"] * bool(dropped)
+        kept[split] = [row for row in split_rows if row[2] is not None]
+        dropped = len(split_rows) - len(kept[split])
+        remarks += [f"{split}: {dropped} rows without label dropped"] * bool(dropped)
     if not kept["train"]:
         raise DataError(
-            f"{name}: no row of train has a label in column {shown(column)}; name the right one with label=…"
+            f"{name}: no row of train has a label in column {short_repr(column)}; name the right one with label=…"
         )
     return kept
 
 
 def _check_known(name: str, rows: Mapping[str, Sequence[Row]], column: str) -> None:
     known = {value for _, _, value in rows["train"]}
-    for split, found in rows.items():
-        foreign = next((value for _, _, value in found if value not in known), None)
+    for split, split_rows in rows.items():
+        foreign = next((value for _, _, value in split_rows if value not in known), None)
         if foreign is not None:
             raise DataError(
-                f"{name}, {split}: label {shown(foreign)} in column {shown(column)} does not occur in train, "
+                f"{name}, {split}: label {short_repr(foreign)} in column {short_repr(column)} does not occur in train, "
                 f"which has {listed(in_order(known))}; take its rows out, or give train some"
             )
 

@@ -1,9 +1,10 @@
-"""Data sets from files: CSV, TSV, JSON lines, JSON and Parquet, as one file or a folder of splits."""
+"""Data sets from files, also inside packages: CSV, TSV, JSON (lines) and Parquet, as one file or a folder of splits."""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib.util
 import re
 import tempfile
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from autocomp.encodings import decode
-from autocomp.errors import DataError, listed
+from autocomp.errors import DataError, MissingExtra, listed
 from autocomp.tasks._base import TaskData
 from autocomp.tasks._columns import Reading, read_tables
 from autocomp.tasks._hub import tables_of
@@ -84,25 +85,25 @@ def split_files(path: Path) -> dict[str, list[Path]]:
         return {"train": [path]}
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder")
-    found = _splits_in(path) or _splits_in(path / "data")
-    if "train" not in found:
+    splits = _splits_in(path) or _splits_in(path / "data")
+    if "train" not in splits:
         present = listed(sorted(p.name for p in path.iterdir())) or "nothing"
         raise DataError(
             f"{path}: a folder needs a file called train with one of {', '.join(SUFFIXES)} (or .gz of these); "
             f"it has {present}; or give one file instead of the folder"
         )
-    for split, members in found.items():
+    for split, members in splits.items():
         if len({(_stem(p), _suffix(p)) for p in members}) > 1:
             raise DataError(f"{path}: several files for {split}, keep one of {listed(p.name for p in members)}")
-    return dict(sorted(found.items(), key=lambda item: list(SPLITS.values()).index(item[0])))
+    return dict(sorted(splits.items(), key=lambda item: list(SPLITS.values()).index(item[0])))
 
 
 def _splits_in(folder: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
+    splits: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_file() and _stem(path) in SPLITS and path.name.removesuffix(".gz").endswith(SUFFIXES):
-            found.setdefault(SPLITS[_stem(path)], []).append(path)
-    return found
+            splits.setdefault(SPLITS[_stem(path)], []).append(path)
+    return splits
 
 
 def _stem(path: Path) -> str:
@@ -148,12 +149,12 @@ def _read_text(path: Path, notes: list[str]) -> PlainTable:
         raise DataError(f"{path}: the file is empty")
     text, note = decode(data, str(path))
     notes += [f"{path.name}: {note}"] * bool(note)
-    said: list[str] = []
+    remarks: list[str] = []
     if _suffix(path) in (".json", ".jsonl"):
-        table = read_json(text, str(path), said)
+        table = read_json(text, str(path), remarks)
     else:
-        table = read_delimited(text, str(path), _suffix(path) == ".tsv", said)
-    notes += [f"{path.name}: {note}" for note in said]
+        table = read_delimited(text, str(path), _suffix(path) == ".tsv", remarks)
+    notes += [f"{path.name}: {note}" for note in remarks]
     return table
 
 
@@ -187,10 +188,26 @@ def saved_splits(path: Path) -> dict[str, Dataset] | None:
         parts = [p for p in path.iterdir() if (p / SAVED_TABLE).is_file()] if path.is_dir() else []
         return {part.name: saved for part in sorted(parts) for saved in (saved_splits(part) or {}).values()} or None
     try:
-        found = datasets.load_from_disk(str(path), keep_in_memory=True)
+        loaded = datasets.load_from_disk(str(path), keep_in_memory=True)
     except Exception as error:  # what a damaged Arrow file raises is no tree of errors
         raise DataError(f"{path}: `save_to_disk` wrote it, but it cannot be opened: {_first_line(error)}") from error
-    return dict(found) if isinstance(found, dict) else {"train": found}
+    return dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
+
+
+def package_path(package: str, inside: str, extra: str, what: str) -> Path:
+    """Path of a file or folder in an installed package; none of the package's code runs.
+
+    Raises:
+        MissingExtra: if the package is not installed; carries the pip line of `extra`.
+        DataError: if it is, but lacks the file.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(extra, f"{what} reads its data from the package {package}, which is not installed; it")
+    path = Path(spec.submodule_search_locations[0], inside)
+    if not path.exists():
+        raise DataError(f"{what}: {path} does not exist in this version of {package}; reinstall 'autocomp[{extra}]'")
+    return path
 
 
 def _first_line(error: BaseException) -> str:
@@ -203,7 +220,7 @@ def _quiet() -> Iterator[None]:
     """No progress bar and no logged error for a file read in a blink: the error is raised anyway."""
     from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, logging
 
-    shown, verbosity = not are_progress_bars_disabled(), logging.get_verbosity()
+    had_bars, verbosity = not are_progress_bars_disabled(), logging.get_verbosity()
     disable_progress_bars()
     logging.set_verbosity(logging.CRITICAL)
     try:
@@ -212,5 +229,5 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(verbosity)
-        if shown:
+        if had_bars:
             enable_progress_bars()

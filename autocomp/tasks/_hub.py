@@ -62,23 +62,23 @@ def load_hub(
         max_length,
         positive,
     )
-    found = _download(name, repository, part, cache_dir)
+    splits = _download(name, repository, part, cache_dir)
     notes: list[str] = []
-    return read_tables(name, tables_of(name, found, notes), reading, notes)
+    return read_tables(name, tables_of(name, splits, notes), reading, notes)
 
 
-def tables_of(name: str, found: Mapping[str, Dataset], notes: list[str]) -> dict[str, Table]:
+def tables_of(name: str, splits: Mapping[str, Dataset], notes: list[str]) -> dict[str, Table]:
     """The tables that a task reads of the splits of a data set; splits that are not read are noted.
 
     Raises:
         DataError: there is no train split.
     """
-    read = {split: next((name for name in names if name in found), None) for split, names in SPLITS.items()}
+    read = {split: next((name for name in names if name in splits), None) for split, names in SPLITS.items()}
     if read["train"] is None:
-        raise DataError(f"{name}: it needs a split called train, it has {listed(found)}")
-    left = [split for split in found if split not in read.values()]
+        raise DataError(f"{name}: it needs a split called train, it has {listed(splits)}")
+    left = [split for split in splits if split not in read.values()]
     notes += [f"splits that are not read: {listed(left)}"] * bool(left)
-    return {split: found[name] for split, name in read.items() if name is not None}
+    return {split: splits[name] for split, name in read.items() if name is not None}
 
 
 def parse_id(name: str) -> tuple[str, str | None]:

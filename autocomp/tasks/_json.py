@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autocomp.errors import DataError, listed, shown
+from autocomp.errors import DataError, listed, short_repr
+from autocomp.strict_json import JsonView
 from autocomp.tasks._tables import PlainTable
 
 _SPACE = re.compile(r"[\s\x00]*")
@@ -37,28 +38,28 @@ def read_json(text: str, place: str, notes: list[str]) -> PlainTable:
 
 def _values(text: str, place: str) -> list[Any]:
     """All JSON values of a text, which stand one after the other."""
-    decoder, found, at = json.JSONDecoder(), [], _end_of_space(text, 0)
+    decoder, values, at = json.JSONDecoder(), [], _end_of_space(text, 0)
     try:
         while at < len(text):
             value, at = decoder.raw_decode(text, at)
-            found.append(value)
+            values.append(value)
             at = _end_of_space(text, at)
     except json.JSONDecodeError as error:
         raise DataError(f"{place}: cannot be read as JSON: {error.msg} in line {error.lineno}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: cannot be read as JSON: {shown(str(error))}") from error
-    return found
+        raise DataError(f"{place}: cannot be read as JSON: {short_repr(str(error))}") from error
+    return values
 
 
 def _end_of_space(text: str, start: int) -> int:
-    found = _SPACE.match(text, start)
-    return found.end() if found else start
+    space = _SPACE.match(text, start)
+    return space.end() if space else start
 
 
 def _of_records(records: Sequence[Any], place: str) -> PlainTable:
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
-            kind = "a list without names" if isinstance(record, list) else f"{shown(record)}"
+            kind = "a list without names" if isinstance(record, list) else f"{short_repr(record)}"
             raise DataError(f'{place}: row {number} is {kind}; write objects such as {{"text": "…", "label": "…"}}')
     if not records:
         raise DataError(f"{place}: there are no rows")
@@ -66,7 +67,7 @@ def _of_records(records: Sequence[Any], place: str) -> PlainTable:
     return PlainTable({name: [record.get(name) for record in records] for name in names})
 
 
-def _of_object(value: Mapping[str, Any], place: str) -> tuple[PlainTable, str]:
+def _of_object(value: JsonView, place: str) -> tuple[PlainTable, str]:
     """The table in one object, and in words how it is written there (nothing for a single record)."""
     inner = list(value.values())
     if "columns" in value and isinstance(value.get("data"), list) and set(value) <= {"columns", "index", "data"}:
@@ -81,7 +82,7 @@ def _of_object(value: Mapping[str, Any], place: str) -> tuple[PlainTable, str]:
     lists = {name: part for name, part in value.items() if isinstance(part, list) and _holds_records([part])}
     if len(lists) == 1:
         ((name, part),) = lists.items()
-        return _of_records(part, place), f"the list under {shown(name)}"
+        return _of_records(part, place), f"the list under {short_repr(name)}"
     if lists:
         way_out = "give each a file of its own (train.json, validation.json, test.json)"
         raise DataError(f"{place}: it has several lists, {listed(lists)}; {way_out}")
@@ -92,15 +93,17 @@ def _holds_records(parts: Sequence[Sequence[Any]]) -> bool:
     return any(part and isinstance(part[0], dict) for part in parts)
 
 
-def _of_split(value: Mapping[str, Any], place: str) -> PlainTable:
+def _of_split(value: JsonView, place: str) -> PlainTable:
     names, rows = [str(name) for name in value["columns"]], value["data"]
     wrong = next((row for row in rows if not isinstance(row, list) or len(row) != len(names)), None)
     if wrong is not None:
-        raise DataError(f"{place}: a row of `data` must have {len(names)} values as `columns` has, got {shown(wrong)}")
+        raise DataError(
+            f"{place}: a row of `data` must have {len(names)} values as `columns` has, got {short_repr(wrong)}"
+        )
     return PlainTable({name: [row[i] for row in rows] for i, name in enumerate(names)})
 
 
-def _of_objects(value: Mapping[str, Mapping[str, Any]], place: str) -> tuple[PlainTable, str]:
+def _of_objects(value: Mapping[str, JsonView], place: str) -> tuple[PlainTable, str]:
     """Objects in an object: columns of rows by number, or rows by number of columns."""
     rows = list(value.values())
     keys = list(dict.fromkeys(key for row in rows for key in row))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autocomp.errors import DataError, listed, shown
+from autocomp.errors import DataError, listed, short_repr
 
 MOST_LABELS = 1000
 Value = str | int | None
@@ -62,23 +62,26 @@ def _check_types(
     name: str, column: str, splits: Mapping[str, Sequence[object]], kinds: set[type], every: Sequence[object]
 ) -> None:
     for kind in kinds - {str, int, float, bool}:
-        example = shown(next(value for value in every if type(value) is kind))
+        example = short_repr(next(value for value in every if type(value) is kind))
         if issubclass(kind, list | tuple | dict | set):
-            raise DataError(f"{name}: column {shown(column)} holds several labels a row, such as {example}; {_SINGLE}")
+            raise DataError(
+                f"{name}: column {short_repr(column)} holds several labels a row, such as {example}; {_SINGLE}"
+            )
         raise DataError(
-            f"{name}: labels in column {shown(column)} must be names or whole numbers, got {example} ({kind.__name__})"
+            f"{name}: labels in column {short_repr(column)} must be names or whole numbers, "
+            f"got {example} ({kind.__name__})"
         )
     if bool in kinds and len(kinds) > 1:
         raise _mixed(name, column, splits)
 
 
 def _mixed(name: str, column: str, splits: Mapping[str, Sequence[object]]) -> DataError:
-    found = {
+    types = {
         split: " and ".join(sorted({type(value).__name__ for value in values if not _is_missing(value)})) or "nothing"
         for split, values in splits.items()
     }
-    words = "; ".join(f"{kinds} in {split}" for split, kinds in found.items())
-    return DataError(f"{name}: labels in column {shown(column)} must be of one type in every split, got {words}")
+    words = "; ".join(f"{kinds} in {split}" for split, kinds in types.items())
+    return DataError(f"{name}: labels in column {short_repr(column)} must be of one type in every split, got {words}")
 
 
 def _plain(name: str, column: str, value: object) -> Value:
@@ -89,7 +92,7 @@ def _plain(name: str, column: str, value: object) -> Value:
     whole, _, fraction = str(value).strip().partition(".")
     if (fraction and int(fraction or 0)) if isinstance(value, str) else not float(value).is_integer():  # type: ignore[arg-type]
         raise DataError(
-            f"{name}: labels in column {shown(column)} must be names or whole numbers, got {value} "
+            f"{name}: labels in column {short_repr(column)} must be names or whole numbers, got {value} "
             "(a score? autocomp does classification only)"
         )
     return int(whole) if isinstance(value, str) else int(value)  # type: ignore[call-overload]
@@ -106,14 +109,16 @@ def _refuse_several(name: str, column: str, texts: Iterable[str]) -> None:
         ]
         if _LIST.fullmatch(text) or _ZEROS_AND_ONES.fullmatch(text) or alone:
             raise DataError(
-                f"{name}: column {shown(column)} holds several labels a row, such as {shown(text)}; {_SINGLE}"
+                f"{name}: column {short_repr(column)} holds several labels a row, such as {short_repr(text)}; {_SINGLE}"
             )
     for separator in ",;|":
         several = {text: _parts(text, separator) for text in known if _parts(text, separator)}
-        parts = {part for found in several.values() for part in found}
+        parts = {part for joined in several.values() for part in joined}
         if len(several) > 3 and len(several) > 0.5 * len(known) and len(parts) < len(several):
-            example = shown(min(several))
-            raise DataError(f"{name}: column {shown(column)} holds several labels a row, such as {example}; {_SINGLE}")
+            example = short_repr(min(several))
+            raise DataError(
+                f"{name}: column {short_repr(column)} holds several labels a row, such as {example}; {_SINGLE}"
+            )
 
 
 def _parts(text: str, separator: str) -> list[str]:
@@ -192,7 +197,7 @@ def _of_classes(name: str, class_names: tuple[str, ...], given: tuple[str, ...] 
         # the same names in another order must not swap what they name
         coded = [label.casefold() for label in given] == [label.casefold() for label in class_names]
         return Numbering({value: by_name[value.casefold()] for value in class_names}, given, coded)
-    return Numbering(index, given, coded=True, note=_said(class_names, given))
+    return Numbering(index, given, coded=True, note=_meanings(class_names, given))
 
 
 def _of_given(name: str, known: Sequence[Value], given: tuple[str, ...]) -> Numbering:
@@ -210,7 +215,9 @@ def _of_given(name: str, known: Sequence[Value], given: tuple[str, ...]) -> Numb
         raise DataError(f"{name}: label_names {listed(given)} do not fit the labels of train, {listed(known)}")
     values = _values_of(name, numbers, given)
     coded = values == [0, 1]
-    return Numbering({value: i for i, value in enumerate(values)}, given, coded, "" if coded else _said(values, given))
+    return Numbering(
+        {value: i for i, value in enumerate(values)}, given, coded, "" if coded else _meanings(values, given)
+    )
 
 
 def _values_of(name: str, numbers: Sequence[int], given: Sequence[str]) -> list[int]:
@@ -220,8 +227,8 @@ def _values_of(name: str, numbers: Sequence[int], given: Sequence[str]) -> list[
         DataError: it could be more than one.
     """
     written = [re.findall(r"[0-9]+", label) for label in given]
-    if all(len(found) == 1 for found in written):
-        values = [int(found[0]) for found in written]
+    if all(len(numerals) == 1 for numerals in written):
+        values = [int(numerals[0]) for numerals in written]
         if set(numbers) <= set(values) and len(set(values)) == len(values):
             return values
     if len(numbers) == len(given):
@@ -237,7 +244,6 @@ def _values_of(name: str, numbers: Sequence[int], given: Sequence[str]) -> list[
     )
 
 
-def _said(values: Sequence[Value], names: Sequence[str]) -> str:
-    return (
-        f"label names: {listed((f'{value} is {shown(label)}' for value, label in zip(values, names, strict=True)), 20)}"
-    )
+def _meanings(values: Sequence[Value], names: Sequence[str]) -> str:
+    pairs = (f"{value} is {short_repr(label)}" for value, label in zip(values, names, strict=True))
+    return f"label names: {listed(pairs, 20)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from autocomp.errors import DataError, listed, shown
+from autocomp.errors import DataError, listed, short_repr
 from autocomp.metrics import needs_positive
 from autocomp.tasks._base import TaskData
 
@@ -21,7 +21,7 @@ NEGATIONS = ("not", "non", "no")
 
 
 def with_positive(
-    data: TaskData, asked: str | None, coded: bool = False, values: Mapping[str, int] | None = None
+    data: TaskData, requested: str | None, coded: bool = False, values: Mapping[str, int] | None = None
 ) -> TaskData:
     """The data with its positive label settled, and a note that says which it is where the metric asks for it.
 
@@ -39,24 +39,24 @@ def with_positive(
         DataError: no label has that name, or there are not two labels.
     """
     if len(data.labels) != 2:
-        if asked is not None:
+        if requested is not None:
             raise DataError(
-                f"task {data.name}: positive={shown(asked)} needs exactly 2 labels, got {listed(data.labels)}"
+                f"task {data.name}: positive={short_repr(requested)} needs exactly 2 labels, got {listed(data.labels)}"
             )
         return data
-    index, why = _settled(data, asked, coded, values or {})
-    note = f"{NOTE}{shown(data.labels[index])} ({why})"
+    index, why = _settled(data, requested, coded, values or {})
+    note = f"{NOTE}{short_repr(data.labels[index])} ({why})"
     if not needs_positive(data.metric):
         note = f"{note}, which metric {data.metric!r} does not depend on"
-    said = (note,) if asked is not None or needs_positive(data.metric) else ()
+    added = (note,) if requested is not None or needs_positive(data.metric) else ()
     notes = tuple(note for note in data.notes if not note.startswith(NOTE))
-    return dataclasses.replace(data, positive=index, notes=notes + said)
+    return dataclasses.replace(data, positive=index, notes=notes + added)
 
 
-def _settled(data: TaskData, asked: str | None, coded: bool, values: Mapping[str, int]) -> tuple[int, str]:
+def _settled(data: TaskData, requested: str | None, coded: bool, values: Mapping[str, int]) -> tuple[int, str]:
     other = "--positive names another"
-    if asked is not None:
-        return _named(data, asked, values), "as asked for"
+    if requested is not None:
+        return _named(data, requested, values), "as asked for"
     if data.positive is not None:
         return data.positive, f"the task's own; {other}"
     if coded:
@@ -70,15 +70,15 @@ def _settled(data: TaskData, asked: str | None, coded: bool, values: Mapping[str
     return count.index(min(count)), f"a guess: the rarer one in train, {min(count)} of {sum(count)} rows; {other}"
 
 
-def _named(data: TaskData, asked: str, values: Mapping[str, int]) -> int:
-    wanted = asked.strip()
+def _named(data: TaskData, requested: str, values: Mapping[str, int]) -> int:
+    wanted = requested.strip()
     for names in (dict(zip(data.labels, (0, 1), strict=True)), values):
         if wanted in names:
             return names[wanted]
     folded = [label.casefold() for label in data.labels]
     if folded.count(wanted.casefold()) == 1:
         return folded.index(wanted.casefold())
-    raise DataError(f"task {data.name}: positive must be a label, {listed(data.labels)}, got {shown(asked)}")
+    raise DataError(f"task {data.name}: positive must be a label, {listed(data.labels)}, got {short_repr(requested)}")
 
 
 def is_affirmative(label: str, other: str) -> bool:

@@ -17,7 +17,7 @@ Statistic = Callable[[Labels], float]
 
 
 def score(metric: str, labels: Labels, predictions: Labels, classes: int, positive: int | None = None) -> float:
-    """The same score without its error, which takes many times as long."""
+    """Score of predictions, without its error, which takes many times as long."""
     return float(_metric(metric, classes, positive)(labels, predictions, classes))
 
 
@@ -76,7 +76,7 @@ def paired_difference(
 
 
 def _metric(name: str, classes: int, positive: int | None) -> Metric:
-    """The metric; one that is about the positive label is told which it is."""
+    """The metric; one that is about the positive label with that label bound."""
     if not needs_positive(name):
         return metrics[name]
     return partial(metrics[name], positive=classes - 1 if positive is None else positive)

@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from autocomp.errors import DataError, listed, shown
+from autocomp.errors import DataError, listed, short_repr
 from autocomp.tasks._base import Example, TaskData
 
 CUT_FRACTION = 0.1
@@ -49,17 +49,17 @@ def finish_task(
         DataError: if a split is, or becomes, empty; if train has one label only; if another split has a label that
             train lacks.
     """
-    said = list(notes)
+    remarks = list(notes)
     for split, rows in splits.items():
         if not rows:
             raise DataError(f"task {name}: the {split} split is empty; it needs at least one row with text and label")
     train, repeats = _without_repeats(splits["train"])
-    said += [f"train: {repeats} repeated rows removed"] * bool(repeats)
+    remarks += [f"train: {repeats} repeated rows removed"] * bool(repeats)
     _check_labels(name, labels, {"train": train})
-    parts = _with_missing(name, {**splits, "train": train}, len(labels), cut_most, said)
-    parts = _separate(parts, said)
+    parts = _with_missing(name, {**splits, "train": train}, len(labels), cut_most, remarks)
+    parts = _separate(parts, remarks)
     _check_labels(name, labels, parts)
-    said += [note for split, rows in parts.items() for note in _remarks(split, rows, labels)]
+    remarks += [note for split, rows in parts.items() for note in _remarks(split, rows, labels)]
     return TaskData(
         name=name,
         labels=tuple(labels),
@@ -67,13 +67,13 @@ def finish_task(
         train=tuple(parts["train"]),
         search=tuple(parts["search"]),
         held_out=tuple(parts["held_out"]),
-        notes=tuple(said),
+        notes=tuple(remarks),
         max_length=max_length,
     )
 
 
 def _with_missing(
-    name: str, parts: dict[str, Sequence[Example]], classes: int, most: int | None, said: list[str]
+    name: str, parts: dict[str, Sequence[Example]], classes: int, most: int | None, remarks: list[str]
 ) -> dict[str, Sequence[Example]]:
     """All three splits; those that were missing are cut from train."""
     missing = [split for split in ("held_out", "search") if split not in parts]
@@ -83,18 +83,18 @@ def _with_missing(
     if not parts[missing[0]]:
         rows, splits = len(parts["train"]), " and ".join(missing)
         raise DataError(f"task {name}: {rows} rows are too few to cut {splits} from; give more rows or those splits")
-    said += [f"{split}: cut from train, {len(parts[split])} rows, stratified, seed 0" for split in missing]
+    remarks += [f"{split}: cut from train, {len(parts[split])} rows, stratified, seed 0" for split in missing]
     return parts
 
 
-def _separate(parts: Mapping[str, Sequence[Example]], said: list[str]) -> dict[str, Sequence[Example]]:
+def _separate(parts: Mapping[str, Sequence[Example]], remarks: list[str]) -> dict[str, Sequence[Example]]:
     """The splits without the texts they share; held_out gives up none, train gives up most."""
     search, in_held_out = _without_texts_of(parts["search"], parts["held_out"])
     train, in_either = _without_texts_of(parts["train"], [*search, *parts["held_out"]])
-    said += [f"search: {in_held_out} rows removed that stand in held_out"] * bool(in_held_out)
-    said += [f"train: {in_either} rows removed that stand in search or held_out"] * bool(in_either)
-    turned = _turned_round(train, [*search, *parts["held_out"]])
-    said += [f"train: {turned} pairs stand the other way round in search or held_out; they are kept"] * bool(turned)
+    remarks += [f"search: {in_held_out} rows removed that stand in held_out"] * bool(in_held_out)
+    remarks += [f"train: {in_either} rows removed that stand in search or held_out"] * bool(in_either)
+    turned = _swapped_pairs(train, [*search, *parts["held_out"]])
+    remarks += [f"train: {turned} pairs stand the other way round in search or held_out; they are kept"] * bool(turned)
     return {"train": train, "search": search, "held_out": parts["held_out"]}
 
 
@@ -134,10 +134,10 @@ def _shares(counts: list[int], splits: int, most: int | None) -> list[int]:
 
 
 def _key(row: Example) -> tuple[str, str]:
-    return alike(row.text), alike(row.pair or "")
+    return normalized(row.text), normalized(row.pair or "")
 
 
-def alike(text: str) -> str:
+def normalized(text: str) -> str:
     """What near-duplicates have in common: a text in NFKC, without case, invisible letters and extra white space."""
     folded = text.casefold()
     if not folded.isascii():
@@ -167,22 +167,22 @@ def _without_texts_of(rows: Iterable[Example], others: Iterable[Example]) -> tup
     return kept, len(rows) - len(kept)
 
 
-def _turned_round(rows: Iterable[Example], others: Iterable[Example]) -> int:
+def _swapped_pairs(rows: Iterable[Example], others: Iterable[Example]) -> int:
     """How many pairs stand among the others with their two texts swapped."""
     swapped = {_key(row)[::-1] for row in others if row.pair is not None}
     return sum(row.pair is not None and _key(row) in swapped for row in rows)
 
 
 def _remarks(split: str, rows: Sequence[Example], labels: Sequence[str]) -> list[str]:
-    """What a reader of a score should know about a split and nobody changed."""
+    """Notes on what a reader of a score should know about a split and nobody changed."""
     kinds = Counter(key for key, _ in {(_key(row), row.label) for row in rows})
     conflicts = sum(count > 1 for count in kinds.values())
     repeats = len(rows) - sum(kinds.values())
-    found = [f"{split}: texts with more than one label: {conflicts}"] * bool(conflicts)
-    found += [f"{split}: {repeats} repeated rows left in place"] * bool(repeats and split != "train")
+    remarks = [f"{split}: texts with more than one label: {conflicts}"] * bool(conflicts)
+    remarks += [f"{split}: {repeats} repeated rows left in place"] * bool(repeats and split != "train")
     absent = sorted(set(range(len(labels))) - {row.label for row in rows})
-    found += [f"{split}: no row of {listed(labels[i] for i in absent)}"] * bool(absent and rows)
-    return found
+    remarks += [f"{split}: no row of {listed(labels[i] for i in absent)}"] * bool(absent and rows)
+    return remarks
 
 
 def _check_labels(name: str, labels: Sequence[str], parts: Mapping[str, Sequence[Example]]) -> None:
@@ -195,7 +195,7 @@ def _check_labels(name: str, labels: Sequence[str], parts: Mapping[str, Sequence
             )
         foreign = sorted({row.label for row in rows} - known)
         if foreign:
-            raise DataError(f"task {name}: {split} has label {shown(labels[foreign[0]])}, which train lacks")
+            raise DataError(f"task {name}: {split} has label {short_repr(labels[foreign[0]])}, which train lacks")
     if len(known) < 2:
         only = labels[next(iter(known))]
-        raise DataError(f"task {name}: train has a single label, {shown(only)}; a classifier needs at least two")
+        raise DataError(f"task {name}: train has a single label, {short_repr(only)}; a classifier needs at least two")

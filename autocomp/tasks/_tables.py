@@ -19,12 +19,12 @@ _ESCAPED_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*\\"')
 
 
 class Table(Protocol):
-    """What is read of a data set: columns by name. A `datasets.Dataset` is one, `Columns` another."""
+    """What is read of a data set: columns by name. A `datasets.Dataset` is one, `PlainTable` another."""
 
     @property
     def column_names(self) -> list[str]: ...
     @property
-    def features(self) -> Mapping[str, Any]: ...
+    def features(self) -> Mapping[str, object]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, column: str, /) -> Any: ...
 
@@ -41,8 +41,8 @@ class PlainTable:
         return list(self.columns)
 
     @property
-    def features(self) -> Mapping[str, Any]:
-        """No column has a type of its own."""
+    def features(self) -> Mapping[str, object]:
+        """The columns without types of their own."""
         return dict.fromkeys(self.columns)
 
     def __len__(self) -> int:
@@ -61,8 +61,8 @@ def joined(tables: Sequence[PlainTable], place: str) -> PlainTable:
     names = tables[0].column_names
     for table in tables[1:]:
         if sorted(table.column_names) != sorted(names):
-            found = f"{listed(names)}; and {listed(table.column_names)}"
-            raise DataError(f"{place}: the parts have different columns: {found}")
+            both = f"{listed(names)}; and {listed(table.column_names)}"
+            raise DataError(f"{place}: the parts have different columns: {both}")
     return PlainTable({name: [value for table in tables for value in table[name]] for name in names})
 
 
@@ -86,9 +86,9 @@ def read_delimited(text: str, place: str, tabs: bool, notes: list[str]) -> Plain
     Raises:
         DataError: no dialect fits, no row, or a header with one name twice.
     """
-    text, said = _without_separator_line(text)
+    text, declared = _without_separator_line(text)
     misfits = []
-    for dialect in _dialects(text, tabs, said):
+    for dialect in _dialects(text, tabs, declared):
         try:
             header, rows = _rows(text, dialect)
         except Misfit as misfit:
@@ -101,15 +101,15 @@ def read_delimited(text: str, place: str, tabs: bool, notes: list[str]) -> Plain
 
 
 def _without_separator_line(text: str) -> tuple[str, str | None]:
-    """Excel's own first line, `sep=;`, is no row."""
-    found = re.match(r'"?sep=(.)"?(\r\n|\r|\n)', text)
-    return (text[found.end() :], found[1]) if found else (text, None)
+    """The text without Excel's own first line `sep=;`, and the separator that it names."""
+    line = re.match(r'"?sep=(.)"?(\r\n|\r|\n)', text)
+    return (text[line.end() :], line[1]) if line else (text, None)
 
 
-def _dialects(text: str, tabs: bool, said: str | None) -> list[Dialect]:
+def _dialects(text: str, tabs: bool, declared: str | None) -> list[Dialect]:
     """The ways to read a file that are worth a try, the likeliest first."""
     first = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
-    separator = "\t" if tabs and "\t" in first else said or max(SEPARATORS, key=first.count)
+    separator = "\t" if tabs and "\t" in first else declared or max(SEPARATORS, key=first.count)
     quotes = ["doubled", "backslash", "plain", "loose"]
     if '"' not in text or (separator == "\t" and _quotes_are_plain(text)):
         quotes = ["plain", "backslash"]
@@ -159,16 +159,19 @@ def _rows(text: str, dialect: Dialect) -> tuple[list[str], list[list[str]]]:
 
 def _parse(text: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
     """Rows with the lines that they end in."""
-    options: dict[str, Any] = {"delimiter": dialect.separator, "strict": dialect.quotes != "loose"}
-    # a space before a quote is no part of a cell that the quote begins
-    options["skipinitialspace"] = f'{dialect.separator} "' in text
-    if dialect.quotes == "plain":
-        options["quoting"] = csv.QUOTE_NONE
-    if dialect.quotes == "backslash":
-        options |= {"escapechar": "\\", "doublequote": False}
-        text = _with_letters_escaped(text, dialect.separator)
+    escapes = dialect.quotes == "backslash"
+    text = _with_letters_escaped(text, dialect.separator) if escapes else text
     limit = csv.field_size_limit(MOST_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), **options)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=dialect.separator,
+        strict=dialect.quotes != "loose",
+        # a space before a quote is no part of a cell that the quote begins
+        skipinitialspace=f'{dialect.separator} "' in text,
+        quoting=csv.QUOTE_NONE if dialect.quotes == "plain" else csv.QUOTE_MINIMAL,
+        escapechar="\\" if escapes else None,
+        doublequote=not escapes,
+    )
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
@@ -180,7 +183,9 @@ def _parse(text: str, dialect: Dialect) -> list[tuple[int, list[str]]]:
 def _with_letters_escaped(text: str, separator: str) -> str:
     r"""Text in which backslashes that escape nothing (`C:\new`) are doubled: the csv module would drop them."""
     special = f'\\"{separator}\r\n'
-    return re.sub(r"\\(.)", lambda found: found[0] if found[1] in special else f"\\{found[0]}", text, flags=re.DOTALL)
+    return re.sub(
+        r"\\(.)", lambda escape: escape[0] if escape[1] in special else f"\\{escape[0]}", text, flags=re.DOTALL
+    )
 
 
 def _are_wrapped(rows: Sequence[Sequence[str]]) -> bool:
@@ -199,15 +204,15 @@ def _check_header(header: Sequence[str], rows: Sequence[Sequence[str]], place: s
 
 
 def _remarks(dialect: Dialect, header: Sequence[str], rows: Sequence[Sequence[str]], tabs: bool) -> list[str]:
-    said = {
+    by_quotes = {
         "backslash": 'quotes inside texts are read as written \\"',
         "loose": "quotes are not closed by the rules of CSV",
     }
-    found = [said[dialect.quotes]] if dialect.quotes in said else []
-    found += [f"cells are separated by {dialect.separator!r}"] * (dialect.separator != ("\t" if tabs else ","))
+    remarks = [by_quotes[dialect.quotes]] if dialect.quotes in by_quotes else []
+    remarks += [f"cells are separated by {dialect.separator!r}"] * (dialect.separator != ("\t" if tabs else ","))
     short = sum(len(row) < len(header) for row in rows)
-    found += [f"{short} rows have fewer cells than the header; the missing ones are empty"] * bool(short)
-    return found
+    remarks += [f"{short} rows have fewer cells than the header; the missing ones are empty"] * bool(short)
+    return remarks
 
 
 def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], dialect: Dialect) -> PlainTable:

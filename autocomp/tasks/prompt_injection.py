@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from autocomp.tasks._base import Task, TaskData
-from autocomp.tasks._files import load_files
-from autocomp.tasks._packages import package_path
+from autocomp.tasks._files import load_files, package_path
 
 
 def load() -> TaskData:

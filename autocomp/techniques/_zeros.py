@@ -41,8 +41,8 @@ def sparsify(student: Student, per_group: dict[str, float]) -> Student:
 
     import torch
 
-    from autocomp.formats.weight_format import WeightFormat
-    from autocomp.models.groups import linear_groups
+    from autocomp.formats import WeightFormat
+    from autocomp.models.linears import linear_groups
 
     encoder, formats = copy.deepcopy(student.encoder), dict(student.formats)
     weights = dict(encoder.named_parameters())

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts, kept_words
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, best, kept_counts, kept_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def shrink_heads(student: Student, counts: tuple[int, ...], scores: list[np.ndar
 
 
 class AttentionHeads(Technique[AttentionHeadsOptions]):
-    """See the module."""
+    """The technique that removes the least important attention heads."""
 
     summary = "remove the least important attention heads, per layer"
     paper = "Michel et al. 2019, arXiv:1905.10650"
@@ -50,7 +50,7 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
     Options = AttentionHeadsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """A quarter to all heads."""
+        """The fraction of heads kept, from a quarter to all."""
         return {"kept": Knob((0.25, 0.34, 0.5, 0.67, 0.84, 1.0)), "allocation": Knob(("importance", "uniform"))}
 
     def settle(self, student: Student, options: AttentionHeadsOptions, context: Context) -> AttentionHeadsOptions:
@@ -71,6 +71,13 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
         counts = self.settle(student, options, context).per_layer or ()
         return shrink_heads(student, counts, block_scores(student, context.importance, "heads"))
 
+    def planned(self, model: PlannedModel, options: AttentionHeadsOptions) -> PlannedModel:
+        """The heads of each block."""
+        blocks = model.shape.blocks
+        heads = options.per_layer or [block.heads for block in blocks]
+        kept = tuple(replace(block, heads=count) for block, count in zip(blocks, heads, strict=True))
+        return replace(model, shape=replace(model.shape, blocks=kept))
+
     def describe(self, options: AttentionHeadsOptions, teacher: EncoderShape) -> str:
         """`6-4 heads`."""
         full = max(b.heads for b in teacher.blocks)
@@ -78,7 +85,7 @@ class AttentionHeads(Technique[AttentionHeadsOptions]):
         return f"{'-'.join(map(str, counts))} heads" if any(c < full for c in counts) else ""
 
     def explain(self, options: AttentionHeadsOptions, teacher: EncoderShape) -> str:
-        """How many heads are left where."""
+        """A sentence on how many heads each layer keeps."""
         if not self.describe(options, teacher):
             return ""
         return kept_words(options.per_layer or (), max(b.heads for b in teacher.blocks), "attention heads")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, listed
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, listed
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -41,7 +41,7 @@ def shrink_depth(student: Student, kept: Sequence[int]) -> Student:
 
 
 class Depth(Technique[DepthOptions]):
-    """See the module."""
+    """The technique that removes whole layers."""
 
     summary = "keep some of the encoder's layers"
     paper = "Sajjad et al. 2020, arXiv:2004.03844"
@@ -50,7 +50,7 @@ class Depth(Technique[DepthOptions]):
     Options = DepthOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """1 to all layers; bottom or even."""
+        """The number of layers, from 1 to all, and which ones: `bottom` or `even`."""
         return {"layers": Knob(tuple(range(1, shape.depth + 1))), "placement": Knob(("even", "bottom"))}
 
     def settle(self, student: Student, options: DepthOptions, context: Context) -> DepthOptions:
@@ -66,13 +66,24 @@ class Depth(Technique[DepthOptions]):
         kept = self.settle(student, options, context).kept or ()
         return student if len(kept) == student.encoder.shape.depth else shrink_depth(student, kept)
 
+    def planned(self, model: PlannedModel, options: DepthOptions) -> PlannedModel:
+        """The kept layers, with the blocks that they run."""
+        shape = model.shape
+        kept = [layer for layer in options.kept or () if 0 <= layer < shape.depth]
+        if not kept:
+            return model
+        blocks = list(dict.fromkeys(shape.order[layer] for layer in kept))
+        order = tuple(blocks.index(shape.order[layer]) for layer in kept)
+        shape = replace(shape, blocks=tuple(shape.blocks[block] for block in blocks), order=order)
+        return replace(model, shape=shape, origin=tuple(model.origin[layer] for layer in kept))
+
     def describe(self, options: DepthOptions, teacher: EncoderShape) -> str:
         """`2 of 6 layers`."""
         layers = len(options.kept) if options.kept else options.layers
         return f"{layers} of {teacher.depth} layers" if layers and layers < teacher.depth else ""
 
     def explain(self, options: DepthOptions, teacher: EncoderShape) -> str:
-        """Which layers are left."""
+        """A sentence on the layers that are left."""
         if not self.describe(options, teacher):
             return ""
         count = len(options.kept) if options.kept else int(options.layers or 0)

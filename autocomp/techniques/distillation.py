@@ -3,7 +3,7 @@
 Logits: Hinton et al. 2015 (arXiv:1503.02531). Hidden states: TinyBERT (arXiv:1909.10351), but averaged over each word,
 because a student with another vocabulary has other tokens. Relations: MiniLMv2 (arXiv:2012.15828), likewise over words.
 
-A text that comes again has some of its words replaced with a chance of `augment` (`autocomp.training.augmentation`),
+A text that comes again has some of its words replaced with a chance of `augment` (`autocomp.training.batches`),
 and the teacher's answers to that are learnt.
 """
 
@@ -35,7 +35,7 @@ class DistillationOptions(Options):
 
 
 class Distillation(Technique[DistillationOptions]):
-    """See the module. Its hook gives the losses; recovery itself reads `learning_rate` and `augment`."""
+    """The technique that says how recovery distils. Recovery itself reads `learning_rate` and `augment`."""
 
     summary = "recovery from the teacher's logits, hidden states and attention relations"
     paper = "arXiv:1503.02531, arXiv:1909.10351, arXiv:2012.15828"
@@ -44,7 +44,7 @@ class Distillation(Technique[DistillationOptions]):
     Options = DistillationOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Which losses, and how fast."""
+        """Which losses count, and how fast the student learns."""
         return {
             "hidden": Knob((0.0, 1.0)),
             "relations": Knob((1.0, 0.0)),
@@ -52,13 +52,13 @@ class Distillation(Technique[DistillationOptions]):
         }
 
     def training(self, student: Student, options: DistillationOptions, context: Context) -> Hook:
-        """The losses."""
+        """The losses to the teacher and to the labels."""
         from autocomp.training.distillation import Distillation as Losses
 
         return Losses(student, options)
 
     def explain(self, options: DistillationOptions, teacher: EncoderShape) -> str:
-        """What it learnt from."""
+        """A sentence on what the student learnt from."""
         weights = {
             "the teacher's answers": options.logits,
             "the labels": options.labels,

@@ -7,23 +7,20 @@ percentile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from autocomp.errors import UnknownName
 from autocomp.exit_rules import DEFAULT, exit_rules
+from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
-
-OFF = 1.0
-"""Of the rule `probability`."""
 
 
 class ExitsOptions(Options):
@@ -68,7 +65,7 @@ def set_threshold(student: Student, threshold: float, rule: str = DEFAULT) -> St
 
 
 class Exits(Technique[ExitsOptions]):
-    """See the module."""
+    """The technique that lets texts leave at exit heads."""
 
     summary = "stop after the first layer whose exit head is confident enough"
     paper = "Xin et al. 2020 (DeeBERT), arXiv:2004.12993; Zhou et al. 2020 (PABEE), arXiv:2006.04152"
@@ -77,10 +74,10 @@ class Exits(Technique[ExitsOptions]):
     Options = ExitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Thresholds that people use, and none."""
+        """Thresholds that are in use, and none."""
         return {"threshold": Knob(exit_rules[DEFAULT].grid)}
 
-    def knobs_for(self, shape: EncoderShape, wanted: Mapping[str, Any]) -> dict[str, Knob]:
+    def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
         """Where a space names another rule, that rule and its thresholds: one rule a space.
 
         Raises:
@@ -97,15 +94,19 @@ class Exits(Technique[ExitsOptions]):
         return options if student.encoder.shape.exits else options.model_copy(update=off)
 
     def convert(self, student: Student, options: ExitsOptions, context: Context) -> Student:
-        """Set the threshold."""
+        """Set the student's threshold and rule."""
         return set_threshold(student, options.threshold, options.rule)
+
+    def planned(self, model: PlannedModel, options: ExitsOptions) -> PlannedModel:
+        """The rule by which a text may leave."""
+        return replace(model, exit=None if options.is_off else (options.rule, options.threshold))
 
     def describe(self, options: ExitsOptions, teacher: EncoderShape) -> str:
         """`exits at 0.95`."""
         return "" if options.is_off else exit_rules[options.rule].describe(options.threshold)
 
     def explain(self, options: ExitsOptions, teacher: EncoderShape) -> str:
-        """When a text leaves."""
+        """A sentence on when a text leaves."""
         if options.is_off:
             return ""
         return f"A text is answered before the last layer {exit_rules[options.rule].explain(options.threshold)}."

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, kept_counts, kept_words
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, best, kept_counts, kept_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def shrink_feed_forward(student: Student, widths: tuple[int, ...], scores: list[
 
 
 class FeedForward(Technique[FeedForwardOptions]):
-    """See the module."""
+    """The technique that removes the least important neurons of feed-forward layers."""
 
     summary = "narrow the feed-forward of each layer to its most important neurons"
     paper = "McCarley et al. 2019, arXiv:1910.06360"
@@ -52,7 +52,7 @@ class FeedForward(Technique[FeedForwardOptions]):
     Options = FeedForwardOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """An eighth to all neurons."""
+        """The fraction of neurons kept, from an eighth to all."""
         kept = (0.125, 0.17, 0.25, 0.34, 0.5, 0.67, 1.0)
         return {"kept": Knob(kept), "allocation": Knob(("importance", "uniform"))}
 
@@ -74,6 +74,13 @@ class FeedForward(Technique[FeedForwardOptions]):
         widths = self.settle(student, options, context).per_layer or ()
         return shrink_feed_forward(student, widths, block_scores(student, context.importance, "feed_forward"))
 
+    def planned(self, model: PlannedModel, options: FeedForwardOptions) -> PlannedModel:
+        """The feed-forward width of each block."""
+        blocks = model.shape.blocks
+        widths = options.per_layer or [block.feed_forward for block in blocks]
+        kept = tuple(replace(block, feed_forward=width) for block, width in zip(blocks, widths, strict=True))
+        return replace(model, shape=replace(model.shape, blocks=kept))
+
     def describe(self, options: FeedForwardOptions, teacher: EncoderShape) -> str:
         """`feed-forward 512-768`."""
         full = max(b.feed_forward for b in teacher.blocks)
@@ -81,7 +88,7 @@ class FeedForward(Technique[FeedForwardOptions]):
         return f"feed-forward {'-'.join(map(str, widths))}" if any(w < full for w in widths) else ""
 
     def explain(self, options: FeedForwardOptions, teacher: EncoderShape) -> str:
-        """How wide they are."""
+        """A sentence on how wide each feed-forward layer is."""
         if not self.describe(options, teacher):
             return ""
         full = max(b.feed_forward for b in teacher.blocks)

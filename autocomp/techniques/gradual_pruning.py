@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 from autocomp.techniques._zeros import shared_out, sparsify, survivors
 from autocomp.training.hooks import Hook
 
@@ -75,7 +75,7 @@ class _Pruning(Hook):
 
     def _weights(self) -> dict[str, nn.Parameter]:
         """The matrices that may have zeros, by name."""
-        from autocomp.models.groups import linear_groups
+        from autocomp.models.linears import linear_groups
 
         known = dict(self._student.encoder.named_parameters())
         names = [name for group in linear_groups(self._student.encoder.shape).values() for name in group]
@@ -83,7 +83,7 @@ class _Pruning(Hook):
 
     def _prune(self, fraction: float) -> None:
         """New masks at which a fraction of all weights is zero; what was zero stays so."""
-        from autocomp.models.groups import linear_groups, scaled_magnitudes
+        from autocomp.models.linears import linear_groups, scaled_magnitudes
 
         self._hold()
         if fraction <= self._asked or fraction <= self._start:
@@ -114,14 +114,14 @@ def pruned(student: Student) -> list[str]:
 
 def mark_sparse(student: Student, names: Mapping[str, object]) -> None:
     """Let these weights be stored sparse, in place; what else their formats say stays."""
-    from autocomp.formats.weight_format import FLOAT32
+    from autocomp.formats import FLOAT32
 
     sparse = {name: replace(student.formats.get(name, FLOAT32), sparse=True) for name in names}
     student.formats = {**student.formats, **sparse}
 
 
 class GradualPruning(Technique[GradualPruningOptions]):
-    """See the module."""
+    """The technique that zeroes ever more of the smallest linear weights during recovery."""
 
     summary = "zero the smallest weights little by little while the rest learn, and store only the rest"
     paper = "Zhu and Gupta 2017, arXiv:1710.01878"
@@ -139,11 +139,15 @@ class GradualPruning(Technique[GradualPruningOptions]):
 
     def convert(self, student: Student, options: GradualPruningOptions, context: Context) -> Student:
         """A student that was not trained loses all weights at once; one that was has its zeros already."""
-        from autocomp.models.groups import scaled_magnitudes
+        from autocomp.models.linears import scaled_magnitudes
 
         if not options.fraction or pruned(student):
             return student
         return sparsify(student, shared_out(scaled_magnitudes(student.encoder), options.fraction))
+
+    def planned(self, model: PlannedModel, options: GradualPruningOptions) -> PlannedModel:
+        """Zeros on the whole: how they are shared out shows in training."""
+        return replace(model, zeros={"": options.fraction})
 
     def describe(self, options: GradualPruningOptions, teacher: EncoderShape) -> str:
         """`60 % pruned in training`."""

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, best, rounded
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, best, rounded
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -37,7 +37,7 @@ def shrink_hidden(student: Student, size: int, scores: np.ndarray) -> Student:
 
 
 class HiddenSize(Technique[HiddenSizeOptions]):
-    """See the module."""
+    """The technique that removes the least important dimensions of the residual stream."""
 
     summary = "narrow the residual stream (hidden size) to its most important dimensions"
     paper = "Khetan and Karnin 2020 (schuBERT), arXiv:2005.06628"
@@ -46,7 +46,7 @@ class HiddenSize(Technique[HiddenSizeOptions]):
     Options = HiddenSizeOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """A third to all of it."""
+        """The fraction of the hidden size kept, from a third to all."""
         return {"kept": Knob((0.34, 0.5, 0.67, 0.84, 1.0))}
 
     def settle(self, student: Student, options: HiddenSizeOptions, context: Context) -> HiddenSizeOptions:
@@ -65,12 +65,16 @@ class HiddenSize(Technique[HiddenSizeOptions]):
         # Without any importance every dimension counts alike, so that the first ones stay.
         return shrink_hidden(student, size, context.importance.get("hidden", np.ones(student.encoder.shape.hidden)))
 
+    def planned(self, model: PlannedModel, options: HiddenSizeOptions) -> PlannedModel:
+        """A narrower residual stream."""
+        return replace(model, shape=replace(model.shape, hidden=options.size or model.shape.hidden))
+
     def describe(self, options: HiddenSizeOptions, teacher: EncoderShape) -> str:
         """`hidden 256`."""
         return f"hidden {options.size}" if options.size and options.size < teacher.hidden else ""
 
     def explain(self, options: HiddenSizeOptions, teacher: EncoderShape) -> str:
-        """How wide a state is."""
+        """A sentence on how wide a token's state is."""
         if not self.describe(options, teacher):
             return ""
         return f"Between layers a token is {options.size} numbers instead of {teacher.hidden}."

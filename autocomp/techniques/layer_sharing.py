@@ -14,7 +14,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -30,7 +30,7 @@ class LayerSharingOptions(Options):
 
 
 def runs_of(depth: int, layers: int) -> tuple[int, ...]:
-    """As many layers in each block, the rest in the last."""
+    """Layers of each block: the same number in every block, and the rest in the last."""
     full, rest = divmod(depth, layers)
     return (layers,) * full + ((rest,) if rest else ())
 
@@ -41,7 +41,7 @@ def shared_already(order: Sequence[int]) -> tuple[int, ...]:
 
 
 class LayerSharing(Technique[LayerSharingOptions]):
-    """See the module."""
+    """The technique that lets neighbouring layers share one block of weights."""
 
     summary = "let neighbouring layers run one block of weights (smaller file, same speed)"
     paper = "Lan et al. 2020 (ALBERT), arXiv:1909.11942"
@@ -50,7 +50,7 @@ class LayerSharing(Technique[LayerSharingOptions]):
     Options = LayerSharingOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """All layers, half of them, three, two or one to a block."""
+        """Layers that share a block: all, half of them, three, two or one."""
         layers = {shape.depth, (shape.depth + 1) // 2, *(n for n in (3, 2, 1) if n <= shape.depth)}
         return {"layers": Knob(tuple(sorted(layers, reverse=True))), "start": Knob(("first", "mean"))}
 
@@ -74,16 +74,26 @@ class LayerSharing(Technique[LayerSharingOptions]):
             return student
         return replace(student, encoder=share_layers(student.encoder, runs, options.start))
 
+    def planned(self, model: PlannedModel, options: LayerSharingOptions) -> PlannedModel:
+        """One block for each run of layers, of the size of the run's first."""
+        shape, runs = model.shape, options.runs or ()
+        if sum(runs) != shape.depth:
+            return model
+        starts = [sum(runs[:i]) for i in range(len(runs))]
+        blocks = tuple(shape.blocks[shape.order[start]] for start in starts)
+        order = tuple(block for block, length in enumerate(runs) for _ in range(length))
+        return replace(model, shape=replace(shape, blocks=blocks, order=order))
+
     def describe(self, options: LayerSharingOptions, teacher: EncoderShape) -> str:
         """`6 layers in 2 blocks`."""
         if options.runs is None:
             return f"{options.layers} layers a block" if options.layers > 1 else ""
         layers, blocks = sum(options.runs), len(options.runs)
-        said = f"{layers} layers in {blocks} block{'s' if blocks > 1 else ''}"
-        return said if blocks < min(layers, len(teacher.blocks)) else ""
+        words = f"{layers} layers in {blocks} block{'s' if blocks > 1 else ''}"
+        return words if blocks < min(layers, len(teacher.blocks)) else ""
 
     def explain(self, options: LayerSharingOptions, teacher: EncoderShape) -> str:
-        """How many sets of weights there are."""
+        """A sentence on how many blocks of weights there are."""
         if not self.describe(options, teacher):
             return ""
         if options.runs is None:

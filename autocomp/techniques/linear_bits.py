@@ -8,12 +8,13 @@ Below 8 bits the codes are unpacked to int8 when the file is loaded: bits is a s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups, listed
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups, listed
 from autocomp.techniques._bits import set_linear_bits
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
         bits[group], budget = wider, budget + cost
 
 
-def _place(group: str) -> str:
+def _group_words(group: str) -> str:
     """`attention of layer 1` for `blocks.0.attention`."""
     kind, *rest = group.split(".")
     if kind != "blocks":
@@ -60,7 +61,7 @@ def _place(group: str) -> str:
 
 
 class LinearBits(Technique[LinearBitsOptions]):
-    """See the module."""
+    """The technique that shares out bits among the linear weights."""
 
     summary = "bits of each layer's linear weights, 2 to 8 or FP32, shared out by sensitivity"
     paper = "Dong et al. 2020 (HAWQ-V2), arXiv:1911.03852; Shen et al. 2020 (Q-BERT), arXiv:1909.05840"
@@ -69,12 +70,12 @@ class LinearBits(Technique[LinearBitsOptions]):
     Options = LinearBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Means from 2 to 8, and 32."""
+        """Mean bits from 2 to 8, and 32."""
         return {"bits": Knob((2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 32))}
 
     def settle(self, student: Student, options: LinearBitsOptions, context: Context) -> LinearBitsOptions:
         """Name the bits of each group of weights."""
-        from autocomp.models.groups import group_sizes
+        from autocomp.models.linears import group_sizes
 
         if options.per_group is not None:
             check_groups(student, options.per_group, "linear_bits")
@@ -89,6 +90,10 @@ class LinearBits(Technique[LinearBitsOptions]):
         """Set the weights' formats."""
         return set_linear_bits(student, self.settle(student, options, context).per_group or {})
 
+    def planned(self, model: PlannedModel, options: LinearBitsOptions) -> PlannedModel:
+        """Bits of each group, the mean where they are not shared out yet."""
+        return replace(model, bits={**(options.per_group or {}), "": options.bits})
+
     def describe(self, options: LinearBitsOptions, teacher: EncoderShape) -> str:
         """`4-bit linears` or `3.5-bit linears (3-4)`."""
         if options.bits >= 32:
@@ -98,7 +103,7 @@ class LinearBits(Technique[LinearBitsOptions]):
         return f"{options.bits:g}-bit linears{mixed}" if mixed or not widths else f"{widths[0]}-bit linears"
 
     def explain(self, options: LinearBitsOptions, teacher: EncoderShape) -> str:
-        """Bits of a weight, and where they are others."""
+        """A sentence on the bits of a weight, and on the groups that have others."""
         if not self.describe(options, teacher):
             return ""
         groups = options.per_group or {}
@@ -106,7 +111,9 @@ class LinearBits(Technique[LinearBitsOptions]):
         if len(counts) < 2:
             return f"Weights of the linear layers take {min(counts, default=options.bits):g} bits each instead of 32."
         most = max(counts, key=lambda bits: len(counts[bits]))
-        others = [f"{bits} in {listed([_place(g) for g in found])}" for bits, found in counts.items() if bits != most]
+        others = [
+            f"{bits} in {listed([_group_words(g) for g in found])}" for bits, found in counts.items() if bits != most
+        ]
         return f"Weights of the linear layers take {most} bits each instead of 32; {'; '.join(others)}."
 
 

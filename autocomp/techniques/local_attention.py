@@ -26,7 +26,7 @@ class LocalAttentionOptions(Options):
 
 
 class LocalAttention(Technique[LocalAttentionOptions]):
-    """See the module."""
+    """The technique that keeps the two texts of a pair apart in the lower layers."""
 
     summary = "keep the two texts of a pair apart in the lower layers"
     paper = "Cao et al. 2020 (DeFormer), arXiv:2005.00697"
@@ -35,11 +35,11 @@ class LocalAttention(Technique[LocalAttentionOptions]):
     Options = LocalAttentionOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """All layers but one to none."""
+        """The number of layers, from all but one to none."""
         return {"layers": Knob(tuple(range(shape.depth - 1, -1, -1)))}
 
     def settle(self, student: Student, options: LocalAttentionOptions, context: Context) -> LocalAttentionOptions:
-        """None where texts are single or their tokens have no types; at most all layers but one."""
+        """No layers where texts are single or their tokens have no types; at most all layers but one."""
         shape = student.encoder.shape
         most = shape.depth - 1 if student.pairs and shape.token_types > 1 else 0
         return options.model_copy(update={"layers": min(options.layers, most)})
@@ -56,7 +56,7 @@ class LocalAttention(Technique[LocalAttentionOptions]):
         return f"texts apart in {options.layers} layer{'s' if options.layers > 1 else ''}" if options.layers else ""
 
     def explain(self, options: LocalAttentionOptions, teacher: EncoderShape) -> str:
-        """Where the texts are apart."""
+        """A sentence on the layers in which the texts are apart."""
         if not options.layers:
             return ""
         where = "the lowest layer" if options.layers == 1 else f"the lowest {options.layers} layers"

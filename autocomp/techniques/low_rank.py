@@ -14,7 +14,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups, rounded
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups, rounded
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -33,8 +33,7 @@ class LowRankOptions(Options):
 
 def smallest_sides(student: Student) -> dict[str, tuple[int, float]]:
     """Per group of weights: the largest rank they can have, and the rank at which factors are no smaller than they."""
-    from autocomp.models.groups import linear_groups
-    from autocomp.models.low_rank import full_sizes
+    from autocomp.models.linears import full_sizes, linear_groups
 
     sizes = full_sizes(student.encoder)
     return {
@@ -45,7 +44,7 @@ def smallest_sides(student: Student) -> dict[str, tuple[int, float]]:
 
 def factorize(student: Student, per_group: Mapping[str, int]) -> Student:
     """The student with the linear weights of each group cut to its rank, those of rank 0 left whole."""
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
     from autocomp.models.slicing import keep_ranks
 
     groups = linear_groups(student.encoder.shape)
@@ -54,7 +53,7 @@ def factorize(student: Student, per_group: Mapping[str, int]) -> Student:
 
 
 class LowRank(Technique[LowRankOptions]):
-    """See the module."""
+    """The technique that stores linear weights as two factors."""
 
     summary = "store linear weights as two factors of a lower rank"
     paper = "Noach and Goldberg 2020, Compressing pre-trained language models by matrix decomposition, AACL"
@@ -63,7 +62,7 @@ class LowRank(Technique[LowRankOptions]):
     Options = LowRankOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """An eighth to all of the rank; square weights get smaller below a half, wide ones below four fifths."""
+        """Ranks from an eighth to all; square weights get smaller below a half, wide ones below four fifths."""
         return {"kept": Knob((0.125, 0.17, 0.25, 0.34, 0.5, 0.67, 1.0))}
 
     def settle(self, student: Student, options: LowRankOptions, context: Context) -> LowRankOptions:
@@ -86,6 +85,11 @@ class LowRank(Technique[LowRankOptions]):
         """Cut ranks."""
         return factorize(student, self.settle(student, options, context).per_group or {})
 
+    def planned(self, model: PlannedModel, options: LowRankOptions) -> PlannedModel:
+        """Ranks by group: nothing is known of single weights yet."""
+        ranks = tuple((group, rank) for group, rank in (options.per_group or {}).items() if rank)
+        return replace(model, shape=replace(model.shape, ranks=ranks))
+
     def describe(self, options: LowRankOptions, teacher: EncoderShape) -> str:
         """`rank 96` or `rank 64 to 96`."""
         if options.per_group is None:
@@ -94,7 +98,7 @@ class LowRank(Technique[LowRankOptions]):
         return f"rank {' to '.join(map(str, dict.fromkeys((ranks[0], ranks[-1]))))}" if ranks else ""
 
     def explain(self, options: LowRankOptions, teacher: EncoderShape) -> str:
-        """What factors are."""
+        """A sentence on what the factors are."""
         if not self.describe(options, teacher):
             return ""
         ranks = sorted({rank for rank in (options.per_group or {}).values() if rank != WHOLE})

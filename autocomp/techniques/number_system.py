@@ -8,15 +8,15 @@ Q-BERT's (Shen et al. 2020, arXiv:1909.05840), `adaptivfloat` is EdgeBERT's (Tam
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
-    from autocomp.formats.weight_format import WeightFormat
+    from autocomp.formats import WeightFormat
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
@@ -61,7 +61,7 @@ class NumberSystemOptions(Options):
 
 def format_of(options: NumberSystemOptions) -> WeightFormat:
     """How each linear weight is stored."""
-    from autocomp.formats.weight_format import WeightFormat
+    from autocomp.formats import WeightFormat
 
     group = {"row": None, "matrix": 0}.get(str(options.scales), options.scales)
     return WeightFormat(
@@ -74,7 +74,7 @@ def format_of(options: NumberSystemOptions) -> WeightFormat:
 
 
 class NumberSystem(Technique[NumberSystemOptions]):
-    """See the module."""
+    """The technique that chooses what the codes of linear weights stand for."""
 
     summary = "what the codes of linear weights stand for: group scales, k-means codebook with outliers, small floats"
     paper = "Zadeh et al. 2020 (GOBO), arXiv:2005.03842; Tambe et al. 2020 (EdgeBERT), arXiv:2011.14203"
@@ -83,7 +83,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
     Options = NumberSystemOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Few bits, coarse and fine scales, with GOBO's outliers and without."""
+        """Few bits, coarse and fine scales, GOBO's outliers or none."""
         return {
             "bits": Knob((3, 32)),
             "numbers": Knob(("codebook", "levels", "adaptivfloat", "integer")),
@@ -92,22 +92,26 @@ class NumberSystem(Technique[NumberSystemOptions]):
         }
 
     def settle(self, student: Student, options: NumberSystemOptions, context: Context) -> NumberSystemOptions:
-        """Only integers have scales; FP32 has neither those nor outliers."""
+        """Options without what does not apply: only integers have scales, and FP32 has no outliers either."""
         if options.bits == 32:
             return NumberSystemOptions()
         return options if options.numbers == "integer" else options.model_copy(update={"scales": "row"})
 
     def convert(self, student: Student, options: NumberSystemOptions, context: Context) -> Student:
         """Set the weights' format; sparse ones stay sparse."""
-        from autocomp.formats.weight_format import FLOAT32
-        from autocomp.models.groups import linear_groups
+        from autocomp.formats import FLOAT32
+        from autocomp.models.linears import linear_groups
 
         if options.bits == 32:
             return student
         names = [name for group in linear_groups(student.encoder.shape).values() for name in group]
-        kept: dict[str, Any] = {n: student.formats.get(n, FLOAT32) for n in names}
+        kept = {n: student.formats.get(n, FLOAT32) for n in names}
         formats = {n: replace(format_of(options), sparse=f.sparse) for n, f in kept.items()}
         return replace(student, formats={**student.formats, **formats})
+
+    def planned(self, model: PlannedModel, options: NumberSystemOptions) -> PlannedModel:
+        """One number system and as many bits everywhere."""
+        return replace(model, bits={"": options.bits}, numbers=options.numbers)
 
     def describe(self, options: NumberSystemOptions, teacher: EncoderShape) -> str:
         """`3-bit codebook linears, 0.1 % outliers`."""
@@ -120,7 +124,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
         return f"{options.bits}-bit {options.numbers} linears{scales}{outliers}{computed}"
 
     def explain(self, options: NumberSystemOptions, teacher: EncoderShape) -> str:
-        """Bits of a weight, and what its codes stand for."""
+        """A sentence on the bits of a weight and what its codes stand for."""
         if options.bits == 32:
             return ""
         outliers = f" The largest {100 * options.outliers:g} % stay in FP32." if options.outliers else ""

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded, encode
-from autocomp.formats.numbers._table import signed
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import signed
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 from autocomp.techniques._bits import set_embedding_bits, set_linear_bits
 from autocomp.training.hooks import Hook
 
@@ -54,7 +54,7 @@ class QuantizationAwareOptions(Options):
 
 def in_bits(student: Student, options: QuantizationAwareOptions) -> Student:
     """The student with the formats of its bits; sparse weights stay sparse."""
-    from autocomp.models.groups import linear_groups
+    from autocomp.models.linears import linear_groups
 
     if options.linears < 32:
         student = set_linear_bits(student, dict.fromkeys(linear_groups(student.encoder.shape), options.linears))
@@ -170,7 +170,7 @@ class _Awareness(Hook):
 
 
 class QuantizationAware(Technique[QuantizationAwareOptions]):
-    """See the module."""
+    """The technique that lets the end of recovery see weights as the file stores them."""
 
     summary = "finish recovery on weights as the file stores them, in 2 to 8 bits"
     paper = "Jacob et al. 2018, arXiv:1712.05877; Bengio et al. 2013, arXiv:1308.3432"
@@ -189,6 +189,10 @@ class QuantizationAware(Technique[QuantizationAwareOptions]):
     def convert(self, student: Student, options: QuantizationAwareOptions, context: Context) -> Student:
         """Set the formats; codes that it was trained to hold as long as these are theirs."""
         return in_bits(student, options)
+
+    def planned(self, model: PlannedModel, options: QuantizationAwareOptions) -> PlannedModel:
+        """Bits of linear weights and of the word table."""
+        return replace(model, bits={"": options.linears}, embedding_bits=options.embeddings)
 
     def describe(self, options: QuantizationAwareOptions, teacher: EncoderShape) -> str:
         """`3-bit linears and 2-bit embeddings, trained as stored`."""

@@ -6,12 +6,13 @@ arXiv:1506.02626; Gordon et al. 2020, arXiv:2002.08307). It makes the file small
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, check_groups
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups
 from autocomp.techniques._zeros import shared_out, sparsify
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class SparsityOptions(Options):
 
 
 class Sparsity(Technique[SparsityOptions]):
-    """See the module."""
+    """The technique that zeroes the smallest linear weights."""
 
     summary = "zero the smallest weights and store only the rest (smaller file, same speed)"
     paper = "Gordon et al. 2020, arXiv:2002.08307"
@@ -36,12 +37,12 @@ class Sparsity(Technique[SparsityOptions]):
     Options = SparsityOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """None to 70 %."""
+        """The fraction of zeros, from none to 70 %."""
         return {"fraction": Knob((0.7, 0.6, 0.5, 0.4, 0.3, 0.0))}
 
     def settle(self, student: Student, options: SparsityOptions, context: Context) -> SparsityOptions:
         """Name each group's fraction."""
-        from autocomp.models.groups import scaled_magnitudes
+        from autocomp.models.linears import scaled_magnitudes
 
         if options.per_group is not None:
             check_groups(student, options.per_group, "sparsity")
@@ -51,16 +52,20 @@ class Sparsity(Technique[SparsityOptions]):
         return options.model_copy(update={"per_group": per_group})
 
     def convert(self, student: Student, options: SparsityOptions, context: Context) -> Student:
-        """Zero weights."""
+        """Zero the smallest weights."""
         per_group = self.settle(student, options, context).per_group
         return sparsify(student, per_group) if per_group else student
+
+    def planned(self, model: PlannedModel, options: SparsityOptions) -> PlannedModel:
+        """Zeros of each group, the mean where they are not shared out yet."""
+        return replace(model, zeros={**(options.per_group or {}), "": options.fraction})
 
     def describe(self, options: SparsityOptions, teacher: EncoderShape) -> str:
         """`50 % sparse`."""
         return f"{options.fraction:.0%} sparse".replace("%", " %") if options.fraction else ""
 
     def explain(self, options: SparsityOptions, teacher: EncoderShape) -> str:
-        """How many zeros."""
+        """A sentence on how many weights are zero."""
         if not options.fraction:
             return ""
         zeros = f"{100 * options.fraction:.0f} % of the linear weights, the smallest ones, are zero"

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -40,7 +40,7 @@ def schedule(kept: float, depth: int) -> tuple[float, ...]:
 
 
 class TokenElimination(Technique[TokenEliminationOptions]):
-    """See the module."""
+    """The technique that leaves the least attended tokens behind."""
 
     summary = "leave the least attended tokens behind on the way up (faster on long texts, same size)"
     paper = "Goyal et al. 2020 (PoWER-BERT), arXiv:2001.08950"
@@ -49,7 +49,7 @@ class TokenElimination(Technique[TokenEliminationOptions]):
     Options = TokenEliminationOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """A tenth to all of the tokens."""
+        """The fraction of tokens kept, from a tenth to all."""
         return {"kept": Knob((0.1, 0.2, 0.34, 0.5, 0.67, 1.0))}
 
     def settle(self, student: Student, options: TokenEliminationOptions, context: Context) -> TokenEliminationOptions:
@@ -71,6 +71,10 @@ class TokenElimination(Technique[TokenEliminationOptions]):
             return student
         return replace(student, encoder=keep_tokens(student.encoder, fractions))
 
+    def planned(self, model: PlannedModel, options: TokenEliminationOptions) -> PlannedModel:
+        """The fraction of tokens that each layer lets go on."""
+        return replace(model, shape=replace(model.shape, tokens=options.per_layer or ()))
+
     def describe(self, options: TokenEliminationOptions, teacher: EncoderShape) -> str:
         """`34 % of tokens to the last layer`."""
         fractions = options.per_layer[:-1] if options.per_layer is not None else (options.kept,)
@@ -80,7 +84,7 @@ class TokenElimination(Technique[TokenEliminationOptions]):
         return f"{100 * reach:.0f} % of tokens to the last layer" if reach < 1 else ""
 
     def explain(self, options: TokenEliminationOptions, teacher: EncoderShape) -> str:
-        """How many tokens come to the top."""
+        """A sentence on how many tokens reach the last layer."""
         words = self.describe(options, teacher)
         return f"Tokens that nothing attends to are left behind: {words.replace(' to ', ' reach ')}." if words else ""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique
+from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -38,7 +38,7 @@ def shrink_vocabulary(student: Student, size: int, counts: dict[str, int]) -> St
 
 
 class Vocabulary(Technique[VocabularyOptions]):
-    """See the module."""
+    """The technique that keeps the most frequent pieces of the vocabulary."""
 
     summary = "keep the most frequent word pieces; texts are re-tokenised, nothing becomes [UNK]"
     paper = "Zhao et al. 2019, arXiv:1909.11687"
@@ -56,13 +56,18 @@ class Vocabulary(Technique[VocabularyOptions]):
             return student
         return shrink_vocabulary(student, options.pieces, dict(context.pieces))
 
+    def planned(self, model: PlannedModel, options: VocabularyOptions) -> PlannedModel:
+        """Fewer rows of the word table."""
+        rows = model.shape.vocabulary
+        return replace(model, shape=replace(model.shape, vocabulary=min(options.pieces or rows, rows)))
+
     def describe(self, options: VocabularyOptions, teacher: EncoderShape) -> str:
         """`4,000 pieces`."""
         changed = options.pieces and options.pieces < teacher.vocabulary
         return f"{options.pieces:,} pieces" if changed else ""
 
     def explain(self, options: VocabularyOptions, teacher: EncoderShape) -> str:
-        """How many pieces are left, and what becomes of the others."""
+        """Sentences on how many pieces are left, and on how other words are spelled."""
         if not self.describe(options, teacher):
             return ""
         counts = f"{options.pieces:,} of the teacher's {teacher.vocabulary:,} word pieces"

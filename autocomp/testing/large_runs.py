@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from autocomp.plan import CompressionPlan, Step
+from autocomp.space import Point
 from autocomp.testing.runs import TEACHER_SCORE, Event, charge_event, landmarks, member, study_event
 
 GRID: dict[str, tuple[Any, ...]] = {
@@ -55,7 +56,7 @@ def write_large_run(folder: Path, records: int = 20_000, seed: int = 0, finished
 
 def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterator[Event]:
     """The events of a study after its first one; each job has nine records, a quarter of the jobs are promotions."""
-    rng, kept, shown, students = np.random.default_rng(seed), _Kept(), 0, dict[int, tuple[Event, int]]()
+    rng, front, published, students = np.random.default_rng(seed), _RunningFront(), 0, dict[int, tuple[Event, int]]()
     at = 1_760_000_000.0
     yield {**first, "at": at}
     yield {"event": "teacher", "at": at + 90, "name": "teacher", "members": landmarks()}
@@ -64,22 +65,22 @@ def large_study(first: Event, records: int, seed: int, finished: bool) -> Iterat
     at += 95
     for number in range(-(-records // SWEEP)):
         at += JOB_S * rng.uniform(0.7, 1.3)
-        point, rung = _drawn(rng, number, students)
+        point, rung = _next_point(rng, number, students)
         events = list(_large_job(f"t{number + 1:04d}", point, rung, min(SWEEP, records - SWEEP * number), rng))
         yield from ({**event, "at": round(at - (JOB_S if event["event"] == "started" else 0), 3)} for event in events)
-        kept.add([e["record"] for e in events if e["event"] == "record" and e["record"]["status"] == "complete"])
-        if kept.seen >= 1.02 * shown:
-            shown = kept.seen
-            yield {"event": "candidates", "at": at, "members": [_as_candidate(r) for r in kept.spread(24)]}
+        front.add([e["record"] for e in events if e["event"] == "record" and e["record"]["status"] == "complete"])
+        if front.seen >= 1.02 * published:
+            published = front.seen
+            yield {"event": "candidates", "at": at, "members": [_as_candidate(r) for r in front.spread(24)]}
     if finished:
-        members = [_as_member(r, f"m{i:02d}", rng) for i, r in enumerate(kept.spread(24), 1)]
+        members = [_as_member(r, f"m{i:02d}", rng) for i, r in enumerate(front.spread(24), 1)]
         figures = {"hypervolume": 3.1, "agreement": {"search_vs_held_out": 0.93, "members": len(members)}}
         yield {"event": "front", "at": at + 40, "members": members, **landmarks(), **figures}
         yield {**charge_event("front", 40.0), "at": at + 40}
         yield {"event": "finished", "at": at + 40, "reason": "budget spent"}
 
 
-def _drawn(rng: np.random.Generator, number: int, students: dict[int, tuple[Event, int]]) -> tuple[Event, int]:
+def _next_point(rng: np.random.Generator, number: int, students: dict[int, tuple[Event, int]]) -> tuple[Event, int]:
     """A job's point and rung: a twentieth post-training, a quarter promotions of students that passed a lower rung."""
     waiting = [n for n, (_, rung) in students.items() if rung < len(RUNGS) - 1]
     if number % 20 == 0:
@@ -99,13 +100,13 @@ def _random_point(rng: np.random.Generator) -> Event:
 
 def _large_job(job: str, point: Event, rung: int, count: int, rng: np.random.Generator) -> Iterator[Event]:
     fidelity = RUNGS[rung] if rung >= 0 else {"rung": -1, "steps": 0, "batch": 32}
-    plan = _settled(point)
+    plan = _plan_of(point)
     yield {
         "event": "started",
         "job": job,
         "kind": "recovery" if rung >= 0 else "post_training",
         "plan": plan.to_json(),
-        "describe": _words(point),
+        "describe": _description(point),
         "fidelity": fidelity,
         "rungs": RUNGS[: rung + 1],
         "source": "promotion" if rung > 0 else "tpe",
@@ -125,7 +126,7 @@ def _large_job(job: str, point: Event, rung: int, count: int, rng: np.random.Gen
 
 
 def _large_record(name: str, point: Event, fidelity: Event, rng: np.random.Generator) -> Event:
-    plan = _settled(point)
+    plan = _plan_of(point)
     return {
         "id": name,
         "status": "complete",
@@ -184,7 +185,7 @@ def _number(value: float, unit: str, spread: float | None = None, n: int = 1, de
     return {"value": float(value), "unit": unit, "spread": spread, "n": n, "device": device, "details": details or {}}
 
 
-def _settled(point: Mapping[str, Any]) -> CompressionPlan:
+def _plan_of(point: Point) -> CompressionPlan:
     """The point as a plan with settled options, as long as real ones."""
     options: dict[str, Event] = {}
     for name, value in point.items():
@@ -200,15 +201,15 @@ def _settled(point: Mapping[str, Any]) -> CompressionPlan:
     return CompressionPlan(tuple(Step(name, values) for name, values in options.items()))
 
 
-def _words(point: Mapping[str, Any]) -> str:
+def _description(point: Point) -> str:
     heads, width = round(12 * point["attention_heads.kept"]), round(1536 * point["feed_forward.kept"])
     layers = point["depth.layers"]
     shape = f"{layers} of 6 layers · {heads} heads · feed-forward {'-'.join([str(width)] * layers)}"
     return f"{point['vocabulary.pieces']:,} pieces · {shape} · hidden {round(384 * point['hidden_size.kept'])}"
 
 
-class _Kept:
-    """The non-dominated of the records so far."""
+class _RunningFront:
+    """The non-dominated records so far."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -229,7 +230,7 @@ class _Kept:
             self._records = [r for r, stay in zip(self._records, stays, strict=True) if stay] + [record]
 
     def spread(self, most: int) -> list[Event]:
-        """At most so many, from small to large."""
+        """At most so many records, from small to large."""
         ordered = sorted(self._records, key=lambda r: r["measurements"]["artifact_size"]["value"])
         steps: list[int] = (
             np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).astype(int)).tolist() if ordered else []
@@ -240,11 +241,13 @@ class _Kept:
 def _as_candidate(record: Event) -> Event:
     """A record as a `candidates` event has it."""
     measured = {name: m["value"] for name, m in record["measurements"].items()}
-    words = _words(record["point"])
-    found = member(record["id"], int(measured["artifact_size"]), measured["latency"], measured["task_score"], words)
+    description = _description(record["point"])
+    whole = member(
+        record["id"], int(measured["artifact_size"]), measured["latency"], measured["task_score"], description
+    )
     hidden = ("plan", "score", "score_se", "score_difference", "score_difference_se", "held_out_agreement", "path")
     search = {"search_score": measured["task_score"], "agreement": measured["agreement"], "record": record["id"]}
-    return {**{k: v for k, v in found.items() if k not in hidden}, **search, "parameters": int(measured["parameters"])}
+    return {**{k: v for k, v in whole.items() if k not in hidden}, **search, "parameters": int(measured["parameters"])}
 
 
 def _as_member(record: Event, name: str, rng: np.random.Generator) -> Event:

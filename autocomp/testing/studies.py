@@ -1,4 +1,8 @@
-"""A whole study that runs in seconds: a tiny BERT that is not fine-tuned yet, separable texts, a small space."""
+"""What a person writes, made up: a whole study that runs in seconds, and a device that nobody probed.
+
+The study has a tiny BERT that is not fine-tuned yet, separable texts and a small space. No number of the device was
+measured.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,16 @@ from typing import Any
 import numpy as np
 import yaml
 
+from autocomp.environment import processor
+from autocomp.spec import DeviceProfile, FitError, LatencyTable, Recorded
+
 WORDS = {
     "negative": "bad terrible boring hate ignore".split(),
     "positive": "good great love like people".split(),
 }
 FILLERS = "the film was with his this from had by one but what all were when we there can an your which".split()
 SIZES = {"train": 300, "validation": 80, "test": 80}
-SPACE: dict[str, Any] = {
+SPACE: dict[str, object] = {
     "techniques": {
         "depth": {"placement": "even"},
         "feed_forward": {"kept": [0.25, 0.5, 1.0], "allocation": "importance"},
@@ -56,8 +63,7 @@ def _text(rng: np.random.Generator, label: str, seen: set[str]) -> tuple[str, st
 
 def write_bert(folder: Path, **changes: object) -> Path:
     """A Hugging Face folder of a random BERT without a head: 3 layers, hidden size 32, 400 pieces."""
-    from autocomp.testing.hugging_face import hugging_face
-    from autocomp.testing.models import wordpiece_tokenizer
+    from autocomp.testing.models import hugging_face, wordpiece_tokenizer
 
     sizes: dict[str, object] = {"num_hidden_layers": 3, "intermediate_size": 64, "vocab_size": 400, **changes}
     hugging_face("bert", "Model", initializer_range=0.1, **sizes).save_pretrained(folder)
@@ -78,7 +84,7 @@ def write_study(folder: Path, **changes: Any) -> Path:
     if isinstance(space, dict):
         (folder / "tiny_space.yaml").write_text(yaml.safe_dump(space, sort_keys=False), encoding="utf-8")
         space = str(folder / "tiny_space.yaml")
-    study: dict[str, Any] = {
+    study: dict[str, object] = {
         "model": changes.pop("model", None) or str(write_bert(folder / "bert")),
         "task": {"source": changes.pop("texts", None) or str(write_texts(folder / "texts")), "max_length": 24},
         "space": space,
@@ -92,3 +98,48 @@ def write_study(folder: Path, **changes: Any) -> Path:
     file = folder / "tiny.yaml"
     file.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
     return file
+
+
+AWAY = "a Cortex-A72"
+
+
+def recorded_device(
+    name: str = "pi4",
+    cpu: str | None = AWAY,
+    threads: int = 1,
+    noise: float = 0.02,
+    work: tuple[str, ...] | None = None,
+    **costs_ms: float,
+) -> DeviceProfile:
+    """A profile with a recorded table: 1.5 ms a run, unless costs are given, and predictions that are off by 5 %.
+
+    Args:
+        cpu: of the machine; None is this one.
+        costs_ms: of a unit of some kinds of work, `runs=0.5, int8_macs=1e-6`.
+    """
+    from autocomp.devices.work import COUNTED
+
+    here, work = processor(), COUNTED if work is None else work
+    costs = costs_ms or {"runs": 1.5}
+    recorded = Recorded(
+        at="2026-05-01",
+        autocomp="0.1.0",
+        cpu=cpu or here["cpu"],
+        instruction_sets=() if cpu else tuple(here["instruction_sets"]),
+        cores=4,
+        memory_gb=8.0,
+        versions={"onnxruntime": "1.32.0"},
+        int8_macs_per_ms=2.5e8,
+        fp32_macs_per_ms=1e7,
+        noise_spread=noise,
+        disturbed=noise > 0.2,
+        noise_between_sessions=0.01,
+        latency=LatencyTable(
+            work=work,
+            costs_ms=tuple(costs.get(kind, 0.0) for kind in work),
+            error=FitError(median=0.05, low=-0.04, high=0.06, worst=0.3),
+            files=("a file",),
+            rows=((0, 8, 1.5, 0.1, *[1.0] * len(work)),),
+        ),
+    )
+    return DeviceProfile(name=name, summary="a CPU.", threads=threads, recorded=recorded)

@@ -26,9 +26,8 @@ import torch
 
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan, SpecError
-from autocomp.formats.weight_format import FLOAT32
-from autocomp.models.groups import linear_groups
-from autocomp.models.low_rank import foreign_parametrizations
+from autocomp.formats import FLOAT32
+from autocomp.models.linears import foreign_parametrizations, linear_groups
 from autocomp.models.student import Student, fingerprint, load_student, save_student
 from autocomp.pipeline.export import model_of
 from autocomp.pipeline.fake_quantize import leave, stored_weights
@@ -38,7 +37,7 @@ from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training.batches import collate, encode
 from autocomp.training.distillation import Distillation
 from autocomp.training.hooks import Hook
-from autocomp.training.inference import predict
+from autocomp.training.predictions import predict
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherSignal
 
@@ -141,8 +140,8 @@ def file_logits(student: Student) -> np.ndarray:
     model = model_of(student)
     session, data = open_session(model.SerializeToString()), encode(student, _examples())
     batches = [collate(student, data, [row]) for row in range(len(data))]
-    given = [{"input_ids": b.ids.numpy(), "attention_mask": b.mask.numpy()} for b in batches]
-    return np.concatenate([session.run(["logits"], inputs)[0] for inputs in given])
+    inputs = [{"input_ids": b.ids.numpy(), "attention_mask": b.mask.numpy()} for b in batches]
+    return np.concatenate([session.run(["logits"], batch)[0] for batch in inputs])
 
 
 def is_changed(before: Student, after: Student) -> bool:
@@ -151,7 +150,7 @@ def is_changed(before: Student, after: Student) -> bool:
 
 
 def check_is_described(technique: AnyTechnique) -> None:
-    """It says what it is, where it comes from, when it runs and what it claims; its options are frozen."""
+    """A technique has a summary, a source, a stage and what it claims; its options are frozen."""
     assert technique.summary and technique.paper and technique.touches, "summary, paper and touches must be given"
     assert technique.stage is not None
     options = technique.parse({})
@@ -238,14 +237,14 @@ def check_files_answer_as_students_do(technique: AnyTechnique) -> None:
     """Every setting gives an encoder that runs, and whose exported file computes the same."""
     student, seen = contract_student(), set()
     for options in grid(technique):
-        made = applied(technique, options, student)
-        if _stored(made) not in seen:
-            seen.add(_stored(made))
-            _assert_same_answers(made, repr(options))
+        compressed = applied(technique, options, student)
+        if _stored(compressed) not in seen:
+            seen.add(_stored(compressed))
+            _assert_same_answers(compressed, repr(options))
 
 
 def check_nothing_need_be_known(technique: AnyTechnique) -> None:
-    """Without importance, counts or sensitivities it works or says that it cannot; it never breaks."""
+    """Without importance, counts or sensitivities a technique works or says that it cannot; it never breaks."""
     student = contract_student()
     for options in grid(technique):
         try:
@@ -327,9 +326,9 @@ def _stored(student: Student) -> str:
 
 def _assert_neutral(technique: AnyTechnique, options: Options) -> None:
     student = contract_student()
-    made = applied(technique, options, student)
-    assert not is_changed(student, made), f"{options!r} must change nothing"
-    assert np.array_equal(logits(made), logits(student)), f"{options!r} must leave the logits as they are"
+    compressed = applied(technique, options, student)
+    assert not is_changed(student, compressed), f"{options!r} must change nothing"
+    assert np.array_equal(logits(compressed), logits(student)), f"{options!r} must leave the logits as they are"
     settled = technique.settle(student, options, contract_context())
     assert technique.describe(settled, student.encoder.shape) == "", f"{options!r} changes nothing: say nothing"
 
@@ -338,9 +337,9 @@ def _assert_same_answers(student: Student, options: str) -> None:
     expected = logits(student)
     assert np.isfinite(expected).all(), f"{options}: logits are not numbers"
     with torch.no_grad():
-        found = file_logits(student)
-    assert found.shape == expected.shape, f"{options}: the file gives {found.shape}, the student {expected.shape}"
-    error = float(np.sqrt(np.mean((found - expected) ** 2)) / expected.std())
+        computed = file_logits(student)
+    assert computed.shape == expected.shape, f"{options}: the file gives {computed.shape}, the student {expected.shape}"
+    error = float(np.sqrt(np.mean((computed - expected) ** 2)) / expected.std())
     linears = itertools.chain(*linear_groups(student.encoder.shape).values())
     allowed = ROUNDED if any(student.formats.get(name, FLOAT32).bits <= 8 for name in linears) else EXACT
     assert error <= allowed, f"{options}: the file's logits are {error:.3g} deviations off, at most {allowed} may be"

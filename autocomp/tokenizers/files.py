@@ -15,6 +15,8 @@ from autocomp.errors import ModelError
 
 Text = str | tuple[str, str]
 Side = Literal["left", "right"]
+TokenizerJson = dict[str, Any]
+"""A tokenizer.json or a part of it: `tokenizers` has keys of its own for each kind of model and post-processor."""
 SAMPLE = 200
 """Texts on which our tokenizer and transformers' are compared."""
 SHORT_CUT = 16
@@ -33,7 +35,7 @@ _PROBES = (
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """A tokenizer as it was found.
+    """A tokenizer as its files describe it.
 
     Attributes:
         tokenizer: without padding and truncation.
@@ -49,7 +51,7 @@ class TokenizerFiles:
     truncation_side: Side = "right"
     longest: int | None = None
     gives_types: bool = True
-    stated: Tokenizer | None = None
+    as_written: Tokenizer | None = None
     reference: Any = None
     notes: tuple[str, ...] = ()
 
@@ -77,14 +79,14 @@ def read_tokenizer_files(place: str, source: str) -> TokenizerFiles:
         ModelError: there is none that can be read, or it runs in Python only; a package that is missing is named.
     """
     file, has_config = _file(place, "tokenizer.json"), _file(place, "tokenizer_config.json") is not None
-    stated = read_tokenizer(file) if file else None
+    as_written = read_tokenizer(file) if file else None
     try:
         reference = _reference(place)
     except Exception as error:  # transformers, the hub, tokenizers and sentencepiece each have errors of their own
-        if stated is None or has_config:
+        if as_written is None or has_config:
             raise ModelError(_unreadable(place, source, error)) from error
         return TokenizerFiles(
-            stated, notes=("tokenizer.json is read as it stands: transformers has no tokenizer for it",)
+            as_written, notes=("tokenizer.json is read as it stands: transformers has no tokenizer for it",)
         )
     backend = getattr(reference, "backend_tokenizer", None)
     if backend is None:
@@ -96,27 +98,33 @@ def read_tokenizer_files(place: str, source: str) -> TokenizerFiles:
     if not _own_pieces(made):
         raise ModelError(f"{source!r} has no tokenizer: transformers finds no vocabulary; add its tokenizer.json")
     longest, types = int(reference.model_max_length), "token_type_ids" in reference.model_input_names
-    found = TokenizerFiles(
+    files = TokenizerFiles(
         made,
         cast(Side, reference.truncation_side),
         longest if 0 < longest < NO_LIMIT else None,
         types,
-        None if stated is None or stated.to_str() == made.to_str() else stated,
+        None if as_written is None or as_written.to_str() == made.to_str() else as_written,
         reference,
     )
-    if stated is not None and _kind(stated) != _kind(made):
-        return _of_other_kind(found, stated, _named_class(place), source)
-    return replace(found, notes=_remarks(made, found.truncation_side))
+    if as_written is not None and _kind(as_written) != _kind(made):
+        return _of_other_kind(files, as_written, _named_class(place), source)
+    return replace(files, notes=_remarks(made, files.truncation_side))
 
 
-def _of_other_kind(found: TokenizerFiles, stated: Tokenizer, named: str | None, source: str) -> TokenizerFiles:
+def _of_other_kind(files: TokenizerFiles, as_written: Tokenizer, named: str | None, source: str) -> TokenizerFiles:
     """tokenizer.json where transformers would make another kind of tokenizer: it stands if no class is named."""
-    kinds = f"tokenizer.json is {_kind(stated)}, of which transformers makes {_kind(found.tokenizer)}"
+    kinds = f"tokenizer.json is {_kind(as_written)}, of which transformers makes {_kind(files.tokenizer)}"
     if named is not None:
         raise ModelError(f"{source!r}: {kinds}, as tokenizer_class {named!r} says; correct tokenizer_config.json")
-    note = f"tokenizer.json ({_kind(stated)}) is read as it stands: no tokenizer_config.json names a tokenizer_class"
+    note = (
+        f"tokenizer.json ({_kind(as_written)}) is read as it stands: no tokenizer_config.json names a tokenizer_class"
+    )
     return replace(
-        found, tokenizer=stated, stated=None, reference=None, notes=(note, *_remarks(stated, found.truncation_side))
+        files,
+        tokenizer=as_written,
+        as_written=None,
+        reference=None,
+        notes=(note, *_remarks(as_written, files.truncation_side)),
     )
 
 
@@ -135,19 +143,19 @@ def _own_pieces(tokenizer: Tokenizer) -> set[str]:
 
 
 def _remarks(tokenizer: Tokenizer, side: Side) -> tuple[str, ...]:
-    """What surprises some people about a tokenizer that is read rightly."""
-    said = ["texts that are too long lose their beginning: truncation_side is left"] if side == "left" else []
+    """Notes on what surprises some people about a tokenizer that is read rightly."""
+    remarks = ["texts that are too long lose their beginning: truncation_side is left"] if side == "left" else []
     normalizer = json.loads(tokenizer.to_str())["normalizer"] or {}
     words = (piece for piece in _own_pieces(tokenizer) if len(piece.removeprefix("##")) > 1 and piece[0] != "[")
     capitals = [piece for piece in words if piece != piece.lower()]
     if normalizer.get("lowercase") and capitals:
         why = f"though its vocabulary has capitals ({min(capitals)!r}); do_lower_case in tokenizer_config.json decides"
-        said.append(f"the tokenizer lower-cases texts, {why}")
-    return tuple(said)
+        remarks.append(f"the tokenizer lower-cases texts, {why}")
+    return tuple(remarks)
 
 
 def agreed_tokenizer(
-    found: TokenizerFiles, texts: Sequence[Text], *, embeddings: int, types: bool, length: int, source: str
+    files: TokenizerFiles, texts: Sequence[Text], *, embeddings: int, types: bool, length: int, source: str
 ) -> tuple[Tokenizer, tuple[str, ...]]:
     """A tokenizer that gives a sample of texts the ids, token types and cut that transformers gives them.
 
@@ -165,24 +173,24 @@ def agreed_tokenizer(
         ModelError: ids that the model has not, or no tokenizer agrees with transformers'; the first text that
             differs is shown.
     """
-    flat = types and not found.gives_types
-    options = [t for t in (found.tokenizer, found.stated) if t is not None]
+    flat = types and not files.gives_types
+    options = [t for t in (files.tokenizer, files.as_written) if t is not None]
     fitting = [t for t in options if largest_id(t) < embeddings]
     if not fitting:
-        raise ModelError(_too_many(found.tokenizer, embeddings, source))
+        raise ModelError(_too_many(files.tokenizer, embeddings, source))
     fitting = [_without_types(t) if flat else t for t in fitting]
     notes = [
-        *found.notes,
+        *files.notes,
         *(["token types are all 0, as the tokenizer gives none"] if flat and _are_pairs(texts) else []),
     ]
-    if found.reference is None:
+    if files.reference is None:
         return fitting[0], tuple(notes)
     sample = texts or _PROBES
-    differing = [_first_difference(found, t, sample, types and found.gives_types, length) for t in fitting]
+    differing = [_first_difference(files, t, sample, types and files.gives_types, length) for t in fitting]
     if None not in differing:
         raise ModelError(f"{source!r}: the tokenizer does not agree with transformers' AutoTokenizer: {differing[0]}")
     chosen = fitting[differing.index(None)]
-    return chosen, (*notes, *_of_tokenizer_json(found, chosen, sample))
+    return chosen, (*notes, *_of_tokenizer_json(files, chosen, sample))
 
 
 def largest_id(tokenizer: Tokenizer) -> int:
@@ -225,10 +233,10 @@ def _file(place: str, name: str) -> Path | None:
     from transformers.utils.hub import cached_file
 
     try:
-        found = cached_file(place, name, _raise_exceptions_for_missing_entries=False)
+        path = cached_file(place, name, _raise_exceptions_for_missing_entries=False)
     except OSError:  # a hub that cannot be reached; whoever reads the file says so
         return None
-    return Path(found) if found else None
+    return Path(path) if path else None
 
 
 def _reference(place: str) -> Any:
@@ -273,7 +281,7 @@ def _too_many(tokenizer: Tokenizer, embeddings: int, source: str) -> str:
 
 
 def _without_types(tokenizer: Tokenizer) -> Tokenizer:
-    """The same, with token type 0 everywhere."""
+    """The tokenizer with token type 0 everywhere."""
     data = json.loads(tokenizer.to_str())
     processor = data.get("post_processor")
     if processor and processor["type"] == "BertProcessing":
@@ -284,18 +292,18 @@ def _without_types(tokenizer: Tokenizer) -> Tokenizer:
     return _natural_lengths(Tokenizer.from_str(json.dumps(data, ensure_ascii=False)))
 
 
-def _templates(processor: dict[str, Any] | None) -> Iterable[dict[str, Any]]:
+def _templates(processor: TokenizerJson | None) -> Iterable[TokenizerJson]:
     if processor is None:
         return []
     inner = processor["processors"] if processor["type"] == "Sequence" else [processor]
     return [part for part in inner if part["type"] == "TemplateProcessing"]
 
 
-def _template_of_bert(processor: dict[str, Any]) -> dict[str, Any]:
+def _template_of_bert(processor: TokenizerJson) -> TokenizerJson:
     """BertProcessing as a template without types."""
     (cls, cls_id), (sep, sep_id) = processor["cls"], processor["sep"]
 
-    def special(piece: str) -> dict[str, Any]:
+    def special(piece: str) -> TokenizerJson:
         return {"SpecialToken": {"id": piece, "type_id": 0}}
 
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
@@ -310,20 +318,20 @@ def _template_of_bert(processor: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first_difference(
-    found: TokenizerFiles, tokenizer: Tokenizer, texts: Sequence[Text], types: bool, length: int
+    files: TokenizerFiles, tokenizer: Tokenizer, texts: Sequence[Text], types: bool, length: int
 ) -> str | None:
     """The first text that is split otherwise than by transformers, in words; None if there is none."""
     special = tokenizer.num_special_tokens_to_add(_are_pairs(texts))
     for cut in sorted({length, min(length, SHORT_CUT + special)}, reverse=True):
-        tokenizer.enable_truncation(cut, direction=found.truncation_side)
+        tokenizer.enable_truncation(cut, direction=files.truncation_side)
         ours = tokenizer.encode_batch(list(texts))
         tokenizer.no_truncation()
-        theirs = _encoded(found.reference, texts, cut)
+        theirs = _encoded(files.reference, texts, cut)
         for i, (text, encoding) in enumerate(zip(texts, ours, strict=True)):
             expected = theirs["input_ids"][i]
             if encoding.ids != expected:
-                pieces = found.reference.convert_ids_to_tokens(expected)
-                here, there = _shown(encoding.tokens, pieces), _shown(pieces, encoding.tokens)
+                pieces = files.reference.convert_ids_to_tokens(expected)
+                here, there = _around_difference(encoding.tokens, pieces), _around_difference(pieces, encoding.tokens)
                 return f"{text!r:.200} becomes {here} here and {there} there"
             if types and encoding.type_ids != theirs["token_type_ids"][i]:
                 both = f"{encoding.type_ids[:40]} here and {theirs['token_type_ids'][i][:40]} there"
@@ -338,21 +346,21 @@ def _encoded(reference: Any, texts: Sequence[Text], length: int) -> Any:
     return reference(first, second, truncation=True, max_length=length, padding=False)
 
 
-def _shown(pieces: Sequence[str], others: Sequence[str]) -> str:
+def _around_difference(pieces: Sequence[str], others: Sequence[str]) -> str:
     """Pieces from a little before the first one that differs."""
     start = next(
         (i for i, (a, b) in enumerate(zip(pieces, others, strict=False)) if a != b), min(len(pieces), len(others))
     )
     start = max(0, start - 3)
-    shown = " ".join(pieces[start : start + 12])
-    return f"‘{'… ' if start else ''}{shown}{' …' if len(pieces) > start + 12 else ''}’ ({len(pieces)} tokens)"
+    part = " ".join(pieces[start : start + 12])
+    return f"‘{'… ' if start else ''}{part}{' …' if len(pieces) > start + 12 else ''}’ ({len(pieces)} tokens)"
 
 
-def _of_tokenizer_json(found: TokenizerFiles, chosen: Tokenizer, texts: Sequence[Text]) -> list[str]:
+def _of_tokenizer_json(files: TokenizerFiles, chosen: Tokenizer, texts: Sequence[Text]) -> list[str]:
     """A note if tokenizer.json alone would split some of the texts otherwise."""
-    if found.stated is None or chosen is found.stated:
+    if files.as_written is None or chosen is files.as_written:
         return []
-    ours, alone = (t.encode_batch(list(texts)) for t in (chosen, found.stated))
+    ours, alone = (t.encode_batch(list(texts)) for t in (chosen, files.as_written))
     other = sum(a.ids != b.ids for a, b in zip(ours, alone, strict=True))
     why = "tokenizer_config.json is followed, as transformers does"
     return [f"tokenizer.json alone splits {other} of {len(texts)} texts otherwise; {why}"] if other else []

@@ -15,8 +15,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from autocomp.errors import InfeasiblePlan, ModelError
-
-_Data = dict[str, Any]
+from autocomp.tokenizers.files import TokenizerJson
 
 
 def prune_vocabulary(tokenizer: Tokenizer, kept: Collection[str]) -> tuple[Tokenizer, list[int]]:
@@ -31,7 +30,7 @@ def prune_vocabulary(tokenizer: Tokenizer, kept: Collection[str]) -> tuple[Token
     Raises:
         ModelError: the tokenizer is none of WordPiece, BPE and Unigram.
     """
-    data: _Data = json.loads(tokenizer.to_str())
+    data: TokenizerJson = json.loads(tokenizer.to_str())
     model = _model(data)
     wanted = {*kept, *_protected(data)}
     own = _without_unreachable(model, [piece for piece in dict.fromkeys(_pieces(model)) if piece in wanted])
@@ -43,19 +42,6 @@ def prune_vocabulary(tokenizer: Tokenizer, kept: Collection[str]) -> tuple[Token
     _write_model(model, own, ids)
     _renumber(data, ids)
     return Tokenizer.from_str(json.dumps(data, ensure_ascii=False)), old_ids
-
-
-def essential_pieces(tokenizer: Tokenizer) -> set[str]:
-    """Pieces without which some text could not be written.
-
-    Special and added tokens, the unknown piece, byte pieces (`<0x0A>`), and every single character, as a word's start
-    and as its continuation (`a`, `##a`); of a byte-level BPE these are its whole alphabet.
-    """
-    data: _Data = json.loads(tokenizer.to_str())
-    model = _model(data)
-    character = _character_of(model)
-    spelled = {piece for piece in _pieces(model) if character(piece) is not None or _is_byte(piece)}
-    return spelled | _protected(data)
 
 
 def count_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
@@ -80,7 +66,7 @@ def choose_pieces(tokenizer: Tokenizer, counts: Mapping[str, int], size: int) ->
     Raises:
         InfeasiblePlan: `size` does not even hold the special tokens.
     """
-    data: _Data = json.loads(tokenizer.to_str())
+    data: TokenizerJson = json.loads(tokenizer.to_str())
     model = _model(data)
     protected = _protected(data)
     if size < len(protected):
@@ -88,7 +74,7 @@ def choose_pieces(tokenizer: Tokenizer, counts: Mapping[str, int], size: int) ->
             f"vocabulary = {size}, but size >= {len(protected)} must hold for the special tokens alone"
         )
     chosen, parts = set(protected), _parts(model)
-    for piece in _by_worth(model, data, counts):
+    for piece in _by_priority(model, data, counts):
         needed = _closure(piece, parts) - chosen
         if needed and len(chosen) + len(needed) <= size:
             chosen |= needed
@@ -97,37 +83,37 @@ def choose_pieces(tokenizer: Tokenizer, counts: Mapping[str, int], size: int) ->
     return chosen
 
 
-def _by_worth(model: _Data, data: _Data, counts: Mapping[str, int]) -> list[str]:
+def _by_priority(model: TokenizerJson, data: TokenizerJson, counts: Mapping[str, int]) -> list[str]:
     """All pieces, the most necessary first (tiers 2, 3, 4 of `choose_pieces`)."""
     character, pieces = _character_of(model), _pieces(model)
     seen = set(string.printable).union(*(piece for piece, count in counts.items() if count > 0))
     byte_level = '"ByteLevel"' in json.dumps([data["pre_tokenizer"], data["decoder"]])
     rank = {piece: i for i, piece in enumerate(pieces)}
 
-    def worth(piece: str) -> tuple[int, int, int, str]:
+    def priority(piece: str) -> tuple[int, int, int, str]:
         single, count = character(piece), counts.get(piece, 0)
         needed = _is_byte(piece) or (single is not None and (byte_level or single in seen))
         tier = 2 if needed else 3 if count else 4 if single is not None else 5
         return tier, -count, rank[piece] if tier > 3 else 0, piece
 
-    return sorted(pieces, key=worth)
+    return sorted(pieces, key=priority)
 
 
-def _model(data: _Data) -> _Data:
-    model: _Data = data["model"]
+def _model(data: TokenizerJson) -> TokenizerJson:
+    model: TokenizerJson = data["model"]
     if model.get("type") not in ("WordPiece", "BPE", "Unigram"):
         raise ModelError(f"tokenizer model {model.get('type')!r} cannot be pruned; WordPiece, BPE or Unigram can")
     return model
 
 
-def _pieces(model: _Data) -> list[str]:
+def _pieces(model: TokenizerJson) -> list[str]:
     """The model's own pieces by id (added tokens may be beyond them)."""
     if model["type"] == "Unigram":
         return [piece for piece, _ in model["vocab"]]
     return sorted(model["vocab"], key=model["vocab"].__getitem__)
 
 
-def _protected(data: _Data) -> set[str]:
+def _protected(data: TokenizerJson) -> set[str]:
     """Added tokens, the unknown piece and whatever the post-processor inserts."""
     model = data["model"]
     unknown = model["vocab"][model["unk_id"]][0] if model.get("unk_id") is not None else model.get("unk_token")
@@ -139,7 +125,7 @@ def _is_byte(piece: str) -> bool:
     return len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
 
 
-def _character_of(model: _Data) -> Callable[[str], str | None]:
+def _character_of(model: TokenizerJson) -> Callable[[str], str | None]:
     """A function that gives the one character that a piece spells, or None when it spells more."""
     prefix = model.get("continuing_subword_prefix") or ""
     suffix = model.get("end_of_word_suffix") or ""
@@ -151,17 +137,17 @@ def _character_of(model: _Data) -> Callable[[str], str | None]:
     return character
 
 
-def _merges(model: _Data) -> list[tuple[str, str]]:
+def _merges(model: TokenizerJson) -> list[tuple[str, str]]:
     """Merges of a BPE model, best first; older files hold `"a b"` instead of `["a", "b"]`."""
     pairs = (merge.split(" ", 1) if isinstance(merge, str) else merge for merge in model.get("merges", []))
     return [(left, right) for left, right in pairs]
 
 
-def _product(model: _Data, left: str, right: str) -> str:
+def _product(model: TokenizerJson, left: str, right: str) -> str:
     return left + right.removeprefix(model.get("continuing_subword_prefix") or "")
 
 
-def _parts(model: _Data) -> dict[str, tuple[str, str]]:
+def _parts(model: TokenizerJson) -> dict[str, tuple[str, str]]:
     """`{piece: the two parts of the best merge that makes it}`."""
     parts: dict[str, tuple[str, str]] = {}
     for left, right in _merges(model):
@@ -171,17 +157,17 @@ def _parts(model: _Data) -> dict[str, tuple[str, str]]:
 
 def _closure(piece: str, parts: Mapping[str, tuple[str, str]]) -> set[str]:
     """A piece and everything that must exist before merges can make it."""
-    found: set[str] = set()
+    closure: set[str] = set()
     waiting = [piece]
     while waiting:
         current = waiting.pop()
-        if current not in found:
-            found.add(current)
+        if current not in closure:
+            closure.add(current)
             waiting.extend(parts.get(current, ()))
-    return found
+    return closure
 
 
-def _kept_merges(model: _Data, own: Collection[str]) -> list[tuple[str, str]]:
+def _kept_merges(model: TokenizerJson, own: Collection[str]) -> list[tuple[str, str]]:
     """Merges whose product is kept and whose parts are kept and can be made themselves."""
     made = {_product(model, left, right) for left, right in _merges(model)}
     reachable = {piece for piece in own if piece not in made}
@@ -194,7 +180,7 @@ def _kept_merges(model: _Data, own: Collection[str]) -> list[tuple[str, str]]:
     return kept
 
 
-def _without_unreachable(model: _Data, own: Sequence[str]) -> list[str]:
+def _without_unreachable(model: TokenizerJson, own: Sequence[str]) -> list[str]:
     if model["type"] != "BPE" or model.get("ignore_merges"):
         return list(own)
     before = {_product(model, left, right) for left, right in _merges(model)}
@@ -202,7 +188,7 @@ def _without_unreachable(model: _Data, own: Sequence[str]) -> list[str]:
     return [piece for piece in own if piece not in before or piece in after]
 
 
-def _write_model(model: _Data, own: Sequence[str], ids: Mapping[str, int]) -> None:
+def _write_model(model: TokenizerJson, own: Sequence[str], ids: Mapping[str, int]) -> None:
     if model["type"] == "Unigram":
         scores = dict(model["vocab"])
         if model["unk_id"] is not None:
@@ -214,7 +200,7 @@ def _write_model(model: _Data, own: Sequence[str], ids: Mapping[str, int]) -> No
     model["vocab"] = {piece: ids[piece] for piece in own}
 
 
-def _renumber(data: _Data, ids: Mapping[str, int]) -> None:
+def _renumber(data: TokenizerJson, ids: Mapping[str, int]) -> None:
     """New ids in the added tokens, the padding and the post-processor."""
     for token in data["added_tokens"]:
         token["id"] = ids[token["content"]]
@@ -227,12 +213,12 @@ def _renumber(data: _Data, ids: Mapping[str, int]) -> None:
             place["ids"] = [ids[token] for token in place["tokens"]]
 
 
-def _inserted(processor: _Data | None) -> list[tuple[str, Any]]:
+def _inserted(processor: TokenizerJson | None) -> list[tuple[str, Any]]:
     """`(token, the JSON that holds its id)` for everything a post-processor inserts into a text."""
     if processor is None:
         return []
     if processor["type"] == "Sequence":
-        return [found for inner in processor["processors"] for found in _inserted(inner)]
+        return [entry for inner in processor["processors"] for entry in _inserted(inner)]
     if processor["type"] == "TemplateProcessing":
         special = processor["special_tokens"].values()
         return [(token, place) for place in special for token in place["tokens"]]

@@ -1,6 +1,11 @@
 """Where does PyTorch compute? On this process's cores, unless a job holds a share of a GPU.
 
-Training and predictions ask `place`; everything else stays on the CPU, and an encoder is back there when they are done.
+Training and predictions use `current_device`; everything else stays on the CPU, and an encoder is back there when they
+are done.
+
+No public function of torch says whether its CPU library multiplies BF16 natively, so `cpu_has_bf16` calls a private
+one (read for torch 2.13; tests/packaging/test_insides.py fails when it changes). Where it is gone the answer is no,
+which is correct on every CPU and slower on those that could.
 """
 
 from __future__ import annotations
@@ -16,11 +21,12 @@ import torch
 from torch import nn
 
 from autocomp.errors import GpuError
-from autocomp.training._bf16 import cpu_has_bf16
 
 CPU = torch.device("cpu")
+NATIVE_BF16 = "_is_mkldnn_bf16_supported"
+"""Name of the function of `torch.ops.mkldnn` that says whether the CPU multiplies BF16 natively."""
 M = TypeVar("M", bound=nn.Module)
-_place: ContextVar[torch.device] = ContextVar("place", default=CPU)
+_current_device: ContextVar[torch.device] = ContextVar("current_device", default=CPU)
 
 
 def gpus() -> int:
@@ -29,22 +35,22 @@ def gpus() -> int:
 
 
 def gpu_name() -> str:
-    """Of this process's first GPU; empty without one."""
+    """The name of this process's first GPU; empty without one."""
     if not gpus():
         return ""
-    return str(_ask(_gpu(), "get_device_name") or _gpu())
+    return str(_device_function(_gpu(), "get_device_name") or _gpu())
 
 
-def place() -> torch.device:
-    """Where training and predictions happen now."""
-    return _place.get()
+def current_device() -> torch.device:
+    """The device on which training and predictions happen now."""
+    return _current_device.get()
 
 
 @contextmanager
 def computing_on(share: float) -> Iterator[None]:
-    """Training and predictions use that share of this process's GPU while this lasts; the CPU if it is 0.
+    """Let training and predictions use that share of this process's GPU while this lasts; the CPU if it is 0.
 
-    Who wants more memory than its share fails alone, and not those beside it.
+    A job that needs more memory than its share fails alone, and not those beside it.
 
     Raises:
         GpuError: there is a share, and no GPU that PyTorch can use.
@@ -53,13 +59,13 @@ def computing_on(share: float) -> Iterator[None]:
         yield
         return
     device = _gpu()
-    _ask(device, "set_per_process_memory_fraction", float(share))
-    before = _place.set(device)
+    _device_function(device, "set_per_process_memory_fraction", float(share))
+    before = _current_device.set(device)
     try:
         yield
     finally:
-        _place.reset(before)
-        _ask(device, "empty_cache")
+        _current_device.reset(before)
+        _device_function(device, "empty_cache")
 
 
 def _gpu() -> torch.device:
@@ -71,16 +77,16 @@ def _gpu() -> torch.device:
     return torch.device(found.type, torch.accelerator.current_device_index())
 
 
-def _ask(device: torch.device, name: str, *args: object) -> object:
-    """What PyTorch's module for this kind of device answers; None if it knows no such thing."""
-    asked = getattr(torch.get_device_module(device), name, None)
-    return asked(*args) if asked else None
+def _device_function(device: torch.device, name: str, *args: object) -> object:
+    """The result of a function of PyTorch's module for this kind of device; None if it has none of this name."""
+    function = getattr(torch.get_device_module(device), name, None)
+    return function(*args) if function else None
 
 
 @contextmanager
-def placed(*modules: nn.Module) -> Iterator[torch.device]:
-    """The modules live where training and predictions happen while this lasts, and on the CPU afterwards."""
-    device = place()
+def on_device(*modules: nn.Module) -> Iterator[torch.device]:
+    """Keep modules where training and predictions happen while this lasts, and on the CPU afterwards."""
+    device = current_device()
     if device == CPU:
         yield device
         return
@@ -94,15 +100,15 @@ def placed(*modules: nn.Module) -> Iterator[torch.device]:
 
 
 def autocast() -> AbstractContextManager[object]:
-    """BF16 autocast where the present place multiplies it natively; it slows others down."""
-    kind = place().type
+    """BF16 autocast where the current device multiplies it natively; it slows others down."""
+    kind = current_device().type
     return torch.autocast(kind, torch.bfloat16) if has_bf16(kind) else nullcontext()
 
 
 def ready_to_read(module: M) -> M:
     """A copy whose linears are in the format that `autocast` would cast them to again for every batch."""
     module = copy.deepcopy(module)
-    if has_bf16(place().type):
+    if has_bf16(current_device().type):
         for part in module.modules():
             if isinstance(part, nn.Linear):
                 part.to(torch.bfloat16)
@@ -116,4 +122,10 @@ def has_bf16(kind: str = "cpu") -> bool:
         return cpu_has_bf16()
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(_ask(torch.device(kind), "is_bf16_supported"))
+    return bool(_device_function(torch.device(kind), "is_bf16_supported"))
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies BF16 natively, as far as torch tells."""
+    is_supported = getattr(torch.ops.mkldnn, NATIVE_BF16, None)
+    return bool(is_supported()) if is_supported else False

@@ -1,7 +1,13 @@
-"""Texts to padded batches, bucketed by length so that little is padding."""
+"""Texts to padded batches, bucketed by length so that little is padding; and variants of texts.
+
+In a variant some words are replaced by words of other texts, for a teacher to answer. TinyBERT (arXiv:1909.10351) and
+Tang et al. 2019 (arXiv:1903.12136) distil on many variants of each text too; theirs need a language model or a tagger.
+Ours need nothing: what a variant means is the teacher's to say.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -21,6 +27,11 @@ BUCKET = 25
 PADDING = 64
 """Tokens of padding that a batch may have when texts are evaluated in order: about what another batch costs. In a
 sample of some dozen texts there are a few long ones, to which all would be padded: 2 to 5 times the tokens."""
+WORD = re.compile(r"\S+")
+FEWEST, MOST = 0.05, 0.4
+"""The share of a text's words that is replaced, drawn anew for each text, lies between these."""
+SAMPLED = 5000
+"""Texts of which words are sampled."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,11 @@ class Encoded:
         return np.array([len(i) for i in self.ids])
 
     def read(self, rows: Sequence[int]) -> None:
-        """Nothing to do: all are tokenised."""
+        """Do nothing: all rows are tokenised."""
 
 
 class Unread:
-    """As `Encoded`, but texts are tokenised when first read: a short training reads a small part of a large split.
+    """Texts of one split, tokenised when they are first read: a short training reads a small part of a large split.
 
     Args:
         student: whose tokenizer reads them.
@@ -72,9 +83,10 @@ class Unread:
         new = [row for row in rows if not self._known[row]]
         if not new:
             return
-        found = encode(self._student, [self._examples[row] for row in new])
-        for place, row in enumerate(new):
-            self.ids[row], self.types[row], self.units[row] = found.ids[place], found.types[place], found.units[place]
+        encoded = encode(self._student, [self._examples[row] for row in new])
+        for position, row in enumerate(new):
+            self.ids[row], self.types[row] = encoded.ids[position], encoded.types[position]
+            self.units[row] = encoded.units[position]
         self._known[new] = True
 
 
@@ -169,3 +181,36 @@ def shuffled(data: Encoded | Unread, size: int, rng: np.random.Generator) -> Ite
             bucket.sort(key=lambda row: len(data.ids[row]))
             batches = [bucket[i : i + size] for i in range(0, len(bucket), size)]
             yield from (batches[i] for i in rng.permutation(len(batches)))
+
+
+def word_averages(units: Tensor, words: int) -> Tensor:
+    """`[B, words, N]` matrices that average a text's tokens over each of its words.
+
+    units: `[B, N]` word number of each token, -1 at padding. Words beyond `words` are left out.
+    """
+    belongs = units[:, None, :] == torch.arange(words, device=units.device)[None, :, None]
+    return belongs.float() / belongs.sum(-1, keepdim=True).clamp(min=1)
+
+
+def words_of(examples: Sequence[Example], rng: np.random.Generator) -> list[str]:
+    """Words as often as they occur, of all texts or of many drawn at random; never none."""
+    rows = rng.permutation(len(examples))[:SAMPLED]
+    words = [word for row in rows for text in examples[row][:2] for word in WORD.findall(text or "")]
+    return words or [""]
+
+
+def varied(example: Example, words: Sequence[str], rng: np.random.Generator) -> Example:
+    """The example with some of its words replaced by some of `words`; its label need not be right any more.
+
+    Where a word comes again, in a pair's other text too, its replacement does: two texts that say the same still may.
+    """
+    share, replaced = rng.uniform(FEWEST, MOST), dict[str, str]()
+
+    def replace(match: re.Match[str]) -> str:
+        word = match[0]
+        if word not in replaced:
+            replaced[word] = words[int(rng.integers(len(words)))] if rng.random() < share else word
+        return replaced[word]
+
+    pair = example.pair if example.pair is None else WORD.sub(replace, example.pair)
+    return example._replace(text=WORD.sub(replace, example.text), pair=pair)

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autocomp.training.accelerator import place
+from autocomp.training.accelerator import current_device
+from autocomp.training.batches import word_averages
 from autocomp.training.hooks import Hook, Learnt, Reading
-from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
+from autocomp.training.predictions import soft_labels
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import RELATED, TeacherSignal, side_by_side
 
@@ -67,21 +68,21 @@ class Distillation(Hook):
         inner = self._layers if self._options.hidden else []
         return [*inner, *(RELATED if self._options.relations else ())]
 
-    def loss(self, reading: Reading, outputs: Outputs) -> Tensor:
+    def loss(self, batch: Reading, outputs: Outputs) -> Tensor:
         """Of answers, labels, hidden states and relations, each times its weight."""
-        return outer_loss(outputs, reading, self._options) + self.inner_loss(reading, outputs)
+        return outer_loss(outputs, batch, self._options) + self.inner_loss(batch, outputs)
 
-    def inner_loss(self, reading: Reading, outputs: Outputs) -> Tensor:
+    def inner_loss(self, batch: Reading, outputs: Outputs) -> Tensor:
         """Of hidden states and relations."""
-        options, units, seen = self._options, reading.ours.units, reading.said.seen
+        options, units, seen = self._options, batch.inputs.units, batch.answers.seen
         words = min(int(units.max()) + 1, seen.shape[1])
-        pairs = [_words(units.to(place()), tokens, seen[:, :words]) for tokens in outputs.tokens]
-        states = [reading.said.states[name][:, :words].float() for name in self.states()]
-        loss = torch.zeros((), device=place())
+        pairs = [_words(units.to(current_device()), tokens, seen[:, :words]) for tokens in outputs.tokens]
+        states = [batch.answers.states[name][:, :words].float() for name in self.states()]
+        loss = torch.zeros((), device=current_device())
         if options.hidden:
             loss = loss + options.hidden * _hidden(outputs, states, pairs, self.bridge)
         if options.relations:
-            heads = math.gcd(outputs.queries.shape[1], reading.said.heads)
+            heads = math.gcd(outputs.queries.shape[1], batch.answers.heads)
             loss = loss + options.relations * _relations(outputs, states[-len(RELATED) :], pairs[-1], heads)
         return loss
 
@@ -94,18 +95,18 @@ class Distillation(Hook):
         self.bridge.load_state_dict(dict(state))
 
 
-def distil(student: Student, lesson: TeacherSignal, options: DistillationWeights, **how: Any) -> Trained:
+def distil(student: Student, signal: TeacherSignal, options: DistillationWeights, **how: Any) -> Trained:
     """Recover a student in place by distillation alone; `how` is what `recover` takes besides."""
-    return recover(student, lesson, options, {"distillation": Distillation(student, options)}, **how)
+    return recover(student, signal, options, {"distillation": Distillation(student, options)}, **how)
 
 
-def outer_loss(out: Outputs, reading: Reading, options: DistillationWeights) -> Tensor:
-    """Of the student's answers, to the teacher's and to the labels of texts that have one."""
+def outer_loss(out: Outputs, batch: Reading, options: DistillationWeights) -> Tensor:
+    """Losses of the student's answers: to the teacher's, and to the labels of the texts that have one."""
     logits = out.logits.float()
-    loss = options.logits * soft_labels(logits, reading.said.logits, options.temperature)
+    loss = options.logits * soft_labels(logits, batch.answers.logits, options.temperature)
     if not options.labels:
         return loss
-    right = F.cross_entropy(logits, reading.ours.labels, reduction="none").masked_fill(reading.varied, 0.0)
+    right = F.cross_entropy(logits, batch.inputs.labels, reduction="none").masked_fill(batch.varied, 0.0)
     return loss + options.labels * right.mean()
 
 
@@ -123,13 +124,13 @@ class _Words:
 
 
 def _words(units: Tensor, tokens: Tokens, seen: Tensor) -> _Words:
-    """Of the student's tokens that are still there; a word without any is not seen."""
+    """Averages over words of the student's tokens that are still there; a word without any is not seen."""
     ours = word_averages(units.gather(1, tokens.places).masked_fill(tokens.mask == 0, -1), seen.shape[1])
     return _Words(ours, (ours.sum(-1) > 0) & seen)
 
 
 def _hidden(out: Outputs, theirs: Sequence[Tensor], words: Sequence[_Words], bridge: nn.Module) -> Tensor:
-    """Of every layer, to the teacher's layer that it follows."""
+    """Mean distance of each layer's states to those of the teacher's layer that it follows."""
     layers = zip(out.hidden[1:], words[1:], theirs, strict=False)
     distances = [hidden_distance(w.averages @ bridge(own.float()), state, w.seen) for own, w, state in layers]
     return torch.stack(distances).mean()
@@ -141,3 +142,27 @@ def _relations(out: Outputs, theirs: Sequence[Tensor], words: _Words, heads: int
         for name, state in zip(RELATED, theirs, strict=True)
     ]
     return torch.stack(distances).mean()
+
+
+def hidden_distance(student: Tensor, teacher: Tensor, seen: Tensor) -> Tensor:
+    """Squared error between states of words `[B, W, H]`, over the teacher's mean square, where `seen` `[B, W]`."""
+    error = ((student - teacher).square().mean(-1) * seen).sum() / seen.sum()
+    return error / teacher[seen].square().mean().clamp(min=1e-6)
+
+
+def relation_distance(student: Tensor, teacher: Tensor, seen: Tensor, relations: int) -> Tensor:
+    """KL between self-relations softmax(x x^T / sqrt(d)) of words (MiniLMv2, arXiv:2012.15828, section 3.1).
+
+    student, teacher: `[B, W, D]` queries, keys or values of all heads side by side, of any two widths that
+    `relations` divides; seen: `[B, W]`.
+    """
+    p, q = (_relation(x, seen, relations) for x in (teacher, student))
+    divergence = (p.exp() * (p - q)).masked_fill(~seen[:, None, None, :], 0.0).sum(-1)
+    return (divergence * seen[:, None, :]).sum() / (seen.sum() * relations)
+
+
+def _relation(x: Tensor, seen: Tensor, relations: int) -> Tensor:
+    batch, words, width = x.shape
+    parts = x.view(batch, words, relations, width // relations).transpose(1, 2)
+    scores = parts @ parts.transpose(-1, -2) / math.sqrt(width // relations)
+    return scores.masked_fill(~seen[:, None, None, :], -1e4).log_softmax(-1)

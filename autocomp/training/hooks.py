@@ -1,7 +1,7 @@
 """What may act while a student is trained: hooks, called at fixed places of every step.
 
     before_step(fraction)      the weights may be changed for this step's reading
-    loss(reading, outputs)     added to the other hooks' losses
+    loss(batch, outputs)       added to the other hooks' losses
     before_update(fraction)    gradients are there, the optimizer has not stepped
     after_step(fraction)       the optimizer has stepped
     finish()                   the training is over; the student is left as it shall be stored
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """A batch of texts that a student reads in training.
+    """A batch of texts, as a student reads it in training, with its teacher's answers.
 
     Attributes:
-        ours: as the student reads it.
-        said: what its teacher says of it, with the states that the hooks asked for.
+        inputs: the texts as the student reads them.
+        answers: of the teacher to them, with the states that the hooks name.
         varied: `[B]`, which texts are variants: their labels are not known.
     """
 
-    ours: Batch
-    said: Answers
+    inputs: Batch
+    answers: Answers
     varied: Tensor
 
 
@@ -80,7 +80,7 @@ class Hook:
     def before_step(self, fraction: float) -> None:
         """Act before the student reads a batch."""
 
-    def loss(self, reading: Reading, outputs: Outputs) -> Tensor | None:
+    def loss(self, batch: Reading, outputs: Outputs) -> Tensor | None:
         """A scalar to be added to the loss of this batch, with its graph; None for nothing."""
         return None
 

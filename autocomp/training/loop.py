@@ -1,18 +1,31 @@
-"""The one training loop: a loss of a batch, hooks, AdamW, a linear warm-up and decay, a deadline."""
+"""The one training loop (losses, hooks, AdamW, linear warm-up and decay, a deadline), and fine-tuning on labels."""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autocomp.errors import TrainingDiverged
+from autocomp.models.slicing import keep_vocabulary
+from autocomp.training.accelerator import autocast, current_device, on_device
+from autocomp.training.batches import Encoded, collate, encode, shuffled
 from autocomp.training.hooks import Hook, Learnt
 
+if TYPE_CHECKING:
+    from autocomp.models.student import Student
+    from autocomp.tasks import Example
+
+BATCH = 32
+"""Texts in a batch of fine-tuning."""
 WARM_UP = 0.1
 WEIGHT_DECAY = 0.01
 PEAK = "peak"
@@ -74,12 +87,12 @@ def train(
         losses: yields the scalar loss of the next batch, graph attached.
         hooks: called around each step, in this order; what they add to the loss is in it already.
         deadline: seconds since the epoch (`time.time()`) at which to be finished.
-        progress: told the fraction done about once a second.
+        progress: called with the fraction done about once a second.
 
     Raises:
         TrainingDiverged: a loss that is not a number.
     """
-    started = told = time.time()
+    started = reported = time.time()
     allowed = max(deadline - started, 1e-3)
     history: list[float] = []
     while (done := len(history)) < steps:
@@ -87,8 +100,8 @@ def train(
         fraction = max(done / steps, (now - started) / allowed)
         if fraction >= 1:
             break
-        if progress and now - told > 1:
-            told = now
+        if progress and now - reported > 1:
+            reported = now
             progress(fraction)
         _set_rates(optimizer, schedule(fraction, steps))
         history.append(_step(optimizer, losses, hooks, fraction))
@@ -145,3 +158,54 @@ def set_moments(
         if name in names:
             parameter = names[name]
             optimizer.state[parameter][kind] = value.clone().to(parameter.device)
+
+
+def fine_tune(
+    teacher: Student,
+    examples: Sequence[Example],
+    *,
+    epochs: float,
+    learning_rate: float,
+    rng: np.random.Generator,
+    deadline: float = math.inf,
+    progress: Progress | None = None,
+) -> tuple[Student, Trained]:
+    """A copy of the teacher fine-tuned on labelled examples (Devlin et al. 2019, section 4.1).
+
+    AdamW over a 30,000-row table is a visible part of a small model's step, so only the rows of pieces that occur are
+    trained and then written back; the others stay as they are, which they would (but for weight decay) anyway.
+    """
+    data = encode(teacher, examples)
+    used = np.unique(np.concatenate(data.ids))
+    steps = steps_of(len(data), epochs)
+    torch.manual_seed(int(rng.integers(2**31)))
+    small = replace(teacher, encoder=keep_vocabulary(teacher.encoder, used.tolist()))
+    losses = _losses(small, replace(data, ids=[np.searchsorted(used, i) for i in data.ids]), rng)
+    small.encoder.train()
+    with on_device(small.encoder):
+        optimizer = adamw(small.encoder.parameters(), learning_rate)
+        done = train(optimizer, losses, steps, deadline=deadline, progress=progress)
+    return _written_back(teacher, small, used), done
+
+
+def steps_of(rows: int, epochs: float) -> int:
+    """Optimizer steps in which so many rows are read so many times."""
+    return max(1, round(epochs * math.ceil(rows / BATCH)))
+
+
+def _losses(student: Student, data: Encoded, rng: np.random.Generator) -> Iterator[Tensor]:
+    for rows in shuffled(data, BATCH, rng):
+        batch = collate(student, data, rows).to(current_device())
+        with autocast():
+            logits = student.encoder(batch.ids, batch.mask, batch.types).logits
+        yield F.cross_entropy(logits.float(), batch.labels)
+
+
+@torch.no_grad()
+def _written_back(teacher: Student, small: Student, used: np.ndarray) -> Student:
+    encoder = copy.deepcopy(teacher.encoder)
+    trained = small.encoder.state_dict()
+    rows = trained.pop("embeddings.word.weight")
+    encoder.load_state_dict(trained, strict=False)
+    encoder.embeddings.word.weight[torch.from_numpy(used)] = rows
+    return replace(teacher, encoder=encoder.eval())

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from autocomp.errors import ModelError
-from autocomp.models.low_rank import foreign_parametrizations
-from autocomp.training.accelerator import autocast, place, placed, ready_to_read
-from autocomp.training.augmentation import varied, words_of
-from autocomp.training.batches import Unread, collate, encode, shuffled
+from autocomp.models.linears import foreign_parametrizations
+from autocomp.training.accelerator import autocast, current_device, on_device, ready_to_read
+from autocomp.training.batches import Unread, collate, encode, shuffled, varied, words_of
 from autocomp.training.hooks import Hook, Reading
 from autocomp.training.loop import Progress, Trained, adamw, moments, set_moments, train
-from autocomp.training.teacher_signal import TeacherSignal, ask
+from autocomp.training.teacher_signal import TeacherSignal, run_teacher
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -41,7 +40,7 @@ class RecoveryOptions(Protocol):
 
 def recover(
     student: Student,
-    lesson: TeacherSignal,
+    signal: TeacherSignal,
     options: RecoveryOptions,
     hooks: Mapping[str, Hook],
     *,
@@ -67,15 +66,15 @@ def recover(
     """
     torch.manual_seed(int(rng.integers(2**31)))
     student.encoder.eval()
-    lesson = replace(lesson, teacher=replace(lesson.teacher, encoder=ready_to_read(lesson.teacher.encoder)))
+    signal = replace(signal, teacher=replace(signal.teacher, encoder=ready_to_read(signal.teacher.encoder)))
     for name, hook in hooks.items():
-        hook.begin(lesson.teacher)
+        hook.begin(signal.teacher)
         if before:
             hook.load(_part(before, name))
     acting = list(hooks.values())
     learnt = [own for hook in acting for own in hook.parameters()]
-    losses = _losses(student, lesson, options.augment, acting, batch, rng)
-    with placed(student.encoder, lesson.teacher.encoder, *(own.module for own in learnt)):
+    losses = _losses(student, signal, options.augment, acting, batch, rng)
+    with on_device(student.encoder, signal.teacher.encoder, *(own.module for own in learnt)):
         names = _names(student, hooks)
         own = [p for name, p in names.items() if name.startswith(ENCODER)]
         optimizer = adamw(own, options.learning_rate, learnt)
@@ -111,48 +110,49 @@ def _check_is_plain(student: Student) -> None:
 
 def _losses(
     student: Student,
-    lesson: TeacherSignal,
+    signal: TeacherSignal,
     augment: float,
     hooks: Sequence[Hook],
     size: int,
     rng: np.random.Generator,
 ) -> Iterator[Tensor]:
     names = list(dict.fromkeys(name for hook in hooks for name in hook.states()))
-    for read in readings(student, lesson, names, augment, size, rng):
-        ours = read.ours
+    for batch in readings(student, signal, names, augment, size, rng):
+        inputs = batch.inputs
         with autocast():
-            out = student.encoder(ours.ids, ours.mask, ours.types)
-        losses = [loss for hook in hooks if (loss := hook.loss(read, out)) is not None]
+            out = student.encoder(inputs.ids, inputs.mask, inputs.types)
+        losses = [loss for hook in hooks if (loss := hook.loss(batch, out)) is not None]
         if not losses:
             raise ModelError("no hook of this training gives a loss; let one of them distil the teacher")
         yield reduce(add, losses)
 
 
 def readings(
-    student: Student, lesson: TeacherSignal, names: Sequence[str], augment: float, size: int, rng: np.random.Generator
+    student: Student, signal: TeacherSignal, names: Sequence[str], augment: float, size: int, rng: np.random.Generator
 ) -> Iterator[Reading]:
     """Endless batches with what the teacher says of them, its states of these names too.
 
     A text that comes again comes as a variant, with a chance of `augment`.
     """
-    ours, theirs = (Unread(reader, lesson.examples) for reader in (student, lesson.teacher))
-    words, done = words_of(lesson.examples, rng), 0
-    for rows in shuffled(theirs, size, np.random.default_rng(lesson.seed)):
-        changed = rng.random(len(rows)) < (augment if done >= len(lesson.examples) else 0.0)
+    own, teachers = (Unread(reader, signal.examples) for reader in (student, signal.teacher))
+    words, done = words_of(signal.examples, rng), 0
+    for rows in shuffled(teachers, size, np.random.default_rng(signal.seed)):
+        changed = rng.random(len(rows)) < (augment if done >= len(signal.examples) else 0.0)
         if changed.any():
-            texts = _variants(lesson, rows, changed, words, rng)
+            texts = _variants(signal, rows, changed, words, rng)
             batch = collate(student, encode(student, texts), range(len(rows)))
-            said = ask(lesson.teacher, encode(lesson.teacher, texts), range(len(rows)), names)
+            answers = run_teacher(signal.teacher, encode(signal.teacher, texts), range(len(rows)), names)
         else:
-            batch = collate(student, ours, rows)
-            said = lesson.memory.answers(rows, names, partial(ask, lesson.teacher, theirs, rows))
-        yield Reading(batch.to(place()), said, torch.from_numpy(changed).to(place()))
+            batch = collate(student, own, rows)
+            answers = signal.cache.answers(rows, names, partial(run_teacher, signal.teacher, teachers, rows))
+        device = current_device()
+        yield Reading(batch.to(device), answers, torch.from_numpy(changed).to(device))
         done += len(rows)
 
 
 def _variants(
-    lesson: TeacherSignal, rows: Sequence[int], changed: np.ndarray, words: Sequence[str], rng: np.random.Generator
+    signal: TeacherSignal, rows: Sequence[int], changed: np.ndarray, words: Sequence[str], rng: np.random.Generator
 ) -> list[Example]:
     """The texts of these rows, some of them changed."""
-    texts = [lesson.examples[row] for row in rows]
+    texts = [signal.examples[row] for row in rows]
     return [varied(text, words, rng) if new else text for text, new in zip(texts, changed, strict=True)]

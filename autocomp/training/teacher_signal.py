@@ -1,7 +1,7 @@
-"""What a student learns from: training texts and what the teacher says of them.
+"""What a student learns from: training texts and the teacher's answers to them.
 
-All students of a study read the same texts in the same batches until each text has come once. So what the teacher says
-of a batch is computed for the first of them and remembered for the others, by the process that trains them.
+All students of a study read the same texts in the same batches until each text has come once. So the teacher's answers
+to a batch are computed for the first student and cached for the others, by the process that trains them.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from autocomp.training.accelerator import CPU, autocast, place
-from autocomp.training.batches import Encoded, Unread, collate
-from autocomp.training.losses import word_averages
+from autocomp.training.accelerator import CPU, autocast, current_device
+from autocomp.training.batches import Encoded, Unread, collate, word_averages
 
 if TYPE_CHECKING:
     from autocomp.models.encoder import Outputs
     from autocomp.models.student import Student
     from autocomp.tasks import Example
 
-Ask = Callable[[Collection[str]], "Answers"]
+Compute = Callable[[Collection[str]], "Answers"]
 """From the names of states to a teacher's answers that have them."""
 MOST_BYTES = 1 << 30
 RELATED = ("queries", "keys", "values")
+"""Names of the last layer's states whose relations between words a student learns."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the teacher says of a batch.
+    """The teacher's answers to a batch.
 
     Attributes:
         logits: `[B, C]`, float32.
@@ -60,24 +60,24 @@ class TeacherCache:
     _kept: dict[tuple[int, ...], Answers] = field(default_factory=dict)
     _nbytes: int = 0
 
-    def answers(self, rows: Sequence[int], names: Collection[str], ask: Ask) -> Answers:
-        """Those to a batch of these rows, with the states of these names; `ask` is called for what is not known."""
+    def answers(self, rows: Sequence[int], names: Collection[str], compute: Compute) -> Answers:
+        """The answers to a batch of these rows, with the states of these names; `compute` gives what is not cached."""
         key = tuple(rows)
         known = self._kept.get(key)
         missing = [name for name in names if not known or name not in known.states]
         if known and not missing:
             return known
-        said = ask(missing)
+        answers = compute(missing)
         if known:
-            said = replace(said, states={**known.states, **said.states})
-        if place() == CPU:
-            self._keep(key, said, known.nbytes if known else 0)
-        return said
+            answers = replace(answers, states={**known.states, **answers.states})
+        if current_device() == CPU:
+            self._keep(key, answers, known.nbytes if known else 0)
+        return answers
 
-    def _keep(self, key: tuple[int, ...], said: Answers, before: int) -> None:
-        grown = said.nbytes - before
+    def _keep(self, key: tuple[int, ...], answers: Answers, before: int) -> None:
+        grown = answers.nbytes - before
         if self._nbytes + grown <= self.most_bytes:
-            self._kept[key] = said
+            self._kept[key] = answers
             self._nbytes += grown
 
 
@@ -94,21 +94,21 @@ class TeacherSignal:
 
     Attributes:
         seed: decides in which batches the texts come.
-        memory: of what this teacher said of these texts.
+        cache: of this teacher's answers to these texts.
     """
 
     teacher: Student
     examples: Sequence[Example]
     seed: int = 0
-    memory: TeacherCache = field(default_factory=lambda: TeacherCache(most_bytes=0))
+    cache: TeacherCache = field(default_factory=lambda: TeacherCache(most_bytes=0))
 
 
-def ask(teacher: Student, data: Encoded | Unread, rows: Sequence[int], names: Collection[str]) -> Answers:
-    """Run the teacher on a batch of its texts."""
-    batch = collate(teacher, data, rows).to(place())
+def run_teacher(teacher: Student, data: Encoded | Unread, rows: Sequence[int], names: Collection[str]) -> Answers:
+    """The teacher's answers to a batch of its texts, with the states of these names."""
+    batch = collate(teacher, data, rows).to(current_device())
     with torch.no_grad(), autocast():
         out = teacher.encoder(batch.ids, batch.mask, batch.types)
-    by_word = word_averages(batch.units.to(place()), int(batch.units.max()) + 1)
+    by_word = word_averages(batch.units.to(current_device()), int(batch.units.max()) + 1)
     states = {name: (by_word @ _states(out, name)).half() for name in names}
     return Answers(out.logits.float(), by_word.sum(-1) > 0, out.queries.shape[1], states)
 

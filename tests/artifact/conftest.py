@@ -1,3 +1,4 @@
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,9 +6,11 @@ import onnx
 import pytest
 import torch
 
+from autocomp.artifact.graph import INT8_OPERATORS, optimized, walk
 from autocomp.artifact.runtime import open_session
+from autocomp.artifact.writer import write_model
 from autocomp.models.encoder import plain_weights
-from autocomp.models.groups import linear_groups
+from autocomp.models.linears import linear_groups
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 from autocomp.testing.models import scattered_encoder
 
@@ -66,6 +69,25 @@ def run(
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, inputs), strict=True))
 
 
+def exit_logits(shape: EncoderShape, weights, inputs, pairs: bool, formats=None) -> dict[int, np.ndarray]:
+    """`{depth: logits}` of every exit: a file of its own for each, which leaves there whatever it sees."""
+    models = {
+        depth: write_model(shape.with_(exits=(depth,)), weights, formats or {}, pairs=pairs, exit_threshold=0.0)
+        for depth in shape.exits
+    }
+    return {depth: run(model, inputs)["logits"] for depth, model in models.items()}
+
+
+def operators(model: onnx.ModelProto | bytes | str) -> Counter[str]:
+    """Operator types after the session's optimisation, those inside the branches of `If` included."""
+    return Counter(node.op_type for node, _ in walk(optimized(model).graph))
+
+
+def int8_products(running: Counter[str]) -> int:
+    """How many matrix products run in int8."""
+    return sum(running[kind] for kind in INT8_OPERATORS)
+
+
 @torch.no_grad()
 def torch_outputs(encoder, inputs: dict[str, np.ndarray]):
     return encoder(**{name: torch.from_numpy(value) for name, value in inputs.items()})
@@ -80,5 +102,12 @@ def rng() -> np.random.Generator:
 def kit() -> SimpleNamespace:
     """Random shapes, encoders and batches, and how to run them."""
     return SimpleNamespace(
-        shape=random_shape, encoder=random_encoder_and_weights, batch=random_batch, run=run, torch_outputs=torch_outputs
+        shape=random_shape,
+        encoder=random_encoder_and_weights,
+        batch=random_batch,
+        run=run,
+        exit_logits=exit_logits,
+        operators=operators,
+        int8_products=int8_products,
+        torch_outputs=torch_outputs,
     )

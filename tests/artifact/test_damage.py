@@ -19,7 +19,7 @@ from autocomp.artifact.files import MANIFEST, MODEL, TOKENIZER, read_manifest, s
 from autocomp.artifact.loader import load
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student, tiny_shape
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from autocomp.artifact.operators import optimized, running_operators
+from autocomp.artifact.graph import optimized
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
-from autocomp.inspection import roofline as floors
-from autocomp.inspection.node_times import node_times
-from autocomp.inspection.roofline import Rates, floor, gemm_rates
+from autocomp.formats import WeightFormat
+from autocomp.inspection import speed as floors
+from autocomp.inspection.speed import Rates, floor, gemm_rates, node_times
 from autocomp.testing.models import tiny_shape
 
 SHAPE = tiny_shape(layers=2, exits=(1,))
@@ -64,11 +63,11 @@ def test_rates_are_positive_and_measured_once():
     assert rates.int8 > 0 and rates.fp32 > 0 and gemm_rates() is rates
 
 
-def test_every_running_node_has_a_time(write):
+def test_every_running_node_has_a_time(write, kit):
     model = write(threshold=1.1)
     running = optimized(model)
     times = node_times(running, [text(), text(12)], rounds=2)
-    counted = running_operators(model)
+    counted = kit.operators(model)
     for operator in ("Attention", "LayerNormalization", "DynamicQuantizeMatMul"):
         assert sum(t.operator == operator for t in times.values()) == counted[operator]
     assert all(t.us >= 0 for t in times.values()) and sum(t.us for t in times.values()) > 0

@@ -7,14 +7,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.weights import WeightStore
 from autocomp.errors import InfeasiblePlan
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import decode, encode, number_systems, stored_bytes
 from autocomp.formats.numbers.adaptivfloat import magnitudes
 from autocomp.formats.numbers.codebook import k_means
-from autocomp.formats.weight_format import WeightFormat
 
 FORMATS = [
     WeightFormat(bits, sparse, name)
@@ -70,7 +69,7 @@ def test_looked_up_rows_are_the_rows_of_the_whole(format, rows, width, seed):
 
 
 @pytest.mark.parametrize("format", [f for f in FORMATS if f.bits <= 8], ids=str)
-def test_a_linear_runs_in_int8_whatever_is_stored(format, rng):
+def test_a_linear_runs_in_int8_whatever_is_stored(format, rng, kit):
     weight, x = matrix(1, 12, 20), rng.normal(size=(3, 20)).astype(np.float32)
     graph, kept = Graph(), store(weight, format)
     quantized = graph.ops("DynamicQuantizeLinear", 3, "x")
@@ -81,7 +80,7 @@ def test_a_linear_runs_in_int8_whatever_is_stored(format, rng):
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 20])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
     )
-    assert dict(running_operators(model)) == {"DynamicQuantizeMatMul": 1}
+    assert dict(kit.operators(model)) == {"DynamicQuantizeMatMul": 1}
     got = open_session(model.SerializeToString()).run(None, {"x": x})[0]
     expected = x @ decode(encode(weight, format), format).T
     assert np.sqrt(((got - expected) ** 2).mean()) < 0.02 * expected.std()
@@ -148,9 +147,9 @@ def test_infinite_weights_and_foreign_widths_are_refused():
             encode(np.ones((2, 2)), format)
 
 
-def test_weight_only_computes_in_fp32():
+def test_weight_only_computes_in_fp32(kit):
     assert not WeightFormat(4, weight_only=True).runs_int8
-    assert int8_linears(running_operators(_product(WeightFormat(4, weight_only=True)))) == 0
+    assert kit.int8_products(kit.operators(_product(WeightFormat(4, weight_only=True)))) == 0
 
 
 def _product(format: WeightFormat):

@@ -16,7 +16,7 @@ from autocomp.artifact.runtimes.openvino import OPTIONS, _library
 from autocomp.artifact.writer import write_model
 from autocomp.cli import main
 from autocomp.errors import ArtifactError, ExportMismatch, InputError, MissingExtra, UnknownName
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.runs import write_run

@@ -12,11 +12,11 @@ from autocomp.artifact import compiled as optimized
 from autocomp.artifact import loader
 from autocomp.artifact.compiled import FOLDER, WEIGHTS, fits, form_bytes, write_optimized
 from autocomp.artifact.files import MODEL, artifact_bytes, read_manifest, save_artifact
+from autocomp.artifact.graph import walk
 from autocomp.artifact.loader import load
-from autocomp.artifact.operators import running_operators, walk
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ArtifactError, InputError
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student, tiny_shape
 
@@ -57,7 +57,7 @@ def answers(predictor):
 
 
 @pytest.mark.parametrize("threshold", [None, 0.6])
-def test_it_answers_exactly_as_the_artifact_does(save, opened, threshold):
+def test_it_answers_exactly_as_the_artifact_does(save, opened, threshold, kit):
     guard = save(threshold=threshold)
     before = answers(load(guard))
     write_optimized(guard)
@@ -70,7 +70,7 @@ def test_it_answers_exactly_as_the_artifact_does(save, opened, threshold):
         assert {d for _, d in answers(load(guard, exit_threshold=0.01))} == {1}
         assert {d for _, d in answers(load(guard, exit_threshold="never"))} == {2}
     saved = onnx.load(guard / FOLDER / MODEL, load_external_data=False)
-    assert Counter(node.op_type for node, _ in walk(saved.graph)) == running_operators(guard / MODEL)
+    assert Counter(node.op_type for node, _ in walk(saved.graph)) == kit.operators(guard / MODEL)
 
 
 def test_it_is_no_part_of_the_artifact_s_size(save):

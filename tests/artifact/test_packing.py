@@ -6,12 +6,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.operators import running_operators
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan
+from autocomp.formats import WeightFormat
 from autocomp.formats.packing import packed_bytes, packing_for, packings
 from autocomp.formats.quantize import largest_code
-from autocomp.formats.weight_format import WeightFormat
 
 FORMATS = [WeightFormat(bits, sparse) for bits in (2, 3, 4, 5, 6, 7, 8, 32) for sparse in (False, True)]
 
@@ -58,9 +57,9 @@ def test_bytes_are_predicted_exactly(format, shape):
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=str)
-def test_unpacking_leaves_no_operator_behind(format):
+def test_unpacking_leaves_no_operator_behind(format, kit):
     codes = random_codes(np.random.default_rng(0), (17, 9), format, 0.5)
-    assert not running_operators(packed(codes, format)[1])
+    assert not kit.operators(packed(codes, format)[1])
 
 
 def test_exactly_one_packing_fits_each_format():

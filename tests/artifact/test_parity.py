@@ -3,21 +3,15 @@
 import numpy as np
 import pytest
 
-from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch, InfeasiblePlan
-from autocomp.formats import factors
-from autocomp.formats.numbers import Encoded
-from autocomp.formats.quantize import dequantize, quantize, scales_as_float16
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat, factors
+from autocomp.formats.numbers import decode, encode
+from autocomp.formats.packing import packing_for
 from autocomp.models.encoder import encoder_from
 from autocomp.testing.models import tiny_shape
 
 torch = pytest.importorskip("torch")
-
-
-def given(codes: np.ndarray, scales: np.ndarray) -> Encoded:
-    return Encoded(codes, per_row=(scales_as_float16(scales)[:, None],))
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -34,10 +28,10 @@ def test_fp32_equals_torch_for_random_shapes(kit, seed, monkeypatch):
     encoder, weights = kit.encoder(shape, seed)
     inputs = kit.batch(rng, shape, pairs)
     expected = kit.torch_outputs(encoder, inputs)
-    got = kit.run(write_model(shape, weights, {}, pairs=pairs, all_exits=True), inputs)
+    got = kit.run(write_model(shape, weights, {}, pairs=pairs), inputs)
     np.testing.assert_allclose(got["logits"], expected.logits.numpy(), atol=1e-4)
-    for i, depth in enumerate(shape.exits):
-        np.testing.assert_allclose(got["exit_logits"][:, i], expected.exit_logits[depth].numpy(), atol=1e-4)
+    for depth, logits in kit.exit_logits(shape, weights, inputs, pairs).items():
+        np.testing.assert_allclose(logits, expected.exit_logits[depth].numpy(), atol=1e-4)
 
 
 def test_an_exit_is_taken_when_every_row_is_sure(kit):
@@ -73,29 +67,24 @@ def test_the_threshold_can_be_replaced_and_is_no_input(kit, rng):
 
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8])
-def test_packed_weights_compute_what_their_dequantized_values_compute(kit, rng, bits, sparse):
+def test_packed_weights_compute_what_their_dequantized_values_compute(kit, rng, bits, sparse, monkeypatch):
     shape = tiny_shape(layers=2).with_(embedding_size=24, order=(0, 1, 0))
     _, weights = kit.encoder(shape)
     if sparse:
         weights = {n: np.where(rng.random(w.shape) < 0.5, 0, w).astype(np.float32) for n, w in weights.items()}
     formats = {n: WeightFormat(bits, sparse) for n, w in weights.items() if w.ndim == 2 and "token_type" not in n}
-    plain = weights | {n: dequantize(*quantize(weights[n], bits)) for n in formats}
+    plain = weights | {n: decode(encode(weights[n], WeightFormat(bits)), WeightFormat(bits)) for n in formats}
     inputs = kit.batch(rng, shape, pairs=False)
     expected = kit.torch_outputs(encoder_from(shape, {n: torch.from_numpy(w) for n, w in plain.items()}), inputs)
     packed = write_model(shape, weights, formats, pairs=False)
     got = kit.run(packed, inputs)["logits"]
     error = got - expected.logits.numpy()
     assert np.sqrt((error**2).mean()) < 0.1 * expected.logits.std(), "only the activations' 8 bits may differ"
-    as_bytes = write_model(
-        shape,
-        weights,
-        dict.fromkeys(formats, WeightFormat(8)),
-        pairs=False,
-        codes={n: given(*quantize(weights[n], bits)) for n in formats},
-    )
+    monkeypatch.setattr("autocomp.artifact.weights.packing_for", lambda format: packing_for(WeightFormat(8)))
+    as_bytes = write_model(shape, weights, formats, pairs=False)  # the same codes, a byte each
     np.testing.assert_array_equal(got, kit.run(as_bytes, inputs)["logits"])
-    operators = running_operators(packed)
-    assert int8_linears(operators) == 1 + 6 * shape.depth + 2
+    operators = kit.operators(packed)
+    assert kit.int8_products(operators) == 1 + 6 * shape.depth + 2
     assert not set(operators) & {"BitShift", "BitwiseOr", "CumSum", "Concat"}
 
 
@@ -104,12 +93,12 @@ def test_embeddings_alone_are_exact(kit, rng, bits):
     shape = tiny_shape(layers=1)
     _, weights = kit.encoder(shape)
     formats = {f"embeddings.{part}.weight": WeightFormat(bits) for part in ("word", "position", "token_type")}
-    plain = weights | {n: dequantize(*quantize(weights[n], bits)) for n in formats}
+    plain = weights | {n: decode(encode(weights[n], WeightFormat(bits)), WeightFormat(bits)) for n in formats}
     inputs = kit.batch(rng, shape, pairs=True)
     expected = kit.torch_outputs(encoder_from(shape, {n: torch.from_numpy(w) for n, w in plain.items()}), inputs)
     model = write_model(shape, weights, formats, pairs=True)
     np.testing.assert_allclose(kit.run(model, inputs)["logits"], expected.logits.numpy(), atol=1e-4)
-    operators = running_operators(model)
+    operators = kit.operators(model)
     # The mask's Cast and those of the looked-up rows; the position table is FP32 when loaded.
     assert (operators["Cast"], operators["Gather"]) == (3, 5)
 
@@ -118,9 +107,9 @@ def test_branches_run_int8_too(kit):
     shape = tiny_shape(layers=4, exits=(1, 2)).with_(order=(0, 1, 2, 3, 1))
     _, weights = kit.encoder(shape)
     formats = {n: WeightFormat(4) for n, w in weights.items() if n.startswith("blocks") and w.ndim == 2}
-    operators = running_operators(write_model(shape, weights, formats, pairs=False, exit_threshold=0.9))
+    operators = kit.operators(write_model(shape, weights, formats, pairs=False, exit_threshold=0.9))
     assert operators["If"] == 2
-    assert int8_linears(operators) == 6 * shape.depth
+    assert kit.int8_products(operators) == 6 * shape.depth
 
 
 def test_weights_stand_in_the_branch_that_uses_them(kit):
@@ -153,18 +142,6 @@ def test_shared_blocks_are_stored_once(kit):
     sizes = [write_model(shape, weights, formats, pairs=False).ByteSize() for shape in (once, thrice)]
     block = sum(w.size for n, w in weights.items() if n in formats)
     assert sizes[1] - sizes[0] < block
-
-
-def test_given_codes_are_stored_as_they_are(kit, rng):
-    shape = tiny_shape(layers=1)
-    _, weights = kit.encoder(shape)
-    name = "embeddings.word.weight"
-    codes = rng.integers(-3, 4, weights[name].shape).astype(np.int8), np.full(shape.vocabulary, 0.125, np.float32)
-    inputs = kit.batch(rng, shape, pairs=False)
-    model = write_model(shape, weights, {name: WeightFormat(3)}, pairs=False, codes={name: given(*codes)})
-    plain = {n: torch.from_numpy(w) for n, w in (weights | {name: dequantize(*codes)}).items()}
-    expected = kit.torch_outputs(encoder_from(shape, plain), inputs).logits
-    np.testing.assert_allclose(kit.run(model, inputs)["logits"], expected.numpy(), atol=1e-4)
 
 
 def test_a_format_for_no_matrix_and_a_missing_weight_are_refused(kit):

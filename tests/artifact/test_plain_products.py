@@ -4,10 +4,10 @@ import numpy as np
 import onnx
 import pytest
 
-from autocomp.artifact.dequantized import defaults, plain_products
-from autocomp.artifact.operators import walk
+from autocomp.artifact.converting import defaults, plain_products
+from autocomp.artifact.graph import walk
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.testing.models import tiny_shape
 
 GONE = {"DynamicQuantizeLinear", "MatMulInteger", "BitShift", "BitwiseAnd", "CumSum", "ScatterElements"}

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import InfeasiblePlan
 from autocomp.models.encoder import plain_weights
 from autocomp.models.shape import BlockShape
 from autocomp.models.slicing import add_exits
+from autocomp.pipeline.fake_quantize import stored_weights
 from autocomp.pipeline.plans import convert, in_stage_order, prepare
-from autocomp.pipeline.verify import as_rounded
+from autocomp.pipeline.verify import _Follower, _int8_linears
 from autocomp.plan import CompressionPlan, Step
 from autocomp.tasks import Example
 from autocomp.techniques import techniques
@@ -27,6 +27,13 @@ PLANS = 200
 EXACT, ROUNDED = 1e-5, 0.06
 """Root mean square error over that of the logits of a student rounded as its file is. Where linears run in int8, a
 value at the border of two codes may fall to the other side (200 plans: at most 0.028, most below 0.0001)."""
+
+
+def as_rounded(student, batch):
+    """What a student answers when its weights and the inputs of int8 linears are rounded as its file rounds them."""
+    student.encoder.eval()
+    with stored_weights(student), torch.no_grad(), _Follower(student, _int8_linears(student), ()):
+        return student.encoder(batch.ids, batch.mask, batch.types)
 
 
 def random_teacher(rng: np.random.Generator):
@@ -103,25 +110,33 @@ def inputs(student) -> list[dict[str, np.ndarray]]:
     ]
 
 
+def logits_of(student) -> list[list[np.ndarray]]:
+    """Logits of every batch at each exit and, last, of the whole model: each from a file that leaves there."""
+    shape = student.encoder.shape
+    weights = {name: weight.float().numpy() for name, weight in plain_weights(student.encoder).items()}
+    models = [
+        write_model(shape.with_(exits=(d,)), weights, student.formats, pairs=student.pairs, exit_threshold=0.0)
+        for d in shape.exits
+    ]
+    sessions = [open_session(model.SerializeToString()) for model in (*models, written(student))]
+    return [[outputs(session, given)["logits"] for given in inputs(student)] for session in sessions]
+
+
 FIRST = [range(start, start + 20) for start in range(0, 3 * 20, 20)]
 REST = [pytest.param(range(start, start + 20), marks=pytest.mark.slow) for start in range(3 * 20, PLANS, 20)]
 
 
 @pytest.mark.parametrize("seeds", [*FIRST, *REST], ids=str)
-def test_every_plan_exports_loads_and_agrees(seeds):
+def test_every_plan_exports_loads_and_agrees(seeds, kit):
     for seed in seeds:
         plan, student = compressed(seed)
         rounded = [as_rounded(student, batch) for batch in batches(student)]
-        model = written(student, all_exits=True)
-        session = open_session(model.SerializeToString())
-        found = [outputs(session, given) for given in inputs(student)]
-        got = [np.concatenate([f["logits"] for f in found])]
-        expected = [torch.cat([r.logits for r in rounded]).numpy()]
-        for i, depth in enumerate(student.encoder.shape.exits):
-            got.append(np.concatenate([f["exit_logits"][:, i] for f in found]))
-            expected.append(torch.cat([r.exit_logits[depth] for r in rounded]).numpy())
+        model = written(student)
+        got = [np.concatenate(logits) for logits in logits_of(student)]
+        expected = [torch.cat([r.exit_logits[depth] for r in rounded]).numpy() for depth in student.encoder.shape.exits]
+        expected.append(torch.cat([r.logits for r in rounded]).numpy())
         is_int8 = any(f.runs_int8 for n, f in student.formats.items() if n.startswith("blocks"))
-        assert (int8_linears(running_operators(model)) > 0) == is_int8, (seed, plan)
+        assert (kit.int8_products(kit.operators(model)) > 0) == is_int8, (seed, plan)
         for mine, theirs in zip(got, expected, strict=True):
             errors = np.mean((mine - theirs) ** 2, axis=1) / np.mean(theirs**2)
             error = np.sqrt(np.mean(errors))
@@ -135,23 +150,21 @@ def test_random_plans_cover_every_technique_and_pairs_of_them():
     assert len(set(steps)) > 40
 
 
-def test_files_with_exits_leave_where_their_own_exit_logits_say():
+def test_files_with_exits_leave_where_their_own_exit_logits_say(kit):
     ways = []
     for seed in range(40):
         _, student = compressed(seed)
         exits = student.encoder.shape.exits
-        models = (written(student, all_exits=True), written(student, exit_threshold=0.9)) if exits else ()
-        data = [model.SerializeToString() for model in models]
-        for given in inputs(student)[:3] if exits else ():
-            everything = outputs(open_session(data[0]), given)
-            confidence = torch.from_numpy(everything["exit_logits"][0]).softmax(-1).amax(-1).numpy()
+        data = written(student, exit_threshold=0.9).SerializeToString() if exits else b""
+        for given, *everything in zip(inputs(student)[:3], *logits_of(student), strict=False) if exits else ():
+            confidence = torch.from_numpy(np.concatenate(everything[:-1])).softmax(-1).amax(-1).numpy()
             # Between the most and the second most confident head, or above the only one.
             threshold = np.float32(np.sort([*confidence, 1.0])[-3:-1].mean() if len(exits) > 1 else 1)
             first = int((confidence >= threshold).argmax())
             leaves = bool((confidence >= threshold).any())
-            found = outputs(open_session(data[1], exit_threshold=float(threshold)), given)
+            found = outputs(open_session(data, exit_threshold=float(threshold)), given)
             assert found["exit_depth"] == (exits[first] if leaves else student.encoder.shape.depth)
-            expected = everything["exit_logits"][:, first] if leaves else everything["logits"]
+            expected = everything[first] if leaves else everything[-1]
             np.testing.assert_allclose(found["logits"], expected, atol=1e-4)
             ways.append(int(found["exit_depth"]))
     assert len(ways) > 10 and len(set(ways)) >= 3, "exits at several depths and none are tested"

@@ -5,11 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.operators import optimized, walk
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.graph import optimized, walk
+from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.errors import ExportMismatch
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.inspection import session_check
 from autocomp.inspection.matmuls import products
 from autocomp.inspection.session_check import check_session
@@ -95,7 +94,7 @@ def test_a_weight_that_is_no_constant_is_named(write, threshold):
     """It is or-ed with a zero that the runtime cannot know: the smallest of all token ids times zero."""
     model, int8 = write(4, threshold=threshold)
     target = next(p for p in products(model, optimized(model)) if p.layers == ("blocks.1.feed_forward.input",))
-    node, graph = list(walk(model.graph))[target.place]
+    node, graph = list(walk(model.graph))[target.position]
     weight = node.input[1]
     node.input[1] = "late"
     least = helper.make_node("ReduceMin", ["input_ids"], ["least"], keepdims=0)

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
-from autocomp.formats import factors
-from autocomp.formats.weight_format import WeightFormat
-from autocomp.models.groups import linear_groups
+from autocomp.formats import WeightFormat, factors
+from autocomp.models.linears import linear_groups
 from autocomp.testing.models import tiny_shape
 
 torch = pytest.importorskip("torch")
@@ -38,8 +36,8 @@ def test_factors_run_in_int8(kit, rng, runs_as_two):
     encoder, weights = kit.encoder(shape)
     inputs = kit.batch(rng, shape, pairs=False)
     model = write_model(shape, weights, INT8, pairs=False)
-    operators = running_operators(model)
-    assert int8_linears(operators) == len(LINEARS) * (2 if runs_as_two else 1)
+    operators = kit.operators(model)
+    assert kit.int8_products(operators) == len(LINEARS) * (2 if runs_as_two else 1)
     assert operators["MatMul"] + operators["Gemm"] == 1, "the classifier is FP32"
     expected = kit.torch_outputs(encoder, inputs).logits.numpy()
     assert np.sqrt(((kit.run(model, inputs)["logits"] - expected) ** 2).mean()) < 0.1 * expected.std()
@@ -71,13 +69,17 @@ def test_branches_hold_their_factors(kit, rng, runs_as_two):
 def test_a_text_keeps_the_same_tokens_in_any_batch(kit, rng):
     shape = tiny_shape(exits=(2,)).with_(tokens=(0.7, 0.41, 0.2))
     encoder, weights = kit.encoder(shape)
-    model = write_model(shape, weights, {}, pairs=True, all_exits=True)
+    model, leaving = (
+        write_model(shape, weights, {}, pairs=True),
+        write_model(shape, weights, {}, pairs=True, exit_threshold=0.0),
+    )
     inputs = pair(shape, rng, ((9, 11), (1, 2), (7, 6)))
-    together = kit.run(model, inputs)
-    for row, length in enumerate((20, 3, 13)):
-        alone = kit.run(model, {name: value[row : row + 1, :length] for name, value in inputs.items()})
-        for name in ("logits", "exit_logits"):
-            np.testing.assert_allclose(alone[name][0], together[name][row], atol=1e-4)
+    for file, depth in ((leaving, 2), (model, 3)):
+        together = kit.run(file, inputs)
+        assert together["exit_depth"] == depth
+        for row, length in enumerate((20, 3, 13)):
+            alone = kit.run(file, {name: value[row : row + 1, :length] for name, value in inputs.items()})
+            np.testing.assert_allclose(alone["logits"][0], together["logits"][row], atol=1e-4)
     np.testing.assert_allclose(together["logits"], kit.torch_outputs(encoder, inputs).logits.numpy(), atol=1e-4)
     alike = write_model(shape.with_(tokens=()), weights, {}, pairs=True)
     assert np.abs(kit.run(alike, inputs)["logits"] - together["logits"]).max() > 1e-2, "tokens are left behind"
@@ -97,9 +99,10 @@ def test_of_equal_tokens_the_one_further_left_stays(kit, rng):
             list(range(n)) for n in lengths
         ]
     assert outputs.tokens[2].mask.sum(1).tolist() == [4, 2, 2]
-    got = kit.run(write_model(shape, weights, {}, pairs=True, all_exits=True), inputs)
+    got = kit.run(write_model(shape, weights, {}, pairs=True), inputs)
     np.testing.assert_allclose(got["logits"], outputs.logits.numpy(), atol=1e-4)
-    np.testing.assert_allclose(got["exit_logits"][:, 1], outputs.exit_logits[2].numpy(), atol=1e-4)
+    left = kit.exit_logits(shape, weights, inputs, pairs=True)
+    np.testing.assert_allclose(left[2], outputs.exit_logits[2].numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("tokens", [(), (0.6, 0.5, 0.5, 1.0)])
@@ -109,10 +112,10 @@ def test_texts_of_a_pair_meet_in_the_upper_layers_only(kit, rng, local, tokens):
     encoder, weights = kit.encoder(shape)
     inputs = pair(shape, rng)
     expected = kit.torch_outputs(encoder, inputs)
-    got = kit.run(write_model(shape, weights, {}, pairs=True, all_exits=True), inputs)
+    got = kit.run(write_model(shape, weights, {}, pairs=True), inputs)
     np.testing.assert_allclose(got["logits"], expected.logits.numpy(), atol=1e-4)
-    for i, depth in enumerate(shape.exits):
-        np.testing.assert_allclose(got["exit_logits"][:, i], expected.exit_logits[depth].numpy(), atol=1e-4)
+    for depth, logits in kit.exit_logits(shape, weights, inputs, pairs=True).items():
+        np.testing.assert_allclose(logits, expected.exit_logits[depth].numpy(), atol=1e-4)
     apart = kit.run(write_model(shape.with_(local_layers=0), weights, {}, pairs=True), inputs)
     assert np.abs(apart["logits"] - got["logits"]).max() > 1e-2
 

@@ -9,17 +9,15 @@ import onnx
 import onnxruntime
 import pytest
 
-from autocomp.artifact.baseline import plain_int8
 from autocomp.artifact.files import FORMS, MODEL, TOKENIZER, oldest_runtime, read_manifest, save_artifact
+from autocomp.artifact.graph import walk
 from autocomp.artifact.loader import load
-from autocomp.artifact.operators import walk
-from autocomp.artifact.requirements import requires_of
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import plain_int8, requires_of, write_model
 from autocomp.errors import ArtifactError
 from autocomp.exit_rules import exit_rules
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
-from autocomp.models.groups import linear_groups
+from autocomp.models.linears import linear_groups
 from autocomp.pipeline.export import write_artifact
 from autocomp.testing.models import random_student, tiny_shape
 

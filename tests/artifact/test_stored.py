@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.writer import write_model
+from autocomp.artifact.writer import plain_int8, write_model
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import encode, stored_bytes
-from autocomp.formats.weight_format import WeightFormat
 from autocomp.inspection.stored import stored_weights
 from autocomp.testing.models import tiny_shape
 

@@ -10,7 +10,7 @@ import pytest
 import autocomp as package
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import Encoder
 from autocomp.models.profile import analytic
 from autocomp.pipeline.export import write_artifact

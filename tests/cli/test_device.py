@@ -11,7 +11,7 @@ import pytest
 
 from autocomp.cli.device import join, probe
 from autocomp.spec import DeviceProfile, read_device, write_device
-from autocomp.testing.devices import AWAY, recorded_device
+from autocomp.testing.studies import AWAY, recorded_device
 
 
 @pytest.fixture

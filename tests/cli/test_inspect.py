@@ -7,10 +7,10 @@ import pytest
 
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.spec import write_device
-from autocomp.testing.devices import recorded_device
 from autocomp.testing.models import random_student, tiny_shape
+from autocomp.testing.studies import recorded_device
 
 LABELS = ["no", "yes"]
 

@@ -4,8 +4,8 @@ import sys
 import pytest
 
 from autocomp.cli import build_parser, main, verbs
+from autocomp.environment import __version__
 from autocomp.errors import TrialError
-from autocomp.version import __version__
 
 VERBS = "benchmark doctor export list predict profile report resume search show validate".split()
 

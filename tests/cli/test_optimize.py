@@ -6,7 +6,7 @@ import pytest
 
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.testing.models import random_student
 

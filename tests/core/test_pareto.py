@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autocomp.pareto import (
-    Growing,
+    IncrementalHypervolume,
     added,
     crowding,
     dominates,
@@ -154,7 +154,7 @@ def test_thin_drops_in_the_order_of_distances_computed_again_each_time(dimension
 def test_a_growing_volume_is_that_of_all_rows_so_far(m):
     rows = np.random.default_rng(m).normal(size=(60, m)).round(1)
     reference = np.full(m, 0.9)
-    growing = Growing(reference)
+    growing = IncrementalHypervolume(reference)
     for i, row in enumerate(rows):
         growing.add(row)
         assert growing.volume == pytest.approx(hypervolume(rows[: i + 1], reference), abs=1e-9)

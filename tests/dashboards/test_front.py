@@ -10,8 +10,7 @@ from autocomp.measures import measures
 from autocomp.report.page import write_report
 from autocomp.report.pick import pick
 from autocomp.report.summary import summary
-from autocomp.testing.plugged_measure import events_with_energy, write_plug_in
-from autocomp.testing.runs import journal, write_run
+from autocomp.testing.runs import events_with_energy, journal, write_plug_in, write_run
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from autocomp.executors.places import device_resource
+from autocomp.executors import device_resource
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -139,7 +139,7 @@ def test_one_image_with_the_ray_that_was_tested(kube, groups):
     (image,) = {c["image"] for g in groups.values() for c in g["template"]["spec"]["containers"]}
     docker = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert f"-t {image} " in docker and "-c constraints.txt" in docker
-    from autocomp.version import __version__
+    from autocomp.environment import __version__
 
     assert image == f"autocomp:{__version__}"
     assert kube["RayJob"]["spec"]["rayClusterSpec"]["rayVersion"] == PINS["ray"]

@@ -6,9 +6,9 @@ import pytest
 
 from autocomp.catalogue import read_yaml
 from autocomp.devices import probing
-from autocomp.devices.predicting import is_here, predicted_latency
+from autocomp.devices.predicting import is_this_machine, predicted_latency
 from autocomp.devices.probing import Timed, latency_table, memory_gb, probe
-from autocomp.devices.samples import Sample, bert_shape, text
+from autocomp.devices.samples import Sample, bert_shape, random_text
 from autocomp.devices.work import COUNTED
 from autocomp.errors import SpecError
 from autocomp.spec import read_device, write_device
@@ -29,12 +29,12 @@ def profile(told):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probing, "samples", lambda count: TINY[:count])
         patch.setattr(probing, "SMALL", TINY[0])
-        return probe("box", seconds=0.0, files=3, tell=lambda text, fraction: told.append((text, fraction)))
+        return probe("box", seconds=0.0, files=3, progress=lambda text, fraction: told.append((text, fraction)))
 
 
 def test_a_probe_says_what_the_machine_is(profile):
     found = profile.recorded
-    assert is_here(profile) and found.cores >= 1 and found.memory_gb == memory_gb() > 0
+    assert is_this_machine(profile) and found.cores >= 1 and found.memory_gb == memory_gb() > 0
     assert {"python", "onnxruntime"} <= set(found.versions) and found.system
     assert found.int8_macs_per_ms > 0 and found.fp32_macs_per_ms > 0
     assert found.noise_spread >= 0 and found.noise_between_sessions >= 0
@@ -63,7 +63,7 @@ def test_a_profile_is_read_as_it_was_written_and_predicts(profile, tmp_path):
     assert [p.name for p in file.parent.iterdir()] == ["box.yaml"]
     assert "- [0, 4, " in file.read_text() and read_yaml(file)["recorded"]["cores"] == profile.recorded.cores
     onnx.save(TINY[1].write(), tmp_path / "model.onnx")
-    found = predicted_latency(tmp_path / "model.onnx", [text(9)], again)
+    found = predicted_latency(tmp_path / "model.onnx", [random_text(9)], again)
     assert found.predicted and found.value > 0
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autocomp.devices.samples import NEVER, Sample, bert_shape, samples, text
+from autocomp.devices.samples import NEVER, Sample, bert_shape, random_text, samples
 from autocomp.devices.work import COUNTED, work
 
 HIDDEN, HEADS, HEAD_SIZE, INNER, TOKENS = 32, 4, 8, 64, 10
@@ -16,7 +16,7 @@ DENSE, CLASSIFIER = HIDDEN * HIDDEN, 2 * HIDDEN
 def counted(layers=2, int8=True, exit_threshold=None, tokens=TOKENS, **changes):
     shape = bert_shape(layers, HIDDEN, HEADS, HEAD_SIZE, INNER, exits=exit_threshold is not None).with_(**changes)
     model = Sample(shape, int8, exit_threshold, (tokens,)).write()
-    [row] = work(model, [text(tokens)])
+    [row] = work(model, [random_text(tokens)])
     return dict(zip(COUNTED, row.tolist(), strict=True))
 
 
@@ -57,7 +57,7 @@ def test_layers_behind_an_exit_count_when_they_run():
 
 def test_tokens_that_are_left_behind_do_no_work():
     shape = bert_shape(3, HIDDEN, HEADS, HEAD_SIZE, INNER).with_(tokens=(0.5, 1.0, 1.0))
-    [row] = work(Sample(shape, True, None, (20,)).write(), [text(20)])
+    [row] = work(Sample(shape, True, None, (20,)).write(), [random_text(20)])
     feed_forward, kept, all_ = 2 * HIDDEN * INNER, 10, 20
     first = 3 * HIDDEN * HIDDEN * all_ + (HIDDEN * HIDDEN + feed_forward) * kept
     last = 2 * HIDDEN * HIDDEN * kept + 2 * HIDDEN * HIDDEN + feed_forward
@@ -71,7 +71,7 @@ def test_each_kind_of_text_is_profiled_once(monkeypatch):
     given = []
     real = module.kernels
     monkeypatch.setattr(module, "kernels", lambda running, texts: given.append(len(texts)) or real(running, texts))
-    found = work(model, [text(n) for n in (5, 8, 5, 5, 8)])
+    found = work(model, [random_text(n) for n in (5, 8, 5, 5, 8)])
     assert given == [2]
     np.testing.assert_array_equal(found[[0, 1]], found[[2, 4]])
     assert found[0, 1:].sum() < found[1, 1:].sum()
@@ -88,5 +88,5 @@ def test_samples_are_the_same_everywhere_and_varied():
 
 @pytest.mark.parametrize("sample", samples(8)[3:8:4], ids=str)
 def test_samples_can_be_written_and_run(sample):
-    rows = work(sample.write(), [text(n) for n in sample.lengths])
+    rows = work(sample.write(), [random_text(n) for n in sample.lengths])
     assert rows.shape == (len(sample.lengths), len(COUNTED)) and (np.diff(rows[:, COUNTED.index("normed")]) > 0).all()

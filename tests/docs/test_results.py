@@ -50,7 +50,7 @@ def test_the_figures_of_the_house_are_counted(tmp_path):
     house = load("house")
     found = house.house(ROOT)
     assert (found["circles_of_files"], found["circles_of_rooms"]) == ([], [])
-    assert found["files"] > 300 and found["median_function_lines"] < 10 and found["longest_function_lines"] <= 60
+    assert found["files"] > 200 and found["median_function_lines"] < 10 and found["longest_function_lines"] <= 60
     assert re.search(rf"^untyped lines +{found['untyped_lines']}$", house.as_text(found), re.M)
     package = tmp_path / "autocomp"
     texts = {"a": "from autocomp.b import x", "b": "import autocomp.a", "c": "def f(y: dict[str, Any]): ..."}

@@ -137,13 +137,13 @@ def jobs_run(monkeypatch):
 @pytest.fixture
 def chosen(monkeypatch):
     """Names of the records that are taken for the final front."""
-    names, real = [], front.see
+    names, real = [], front.score_and_time
 
     def see(context, run, best, *more):
         names.extend(r.id for r in best)
         return real(context, run, best, *more)
 
-    monkeypatch.setattr(front, "see", see)
+    monkeypatch.setattr(front, "score_and_time", see)
     return names
 
 

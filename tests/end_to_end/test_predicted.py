@@ -8,11 +8,12 @@ import pytest
 from autocomp.artifact.loader import load
 from autocomp.errors import InputError
 from autocomp.journal import read_lines, read_records
-from autocomp.pipeline.measuring import AT_DEVICE, HERE, PREDICTED, check_place, place
+from autocomp.pipeline.evaluate import AT_DEVICE, HERE, PREDICTED, place
 from autocomp.report.cards import card, evidence_of
 from autocomp.report.summary import read_state
 from autocomp.spec import DeviceProfile, write_device
-from autocomp.testing.devices import AWAY, recorded_device
+from autocomp.study.workers import check_place
+from autocomp.testing.studies import AWAY, recorded_device
 
 #: A device on which a run costs 2 ms and each value of a layer norm 10 us.
 COSTS = {"runs": 2.0, "normed": 0.01}
@@ -76,8 +77,8 @@ def test_what_can_be_measured_is_not_predicted(cpu, has_device, where):
 
 
 def test_trials_are_not_timed_on_several_machines():
-    crew = SimpleNamespace(has_device=False, machines=["a", "b"])
+    pool = SimpleNamespace(has_device=False, machines=["a", "b"])
     with pytest.raises(InputError, match=r"several machines \(a, b\).*autocomp device join"):
-        check_place(DeviceProfile(name="cpu_1_thread"), ["latency"], crew)
+        check_place(DeviceProfile(name="cpu_1_thread"), ["latency"], pool)
     check_place(DeviceProfile(name="cpu_1_thread"), ["latency"], SimpleNamespace(has_device=True, machines=["a", "b"]))
     check_place(DeviceProfile(name="cpu_1_thread"), ["latency"], SimpleNamespace(has_device=False, machines=["a"]))

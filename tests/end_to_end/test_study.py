@@ -26,7 +26,7 @@ from autocomp.study.losses import LossScale
 from autocomp.tasks import Example
 from autocomp.testing.studies import WORDS
 from autocomp.training.batches import encode
-from autocomp.training.inference import predict
+from autocomp.training.predictions import predict
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["the film was great", "with his this boring bad"]

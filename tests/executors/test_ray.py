@@ -10,13 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from autocomp import _TELL_NOBODY
+from autocomp import _NO_TELEMETRY
 from autocomp.errors import ClusterError, GpuError
-from autocomp.executors import NodeFunctions
-from autocomp.executors.places import device_resource
+from autocomp.executors import NodeFunctions, device_resource
+from autocomp.executors.ray.cache_server import packed, unpack
 from autocomp.executors.ray.cluster import _room, check_nodes
 from autocomp.executors.ray.pool import RayPool
-from autocomp.executors.ray.tar_folder import packed, unpack
 from autocomp.executors.ray.tasks import ATTEMPTS
 from autocomp.result_cache import ResultCache
 
@@ -39,7 +38,7 @@ def cluster(tmp_path_factory):
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     with pytest.MonkeyPatch.context() as patch:
         # Other machines' nodes are not started by us: what is switched off there, their workers have to do.
-        for name in set(_TELL_NOBODY) - {"RAY_USAGE_STATS_ENABLED"}:
+        for name in set(_NO_TELEMETRY) - {"RAY_USAGE_STATS_ENABLED"}:
             patch.delenv(name, raising=False)
         patch.setenv("AUTOCOMP_CACHE", str(folder / "driver"))
         patch.setenv("PYTHONPATH", path)
@@ -53,7 +52,7 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def crew(cluster):
+def pool(cluster):
     """Connected once: each connection costs seconds."""
     with RayPool(cluster.made.address, workers=0, device="there", functions=FUNCTIONS) as found:
         run = cluster.folder / "run"
@@ -69,8 +68,8 @@ def job(cluster, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trials(crew):
-    with crew.executor(ray_works.TRIALS) as executor:
+def trials(pool):
+    with pool.executor(ray_works.TRIALS) as executor:
         yield executor
 
 
@@ -103,17 +102,17 @@ def lost(executor):
     return Counter((one.job["id"], one.attempt, one.again) for one in executor.lost())
 
 
-def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, crew, job):
+def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, pool, job):
     """Before any trial, as in a study: trials hold on to their cores for the next one."""
-    found = crew.at_gpu(ray_works.TRIALS, job("g0"))
+    found = pool.at_gpu(ray_works.TRIALS, job("g0"))
     assert found["cache"] == str(cluster.folder / "far") and int(found["gpu"]) in range(GPUS)
     with pytest.raises(GpuError, match=r"g1 did not run on a GPU of .*no such thing"):
-        crew.at_gpu(ray_works.TRIALS, job("g1", **{"raise": "no such thing"}))
+        pool.at_gpu(ray_works.TRIALS, job("g1", **{"raise": "no such thing"}))
 
 
-def test_what_trained_on_a_gpu_is_scored_without_one_and_measured_at_the_device(cluster, crew, job):
+def test_what_trained_on_a_gpu_is_scored_without_one_and_measured_at_the_device(cluster, pool, job):
     """Three parts, of which the second dies once; the GPUs are of the far node, which has one core for them."""
-    with crew.executor(ray_works.GPU_TRIALS, share=0.01) as executor:
+    with pool.executor(ray_works.GPU_TRIALS, share=0.01) as executor:
         assert (executor.workers, executor.gpu_share) == (1, 0.01)
         executor.submit(job("k0", make="trained"))
         [(result, reason)] = collect_all(executor).values()
@@ -173,8 +172,8 @@ def test_a_device_that_cannot_measure_is_a_reason_and_not_the_end(trials, job):
     assert reason is None and result["measured"]["read"] == ["measured"]
 
 
-def test_short_jobs_are_tasks_that_are_tried_again(crew, job):
-    with crew.executor(ray_works.TASKS, most=2) as executor:
+def test_short_jobs_are_tasks_that_are_tried_again(pool, job):
+    with pool.executor(ray_works.TASKS, most=2) as executor:
         executor.submit(job("f0", die=1))
         executor.submit(job("f1", **{"raise": "no"}))
         assert executor.free == 0
@@ -183,29 +182,29 @@ def test_short_jobs_are_tasks_that_are_tried_again(crew, job):
         assert lost(executor) == {("f0", 1, True): 1, ("f1", 1, False): 1}
 
 
-def test_stages_travel_to_a_node_once(cluster, crew, job):
+def test_stages_travel_to_a_node_once(cluster, pool, job):
     store = ResultCache(cluster.folder / "driver" / "stages")
     key = store.make("data", {"text": "sent"}, lambda f: (f / "text").write_text("sent") and None).key
     import ray
 
-    before = ray.get(crew._actor.counts.remote())
+    before = ray.get(pool._actor.counts.remote())
     for name in ("g0", "g1", "g2"):
-        assert crew.at_device(ray_works.MEASURE, job(name, reads=[key]))["read"] == ["sent"]
-    after = ray.get(crew._actor.counts.remote())
+        assert pool.at_device(ray_works.MEASURE, job(name, reads=[key]))["read"] == ["sent"]
+    after = ray.get(pool._actor.counts.remote())
     assert after["sent"] - before["sent"] == 1
     assert (cluster.folder / "device" / "stages" / key / "text").read_text() == "sent"
 
 
-def test_what_cannot_be_done_at_the_device_says_so(crew, job):
+def test_what_cannot_be_done_at_the_device_says_so(pool, job):
     with pytest.raises(ClusterError, match=r"there: h0 could not be measured .*no such device"):
-        crew.at_device(ray_works.MEASURE, job("h0", **{"raise": "no such device"}))
+        pool.at_device(ray_works.MEASURE, job("h0", **{"raise": "no such device"}))
 
 
 @pytest.mark.slow
-def test_a_node_that_goes_takes_nothing_with_it(cluster, crew, trials, job, tmp_path):
+def test_a_node_that_goes_takes_nothing_with_it(cluster, pool, trials, job, tmp_path):
     trials.news()
     node, news = add_node(cluster, num_cpus=1), []
-    wait_for(lambda: crew.workers == 3)
+    wait_for(lambda: pool.workers == 3)
     for number in range(3):
         trials.submit(job(f"i{number}", mark=True, sleep=8, alone=True))
     wait_for(lambda: len(list(tmp_path.glob("i*-begun"))) == 3)
@@ -213,39 +212,39 @@ def test_a_node_that_goes_takes_nothing_with_it(cluster, crew, trials, job, tmp_
     found = collect_all(trials)
     assert {reason for _, reason in found.values()} == {None} and len(found) == 3
     assert sum(lost(trials).values()) == 1
-    wait_for(lambda: crew.workers == 2)
-    wait_for(lambda: news.extend(trials.news()) or [n["state"] for n in news] == ["joined", "lost"])
+    wait_for(lambda: pool.workers == 2)
+    wait_for(lambda: news.extend(trials.news()) or [n.state for n in news] == ["joined", "lost"])
 
 
 @pytest.mark.slow
-def test_measurements_wait_for_a_device_that_died(cluster, crew, trials, job):
+def test_measurements_wait_for_a_device_that_died(cluster, pool, trials, job):
     cluster.made.remove_node(cluster.device, allow_graceful=False)
     trials.submit(job("j0", make="waits"))
-    assert trials.collect(5) == [] and crew.has_device, "nothing is measured anywhere else"
+    assert trials.collect(5) == [] and pool.has_device, "nothing is measured anywhere else"
     add_node(cluster, **cluster.place)
     [(result, reason)] = collect_all(trials).values()
     assert reason is None and result["measured"]["cache"] == str(cluster.folder / "device")
 
 
-def test_there_is_room_for_as_many_jobs_as_cores_and_gpus_allow(crew):
-    assert [crew.room(share) for share in (0.0, 0.5, 1.0)] == [2, 1, 1], "one core beside its GPUs"
+def test_there_is_room_for_as_many_jobs_as_cores_and_gpus_allow(pool):
+    assert [pool.room(share) for share in (0.0, 0.5, 1.0)] == [2, 1, 1], "one core beside its GPUs"
     rooms = [_room({"CPU": 16, "GPU": 2}, 1, share) for share in (0.0, 0.125, 0.3, 0.4, 1.0)]
     assert rooms == [16, 16, 6, 4, 2], "a job has its share of one GPU"
     assert (_room({"CPU": 3, "GPU": 1}, 1, 0.1), _room({"CPU": 4}, 1, 0.5)) == (3, 0)
 
 
-def test_gpus_that_pytorch_cannot_use_are_refused(cluster, crew):
+def test_gpus_that_pytorch_cannot_use_are_refused(cluster, pool):
     with pytest.raises(GpuError, match=r"offers 64 GPUs to Ray, but its PyTorch \(.+\) can use \d+; install a PyTorch"):
         check_nodes(FUNCTIONS.usable_gpus)
-    assert {told["gpus"] for told in check_nodes()} == {None}
+    assert {report.gpus for report in check_nodes()} == {None}
 
 
-def test_the_list_of_nodes_is_kept(cluster, crew):
+def test_the_list_of_nodes_is_kept(cluster, pool):
     file = cluster.folder / "run" / "work" / "nodes.json"
     wait_for(file.exists)
     nodes = json.loads(file.read_text())["nodes"]
     assert {n["device"] for n in nodes if n["device"]} == {"there"}
-    assert crew.facts()["kind"] == "ray" and len(crew.facts()["nodes"]) == 3
+    assert pool.facts()["kind"] == "ray" and len(pool.facts()["nodes"]) == 3
 
 
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "127.0.0.1:99999x", "a b:1"])
@@ -259,7 +258,7 @@ def test_an_address_where_nobody_answers_is_refused():
         RayPool("127.0.0.1:9", 0, "there", FUNCTIONS)
 
 
-def test_a_parcel_brings_a_folder_whole_or_not_at_all(tmp_path):
+def test_a_packed_folder_comes_a_folder_whole_or_not_at_all(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_bytes(bytes(range(256)))
     unpack(packed(tmp_path / "a"), tmp_path / "x" / "y")
@@ -267,3 +266,7 @@ def test_a_parcel_brings_a_folder_whole_or_not_at_all(tmp_path):
     with pytest.raises(Exception, match=r"."):
         unpack(packed(tmp_path / "a")[:700], tmp_path / "x" / "z")
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["y"]
+
+
+def test_a_device_has_a_resource_of_its_name():
+    assert device_resource("pi4") == "device:pi4" != device_resource("pi5")

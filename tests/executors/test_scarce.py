@@ -6,28 +6,28 @@ import pytest
 from ray import exceptions
 from ray.air.execution._internal import actor_manager
 
-from autocomp.executors.ray import cache_server as home
+from autocomp.executors.ray import cache_server
 from autocomp.executors.ray._tune import all_deaths_are_of_trials, last_failure
 from autocomp.result_cache import ResultCache
 
 
 @pytest.fixture
 def sender(tmp_path, monkeypatch):
-    """A home with four stages of about 20 kB, and the parcels that its object store holds."""
+    """A cache server with four stages of about 20 kB, and the packed stages that the object store holds."""
     store, held = ResultCache(tmp_path / "stages"), []
 
     def build(folder):
         (folder / "weights").write_bytes(bytes(20_000))
 
     keys = [store.make("data", {"n": n}, build).key for n in range(4)]
-    monkeypatch.setattr(home.ray, "put", lambda parcel: held.append(len(parcel)) or f"reference {len(held)}")
-    return home.CacheServer(str(tmp_path), str(store.root), "", ""), keys, held
+    monkeypatch.setattr(cache_server.ray, "put", lambda tar: held.append(len(tar)) or f"reference {len(held)}")
+    return cache_server.CacheServer(str(tmp_path), str(store.root), "", ""), keys, held
 
 
-def test_old_parcels_make_room_and_are_packed_again(sender, monkeypatch):
+def test_old_packed_make_room_and_are_packed_again(sender, monkeypatch):
     one, keys, held = sender
     one.fetch(keys[0])
-    monkeypatch.setattr(home, "KEPT_BYTES", held[0] * 2)
+    monkeypatch.setattr(cache_server, "KEPT_BYTES", held[0] * 2)
     assert one.fetch(keys[0]) == ["reference 1"]
     assert [one.fetch(key) for key in keys[1:3]] == [["reference 2"], ["reference 3"]]
     assert one.fetch(keys[1]) == ["reference 2"], "still there: only the oldest went"
@@ -39,15 +39,15 @@ def test_a_full_object_store_is_emptied_once(sender, monkeypatch):
     one, keys, _ = sender
     refused = iter([False, True, False, True, True])
 
-    def put(parcel):
+    def put(tar):
         if next(refused):
             raise exceptions.ObjectStoreFullError("full")
-        return parcel
+        return tar
 
-    monkeypatch.setattr(home.ray, "put", put)
+    monkeypatch.setattr(cache_server.ray, "put", put)
     one.fetch(keys[0])
     one.fetch(keys[1])
-    assert list(one._parcels) == [keys[1]]
+    assert list(one._packed) == [keys[1]]
     with pytest.raises(exceptions.ObjectStoreFullError):
         one.fetch(keys[2])
 

@@ -11,13 +11,12 @@ from autocomp.cli import main
 from autocomp.errors import InputError
 from autocomp.measurement import Measurement
 from autocomp.measures import USUAL, Figure, all_figures, figure_of, figures_of, measures
-from autocomp.pipeline.figures import figures
+from autocomp.pipeline.baselines import figures
 from autocomp.publishing._run import read_run
 from autocomp.report.page import page_data
 from autocomp.report.pick import pick
 from autocomp.report.summary import summary
-from autocomp.testing.plugged_measure import SOURCE, events_with_energy, write_plug_in
-from autocomp.testing.runs import write_run
+from autocomp.testing.runs import SOURCE, events_with_energy, write_plug_in, write_run
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,9 +9,9 @@ from autocomp.measures.latency import (
     ATTEMPTS,
     is_disturbed,
     latency,
+    speedup,
     time_interleaved,
     time_steadily,
-    times_faster,
     unsteadiness,
 )
 
@@ -55,7 +55,7 @@ def test_sleeping_is_timed():
 
     times = time_interleaved({"short": sleep(2), "long": sleep(8)}, rounds=5)
     assert 2 <= latency(times["short"]).value < 6
-    assert 2 < times_faster(times["long"], times["short"]).value <= 4.2
+    assert 2 < speedup(times["long"], times["short"]).value <= 4.2
 
 
 def test_a_slow_round_moves_the_spread_but_not_the_value():
@@ -70,8 +70,8 @@ def test_a_slow_round_moves_the_spread_but_not_the_value():
 
 def test_what_slows_a_round_cancels_in_a_comparison():
     student = np.random.default_rng(0).uniform(1, 3, (11, 1)) * np.ones((1, 4))
-    assert times_faster(4 * student, student).value == pytest.approx(4)
-    assert times_faster(4 * student, student).spread == pytest.approx(0)
+    assert speedup(4 * student, student).value == pytest.approx(4)
+    assert speedup(4 * student, student).spread == pytest.approx(0)
 
 
 @pytest.mark.parametrize("wrong", [{"rounds": 0}, {"rounds": 1, "inputs": 0}])

@@ -7,7 +7,7 @@ import pytest
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
 from autocomp.errors import MeasurementError
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.inspection.stored import StoredWeight
 from autocomp.measures.parameters import parameters
 from autocomp.measures.resident_memory import resident_memory

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autocomp.testing.hugging_face import hugging_face
-from autocomp.testing.models import wordpiece_tokenizer
+from autocomp.testing.models import hugging_face, wordpiece_tokenizer
 
 
 @pytest.fixture

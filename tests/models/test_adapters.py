@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from autocomp.errors import ModelError
 from autocomp.models.loading import load_teacher
-from autocomp.testing.hugging_face import hugging_face
+from autocomp.testing.models import hugging_face
 
 QUERY = "bert.encoder.layer.0.attention.self.query"
 VALUE = "bert.encoder.layer.1.attention.self.value"

@@ -16,8 +16,7 @@ from autocomp.models.shape import BlockShape, HeadShape
 from autocomp.models.slicing import keep_feed_forward, keep_heads, keep_layers
 from autocomp.models.student import Student
 from autocomp.tasks import Example
-from autocomp.testing.hugging_face import FAMILIES, hugging_face
-from autocomp.testing.models import random_student, tiny_shape
+from autocomp.testing.models import FAMILIES, hugging_face, random_student, tiny_shape
 from autocomp.training.batches import encode
 
 TINY = tiny_shape()

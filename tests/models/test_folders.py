@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from autocomp.errors import ModelError
-from autocomp.models.folders import convert_line, head_note, place_of
+from autocomp.models.folders import convert_line, head_note, locate_model
 from autocomp.models.loading import load_teacher
 
 
@@ -36,7 +36,7 @@ def test_a_tokenizer_beside_the_checkpoint_is_found(saved):
     folder = saved("bert")
     inner = moved(folder, "checkpoint-500")
     shutil.move(inner / "tokenizer.json", folder / "tokenizer.json")
-    assert place_of(str(folder)).tokenizer == str(folder)
+    assert locate_model(str(folder)).tokenizer == str(folder)
     assert load_teacher(str(folder)).student.tokenizer.get_vocab_size() == 300
 
 

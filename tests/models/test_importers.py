@@ -4,7 +4,7 @@ import torch
 from autocomp.errors import ModelError
 from autocomp.models.encoder import encoder_from
 from autocomp.models.importing import importer_of_type, importers
-from autocomp.testing.hugging_face import FAMILIES, hugging_face
+from autocomp.testing.models import FAMILIES, hugging_face
 
 
 def batch(pad: int, token_types: bool) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ import transformers
 from autocomp.errors import MissingExtra, ModelError
 from autocomp.models import folders
 from autocomp.models.loading import MINILM, load_teacher, minilm_folder
-from autocomp.testing.hugging_face import FAMILIES, hugging_face
+from autocomp.testing.models import FAMILIES, hugging_face
 
 
 def edit(folder, **changes):

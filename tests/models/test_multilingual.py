@@ -13,11 +13,10 @@ from autocomp.models.loading import load_teacher
 from autocomp.pipeline.export import write_artifact
 from autocomp.tasks import Example
 from autocomp.techniques.vocabulary import shrink_vocabulary
-from autocomp.testing.hugging_face import hugging_face
-from autocomp.testing.models import COMMON_WORDS
+from autocomp.testing.models import COMMON_WORDS, hugging_face
 from autocomp.tokenizers.vocabulary import count_pieces
 from autocomp.training.batches import encode
-from autocomp.training.inference import predict
+from autocomp.training.predictions import predict
 
 CHARACTERS = "▁abcdefghijklmnopqrstuvwxyzéüß日本語мир.,!?'0123456789"
 TEXTS = [

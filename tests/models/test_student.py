@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autocomp.errors import ModelError
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.models.student import fingerprint, load_student, save_student
 from autocomp.testing.models import random_student, tiny_shape, wordpiece_tokenizer
 

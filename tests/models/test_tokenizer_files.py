@@ -125,7 +125,7 @@ def test_a_tokenizer_that_cuts_elsewhere_is_refused(saved):
 
 def test_the_first_text_that_differs_is_shown_with_both_splittings(saved):
     found = read_tokenizer_files(write(saved("bert"), do_lower_case=False), "m")
-    other = replace(found, tokenizer=with_normalizer(lowercase=True), stated=None)
+    other = replace(found, tokenizer=with_normalizer(lowercase=True), as_written=None)
     with pytest.raises(
         ModelError, match=r"'A Good Film' becomes ‘\[CLS\] a good .*’ \(\d+ tokens\) here and ‘\[CLS\] A G"
     ):
@@ -134,9 +134,9 @@ def test_the_first_text_that_differs_is_shown_with_both_splittings(saved):
 
 def test_tokenizer_json_is_taken_where_it_alone_agrees(saved):
     found = read_tokenizer_files(write(saved("bert"), do_lower_case=False), "m")
-    wrong = replace(found, tokenizer=with_normalizer(lowercase=True), stated=with_normalizer(lowercase=False))
+    wrong = replace(found, tokenizer=with_normalizer(lowercase=True), as_written=with_normalizer(lowercase=False))
     chosen, _ = agreed_tokenizer(wrong, TEXTS, embeddings=300, types=False, length=32, source="m")
-    assert chosen is wrong.stated
+    assert chosen is wrong.as_written
 
 
 @pytest.mark.parametrize("bert_processing", [False, True])
@@ -163,7 +163,7 @@ def test_token_types_are_compared(saved):
         .encode(*pairs[0])
         .type_ids
     )
-    flat = replace(found, tokenizer=tokenizer_files._without_types(found.tokenizer), stated=None)
+    flat = replace(found, tokenizer=tokenizer_files._without_types(found.tokenizer), as_written=None)
     with pytest.raises(ModelError, match=r"has the token types \[0, 0, .* here and \[0, 0, .*1, .*there"):
         agreed_tokenizer(flat, pairs, embeddings=300, types=True, length=32, source="m")
 

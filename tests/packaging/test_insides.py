@@ -22,17 +22,17 @@ from ray.tune.experiment import Trial
 from autocomp.errors import InputError
 from autocomp.executors._spawning import Spawned, Spawning, without_main_script
 from autocomp.executors.ray import _tune
-from autocomp.models._allocations import Allocations, tensors_of
+from autocomp.models.profile import Allocations, tensors_of
 from autocomp.report import _plotly
 from autocomp.serving import _uvicorn
-from autocomp.training import _bf16
+from autocomp.training import accelerator
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "dashboards"
 #: Each file that may name the private parts of a library, and those that it names.
 INSIDES = {
     "autocomp/executors/ray/_tune.py": {"ray.air.execution._internal"},
-    "autocomp/models/_allocations.py": {"torch.utils._python_dispatch"},
+    "autocomp/models/profile.py": {"torch.utils._python_dispatch"},
 }
 #: Names that begin with `_` and that their library documents.
 DOCUMENTED = {"_replace", "_exit"}
@@ -203,7 +203,7 @@ def test_torch_tells_every_operations_results():
 
 
 def test_torch_tells_whether_the_cpu_multiplies_bf16(monkeypatch):
-    assert hasattr(torch.ops.mkldnn, _bf16.NAME)
-    assert isinstance(_bf16.cpu_has_bf16(), bool)
-    monkeypatch.setattr(_bf16, "NAME", "_gone")
-    assert _bf16.cpu_has_bf16() is False
+    assert hasattr(torch.ops.mkldnn, accelerator.NATIVE_BF16)
+    assert isinstance(accelerator.cpu_has_bf16(), bool)
+    monkeypatch.setattr(accelerator, "NATIVE_BF16", "_gone")
+    assert accelerator.cpu_has_bf16() is False

@@ -17,8 +17,8 @@ from autocomp.pipeline.export import write_artifact
 from autocomp.tasks import Example
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training.batches import encode
-from autocomp.training.fine_tuning import fine_tune
-from autocomp.training.inference import predict
+from autocomp.training.loop import fine_tune
+from autocomp.training.predictions import predict
 
 SHAPE = tiny_shape(exits=(1,))
 IRREGULAR = SHAPE.with_(blocks=(SHAPE.blocks[0], tiny_shape(heads=2).blocks[0], SHAPE.blocks[0]))

@@ -8,18 +8,17 @@ import pytest
 from autocomp.artifact.files import artifact_bytes
 from autocomp.artifact.loader import load
 from autocomp.errors import ExportMismatch
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.exit_rules import DEFAULT, exit_rules
+from autocomp.formats import WeightFormat
 from autocomp.models.encoder import plain_weights
 from autocomp.pipeline import export as exporting
+from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.export import check, export, write_artifact
 from autocomp.pipeline.fake_quantize import cost, estimated_bytes, leave, rounded, simulate
 from autocomp.pipeline.plans import convert
-from autocomp.pipeline.scoring import texts_of
 from autocomp.pipeline.students import technique_context
-from autocomp.techniques.exits import OFF
 from autocomp.training.batches import encode
-from autocomp.training.exit_heads import fit_exits
-from autocomp.training.inference import Predictions
+from autocomp.training.predictions import Predictions, fit_exits
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def student(context, rng):
 def made(context, student, plans, tmp_path):
     """`made(linear, embedding, …)`: student as simulated, its file's logits and folder."""
 
-    def make(linear=32, embedding=32, threshold=OFF, sparsity=0.0):
+    def make(linear=32, embedding=32, threshold=exit_rules[DEFAULT].grid[-1], sparsity=0.0):
         steps = {
             "linear_bits": {"bits": linear},
             "embedding_bits": {"bits": embedding},

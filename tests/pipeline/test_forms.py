@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from autocomp.artifact.loader import load
+from autocomp.pipeline.context import texts_of
 from autocomp.pipeline.export import artifact_stage
 from autocomp.pipeline.fake_quantize import cost, estimated_bytes, simulate
 from autocomp.pipeline.plans import build_space, convert, describe, plan_of, prepare
-from autocomp.pipeline.scoring import texts_of
 from autocomp.pipeline.students import recovered_stage, technique_context
 from autocomp.pipeline.teacher import as_student
 from autocomp.spec import SpaceSpec

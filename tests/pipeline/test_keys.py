@@ -10,7 +10,7 @@ from tokenizers.normalizers import Lowercase, Sequence
 
 from autocomp.budget import Fidelity
 from autocomp.models.encoder import encoder_from, plain_weights
-from autocomp.pipeline import baseline, context, teacher
+from autocomp.pipeline import baselines, context, teacher
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline import students as recovered
 from autocomp.plan import CompressionPlan, Step, canonical
@@ -151,7 +151,7 @@ def test_what_is_learnt_from_a_teacher_is_of_the_teacher_its_data_and_the_seed()
 
 def test_a_baseline_is_of_the_teacher_the_machine_and_the_data_and_not_of_how_it_is_timed():
     def of(key="t", data=DATA, machine="m"):
-        return asked(lambda store: baseline.baseline_stage(store, None, key, data, machine))
+        return asked(lambda store: baselines.baseline_stage(store, None, key, data, machine))
 
     others = [of("u"), of(machine="n"), of(data=replace(DATA, name="moved"))]
     others += [of(data=replace(DATA, **change)) for change in DATAS.values()]

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from autocomp.metrics import metrics
-from autocomp.pipeline import landmarks, measuring, scoring
-from autocomp.pipeline.scoring import measure_artifact
+from autocomp.pipeline import baselines, evaluate
+from autocomp.pipeline.context import LANDMARKS
+from autocomp.pipeline.evaluate import measure_artifact
+from autocomp.pipeline.job_io import Timings
 from autocomp.pipeline.teacher import manifest_of
-from autocomp.study.front import Seen, held_out_figures
+from autocomp.study.front import Scored, held_out_figures
 from autocomp.study.validate import data_facts
 
 POSITIVES = (0, 1)
@@ -45,7 +47,7 @@ def different(context):
 @pytest.mark.parametrize("positive", POSITIVES)
 def test_of_the_final_front(context, different, positive):
     times = np.ones((3, 4))
-    other = Seen(context.teacher_artifact, different, times, "here", [1] * 4, np.ones(len(different)))
+    other = Scored(context.teacher_artifact, different, times, "here", [1] * 4, np.ones(len(different)))
     perfect = replace(other, logits=answers(context, 0))
     found = held_out_figures(about(context, positive), {"m01": other, "teacher": perfect}, "m01")
     assert found["score"] == pytest.approx(expected(context, different, positive))
@@ -54,8 +56,8 @@ def test_of_the_final_front(context, different, positive):
 
 @pytest.mark.parametrize("positive", POSITIVES)
 def test_of_a_trial(context, different, positive, monkeypatch):
-    run = scoring.run_over(context.teacher_artifact, context.data.search, 1)
-    monkeypatch.setattr(scoring, "run_over", lambda *given: replace(run, logits=different))
+    run = evaluate.run_over(context.teacher_artifact, context.data.search, 1)
+    monkeypatch.setattr(evaluate, "run_over", lambda *given: replace(run, logits=different))
     found = measure_artifact(about(context, positive), context.teacher_artifact, None, ("task_score",))
     assert found["task_score"].value == pytest.approx(expected(context, different, positive))
     teacher = expected(context, context.knowledge.search_logits, positive)
@@ -64,14 +66,12 @@ def test_of_a_trial(context, different, positive, monkeypatch):
 
 @pytest.mark.parametrize("positive", POSITIVES)
 def test_of_the_landmarks(context, different, positive, monkeypatch):
-    monkeypatch.setattr(measuring, "place", lambda device, crew: "here")
-    monkeypatch.setattr(
-        measuring, "times_of", lambda timed: dict.fromkeys(landmarks.NAMES, np.ones((1, len(different))))
-    )
-    monkeypatch.setattr(landmarks, "search_logits", lambda context: dict.fromkeys(landmarks.NAMES, different))
-    monkeypatch.setattr(landmarks, "final_measurements", lambda folder: {})
-    crew = SimpleNamespace(at_device=lambda kind, job: {"load_ms": {}})
-    for found in landmarks.landmark_measurements(about(context, positive), ("task_score",), crew).values():
+    timed = Timings(dict.fromkeys(LANDMARKS, np.ones((1, len(different)))))
+    monkeypatch.setattr(baselines, "place", lambda device, pool: "here")
+    monkeypatch.setattr(baselines, "search_logits", lambda context: dict.fromkeys(LANDMARKS, different))
+    monkeypatch.setattr(baselines, "final_measurements", lambda folder: {})
+    pool = SimpleNamespace(at_device=lambda work, job: timed.to_json())
+    for found in baselines.landmark_measurements(about(context, positive), ("task_score",), pool).values():
         assert found["task_score"].value == pytest.approx(expected(context, different, positive))
 
 

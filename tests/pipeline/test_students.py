@@ -22,7 +22,7 @@ from autocomp.testing.models import tiny_shape
 from autocomp.training import recovery
 from autocomp.training.batches import encode
 from autocomp.training.hooks import Hook
-from autocomp.training.inference import predict
+from autocomp.training.predictions import predict
 
 RUNGS = (Fidelity(0, 6, 16), Fidelity(1, 12, 16))
 SMALL = {"vocabulary": {"pieces": 300}, "depth": {"layers": 2}, "feed_forward": {"kept": 0.5}}
@@ -42,7 +42,7 @@ class Tug(Technique[TugOptions]):
 
     def training(self, student, options, context):
         class Pull(Hook):
-            def loss(self, reading, outputs):
+            def loss(self, batch, outputs):
                 return options.strength * outputs.logits.float().square().mean()
 
         return Pull() if options.strength else None

@@ -19,7 +19,7 @@ from autocomp.pipeline.sweep import (
     sweep_context,
 )
 from autocomp.pipeline.teacher import as_student
-from autocomp.training.exit_heads import fit_exits
+from autocomp.training.predictions import fit_exits
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_a_short_budget_trains_for_half_of_what_there_is(parts, monkeypatch):
         deadlines.append(deadline)
         return student, Trained(4, 5.0, 0.3)
 
-    monkeypatch.setattr("autocomp.training.fine_tuning.fine_tune", never_done)
+    monkeypatch.setattr("autocomp.training.loop.fine_tune", never_done)
     monkeypatch.setattr(room.time, "time", lambda: 1000.0)
     made = make(parts, allowed_s=60.0)
     assert deadlines == [1030.0]

@@ -7,13 +7,12 @@ import onnx
 import pytest
 import torch
 
-from autocomp.artifact.operators import optimized
+from autocomp.artifact.graph import optimized
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import ExportMismatch
-from autocomp.formats.weight_format import WeightFormat
-from autocomp.inspection.activations import norm_states, without_exits
-from autocomp.inspection.session_check import check_session
+from autocomp.formats import WeightFormat
+from autocomp.inspection.session_check import check_session, norm_states, without_exits
 from autocomp.models.encoder import plain_weights
 from autocomp.pipeline.verify import MOST_STATE_ERROR, Answer, check_parity, in_8_bits, part_errors
 from autocomp.tasks import Example

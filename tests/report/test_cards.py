@@ -19,9 +19,8 @@ from autocomp.report.cards import card, evidence_of, parts, read_evidence
 from autocomp.report.run_view import RunView
 from autocomp.report.summary import read_state, summarise
 from autocomp.techniques import Context
-from autocomp.testing.evidence import TEXTS, evidence, put_evidence
 from autocomp.testing.models import random_student, tiny_shape
-from autocomp.testing.runs import front, journal, write_run
+from autocomp.testing.runs import TEXTS, evidence, front, journal, put_evidence, write_run
 
 PLAN = CompressionPlan((
     Step("linear_bits", {"bits": 4.0}),

@@ -1,8 +1,7 @@
 import pytest
 
 from autocomp.errors import InputError, UnknownName
-from autocomp.report.export import export
-from autocomp.report.pick import pick
+from autocomp.report.pick import export, pick
 from autocomp.report.summary import summary
 from autocomp.testing.runs import journal, write_run
 

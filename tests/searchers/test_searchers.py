@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from autocomp import searchers as room
 from autocomp.errors import UnknownName
 from autocomp.pipeline.plans import plan_of
-from autocomp.searchers import Searcher, _study, searchers
+from autocomp.searchers import Searcher, searchers
 from autocomp.space import Knob, SearchSpace
 from autocomp.study.proposals import identity
 
@@ -136,7 +137,7 @@ LARGE = SearchSpace(
 def test_a_sampler_knows_no_more_points_however_many_are_told(rng):
     """All samplers look at every point they know for each proposal: a large study would slow down without an end."""
     _, asked, sizes = in_study(150, rng)
-    assert max(sizes) <= 2 * _study.KNOWN + 2 * 8 + 9
+    assert max(sizes) <= 2 * room.KNOWN + 2 * 8 + 9
     assert len({identity(plan_of(point)) for point in asked}) == 150
 
 
@@ -145,16 +146,16 @@ def test_the_best_points_are_not_forgotten(rng):
     ideal, least = LARGE.sample(rng), [[0.0, 0.1], [0.1, 0.0]]
     for losses in least:
         searcher.tell(ideal, losses)
-    for _ in range(5 * _study.KNOWN):
+    for _ in range(5 * room.KNOWN):
         searcher.tell(LARGE.sample(rng), rng.uniform(0.2, 1, 2).tolist())
     values = [list(trial.values) for trial in known(searcher)]
-    assert all(losses in values for losses in least) and len(values) < 2 * _study.KNOWN
+    assert all(losses in values for losses in least) and len(values) < 2 * room.KNOWN
 
 
 @pytest.mark.parametrize("name", [n if n != "gp" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
 def test_every_searcher_goes_on_with_less(name, rng, monkeypatch):
-    monkeypatch.setattr(_study, "KNOWN", 8)
-    monkeypatch.setattr(_study, "BEST", 2)
+    monkeypatch.setattr(room, "KNOWN", 8)
+    monkeypatch.setattr(room, "BEST", 2)
     (_, first, sizes), (_, second, _) = (in_study(9, np.random.default_rng(1), name, workers=2) for _ in range(2))
     assert first == second and len({identity(plan_of(point)) for point in first}) == 9
     assert max(sizes) < 32

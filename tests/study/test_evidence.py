@@ -11,7 +11,7 @@ from autocomp.pipeline.context import ContextKeys
 from autocomp.report.cards import read_evidence
 from autocomp.result_cache import ResultCache
 from autocomp.study import evidence
-from autocomp.study.front import Seen
+from autocomp.study.front import Scored
 from autocomp.tasks import Example
 from autocomp.testing.models import tiny_shape
 
@@ -24,7 +24,7 @@ def seen(folder, rows=ROWS, seed=0, where="here"):
     rng = np.random.default_rng(seed)
     times = rng.uniform(1, 2, (9, TEXTS))
     tokens = tuple(range(3, 3 + TEXTS))
-    return Seen(folder, rng.normal(size=(rows, 2)).astype(np.float32), times, where, tokens, (2,) * rows)
+    return Scored(folder, rng.normal(size=(rows, 2)).astype(np.float32), times, where, tokens, (2,) * rows)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_times_of_many_texts_are_thinned_and_percentiles_are_not(study, tmp_path
     run, context, _ = study
     journal(run)
     times = np.arange(1.0, 2001.0)[None]
-    one = Seen(tmp_path, np.zeros((ROWS, 2), np.float32), times, "predicted", tuple(range(2000)))
+    one = Scored(tmp_path, np.zeros((ROWS, 2), np.float32), times, "predicted", tuple(range(2000)))
     latency = evidence.gather(run, context, [], {"teacher": one})["models"]["teacher"]["latency"]
     assert len(latency["ms"]) == len(latency["tokens"]) == evidence.MOST_TIMES
     assert latency["p99"] == np.percentile(times, 99) and latency["texts"] == 2000 and latency["predicted"]
@@ -147,6 +147,6 @@ def test_times_of_many_texts_are_thinned_and_percentiles_are_not(study, tmp_path
 def test_figures_nobody_noted_are_null(study, tmp_path):
     run, context, _ = study
     journal(run)
-    one = Seen(tmp_path, np.zeros((ROWS, 2), np.float32), np.ones((5, 10)))
+    one = Scored(tmp_path, np.zeros((ROWS, 2), np.float32), np.ones((5, 10)))
     told = evidence.gather(run, context, [], {"teacher": one})["models"]["teacher"]
     assert told["depths"] is None and told["latency"]["tokens"] is None

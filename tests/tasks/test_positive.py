@@ -86,7 +86,7 @@ def test_metrics_about_all_labels_need_none_and_say_so(tmp_path):
 def test_registered_tasks_take_one_too(monkeypatch):
     rows = tuple(Example(f"row {i}", None, i % 2) for i in range(4))
     data = TaskData("named", ("a", "b"), "f1", rows, rows, rows, ("positive label: 'b' (old)",), positive=0)
-    monkeypatch.setattr(tasks, "_own", lambda: ["named"])
+    monkeypatch.setattr(tasks, "_built_in", lambda: ["named"])
     monkeypatch.setitem(tasks._loaded, "named", Task("summary", lambda: data, "MIT", "here"))
     assert resolve_task("named").notes == ("positive label: 'a' (the task's own; --positive names another)",)
     assert resolve_task("named", positive="b").positive == 1

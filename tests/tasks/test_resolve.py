@@ -2,9 +2,9 @@
 
 import pytest
 
+from autocomp import tasks as resolve_module
 from autocomp.errors import DataError, UnknownName
 from autocomp.tasks import Example, Task, TaskData, resolve_task, tasks
-from autocomp.tasks import _resolve as resolve_module
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def reviews(tmp_path):
 def named(monkeypatch):
     rows = tuple(Example(f"row {i}", None, i % 2) for i in range(3))
     data = TaskData("named", ("a", "b"), "accuracy", rows[:1], rows[1:2], rows[2:])
-    monkeypatch.setattr(type(tasks), "_foreign", lambda self: {})
-    monkeypatch.setattr(tasks, "_own", lambda: ["named"])
+    monkeypatch.setattr(type(tasks), "_plugged_in", lambda self: {})
+    monkeypatch.setattr(tasks, "_built_in", lambda: ["named"])
     monkeypatch.setitem(tasks._loaded, "named", Task("summary", lambda: data, "MIT", "here"))
     return data
 

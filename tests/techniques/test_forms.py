@@ -6,7 +6,7 @@ import torch
 
 from autocomp.errors import InfeasiblePlan
 from autocomp.models.encoder import plain_weights
-from autocomp.models.groups import linear_groups
+from autocomp.models.linears import linear_groups
 from autocomp.tasks import Example
 from autocomp.techniques import Context, techniques
 from autocomp.techniques._zeros import sparsify
@@ -146,7 +146,7 @@ def test_recovery_trains_a_student_of_all_forms_towards_its_teacher(student):
     shape = small.encoder.shape
     assert shape.order == (0, 0, 1) and shape.ranks and shape.tokens and shape.local_layers == 1
     data = encode(teacher, examples)
-    from autocomp.training.inference import divergence, predict
+    from autocomp.training.predictions import divergence, predict
 
     logits = predict(teacher, data).logits
     before = divergence(logits, predict(small, data).logits)

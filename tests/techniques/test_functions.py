@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from autocomp.errors import InfeasiblePlan, SpecError
-from autocomp.formats.weight_format import WeightFormat
-from autocomp.models.groups import group_sizes, linear_groups, scaled_magnitudes
+from autocomp.formats import WeightFormat
 from autocomp.models.importance import block_scores, measure_importance
+from autocomp.models.linears import group_sizes, linear_groups, scaled_magnitudes
 from autocomp.tasks import Example
 from autocomp.techniques import Context, techniques
 from autocomp.techniques._base import best, kept_counts, rounded

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from autocomp.formats import WeightFormat, usual_format
 from autocomp.formats.numbers import decode, encode
-from autocomp.formats.weight_format import WeightFormat, usual_format
 from autocomp.models.encoder import plain_weights
-from autocomp.models.groups import linear_groups
+from autocomp.models.linears import linear_groups
 from autocomp.models.student import codes_of, fingerprint, load_student, save_student
 from autocomp.pipeline.export import model_of
 from autocomp.pipeline.fake_quantize import stored_weights

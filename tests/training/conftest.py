@@ -8,7 +8,7 @@ import pytest
 from autocomp.models.student import Student
 from autocomp.tasks import Example
 from autocomp.testing.models import random_student, tiny_shape
-from autocomp.training.fine_tuning import fine_tune
+from autocomp.training.loop import fine_tune
 
 FILLERS = "the film was with his this from had by one but what all were when we there can an your which".split()
 TELLING = (("bad", "terrible", "boring"), ("good", "great", "love"))

@@ -23,12 +23,11 @@ from autocomp.techniques.distillation import DistillationOptions
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.technique_contract import applied, contract_student, grid
 from autocomp.training import accelerator
-from autocomp.training.accelerator import computing_on, placed
+from autocomp.training.accelerator import computing_on, on_device
 from autocomp.training.batches import collate, encode, in_order
 from autocomp.training.distillation import distil
-from autocomp.training.exit_heads import fit_exits
-from autocomp.training.fine_tuning import fine_tune
-from autocomp.training.inference import predict
+from autocomp.training.loop import fine_tune
+from autocomp.training.predictions import fit_exits, predict
 from autocomp.training.teacher_signal import TeacherSignal
 
 EXAMPLES = write_examples(32, 0)
@@ -51,8 +50,8 @@ def recovered(name: str) -> str:
     teacher = contract_student()
     student = applied(techniques[name], next(iter(grid(techniques[name]))), teacher)
     if not is_cheap(Step(name, {})):
-        lesson = TeacherSignal(teacher, EXAMPLES)
-        distil(student, lesson, INSIDE, steps=2, batch=16, rng=np.random.default_rng(0))
+        signal = TeacherSignal(teacher, EXAMPLES)
+        distil(student, signal, INSIDE, steps=2, batch=16, rng=np.random.default_rng(0))
         student = fit_exits(replace(student, exit_threshold=None), EXAMPLES, np.random.default_rng(0))
     return f"{fingerprint(student)} {digest(simulate(student, encode(student, EXAMPLES)).logits)}"
 
@@ -62,7 +61,7 @@ def learnt() -> str:
     teacher = fine_tuned()
     data = encode(teacher, EXAMPLES)
     seen = predict(teacher, data, means=True, fast=True)
-    with placed(teacher.encoder):
+    with on_device(teacher.encoder):
         found = measure_importance(teacher.encoder, (collate(teacher, data, rows) for rows in in_order(data, 16)))
     return f"{fingerprint(teacher)} {digest(seen.logits, seen.means, *found.values())}"
 

@@ -13,7 +13,7 @@ import torch
 from autocomp.techniques import techniques
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training import accelerator
-from autocomp.training.accelerator import computing_on, place, placed, ready_to_read
+from autocomp.training.accelerator import computing_on, current_device, on_device, ready_to_read
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -52,7 +52,7 @@ def test_a_tensor_of_the_cpu_among_those_of_the_gpu_is_an_error(tmp_path):
 
 WITHOUT = """
 from autocomp.training import accelerator
-print(accelerator.gpus(), repr(accelerator.gpu_name()), accelerator.place())
+print(accelerator.gpus(), repr(accelerator.gpu_name()), accelerator.current_device())
 with accelerator.computing_on(0.5):
     pass
 """
@@ -70,8 +70,8 @@ def test_a_share_of_no_gpu_is_refused(tmp_path):
 def test_without_a_share_nothing_moves():
     module = torch.nn.Linear(2, 2)
     weight = module.weight
-    with computing_on(0), placed(module) as device:
-        assert device == place() == torch.device("cpu")
+    with computing_on(0), on_device(module) as device:
+        assert device == current_device() == torch.device("cpu")
         assert module.weight is weight
 
 

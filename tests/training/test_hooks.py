@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from autocomp.errors import ModelError
-from autocomp.models.low_rank import foreign_parametrizations, stored_parameters
+from autocomp.models.linears import foreign_parametrizations, stored_parameters
 from autocomp.models.student import fingerprint, save_student
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
@@ -45,9 +45,9 @@ class Recorder(Hook):
         self.calls.append("before_step")
         self.fractions.append(fraction)
 
-    def loss(self, reading, outputs):
+    def loss(self, batch, outputs):
         self.calls.append("loss")
-        assert set(self.states()) <= set(reading.said.states)
+        assert set(self.states()) <= set(batch.answers.states)
 
     def before_update(self, fraction):
         self.calls.append("before_update")
@@ -92,7 +92,7 @@ def test_a_hook_that_does_nothing_changes_nothing(teacher, examples):
 
 def test_losses_are_added(teacher, examples):
     class Heavier(Hook):
-        def loss(self, reading, outputs):
+        def loss(self, batch, outputs):
             return outputs.logits.float().square().mean() * 10
 
     alone, both = learn(teacher, examples, steps=30), learn(teacher, examples, Heavier(), steps=30)
@@ -118,7 +118,7 @@ class Gate(Hook):
     def parameters(self):
         return (Learnt(self.module, **self.how),)
 
-    def loss(self, reading, outputs):
+    def loss(self, batch, outputs):
         return self.module(torch.ones(1, 1)).square().sum()
 
 

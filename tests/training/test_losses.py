@@ -3,7 +3,9 @@ import math
 import pytest
 import torch
 
-from autocomp.training.losses import hidden_distance, relation_distance, soft_labels, word_averages
+from autocomp.training.batches import word_averages
+from autocomp.training.distillation import hidden_distance, relation_distance
+from autocomp.training.predictions import soft_labels
 
 
 def draw(*size: int, seed: int = 0) -> torch.Tensor:

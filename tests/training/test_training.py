@@ -17,11 +17,10 @@ from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training.batches import collate, encode
 from autocomp.training.distillation import Distillation, distil
-from autocomp.training.exit_heads import fit_exits
-from autocomp.training.fine_tuning import fine_tune
 from autocomp.training.hooks import Reading
-from autocomp.training.inference import divergence, predict
-from autocomp.training.teacher_signal import TeacherSignal, ask
+from autocomp.training.loop import fine_tune
+from autocomp.training.predictions import divergence, fit_exits, predict
+from autocomp.training.teacher_signal import TeacherSignal, run_teacher
 
 ALL = DistillationOptions(hidden=1.0, relations=1.0, learning_rate=3e-3)
 
@@ -42,8 +41,8 @@ def inner_losses(student, teacher, examples) -> tuple[float, float]:
     for options in (DistillationOptions(hidden=1.0), DistillationOptions(hidden=0.0, relations=1.0)):
         hook = Distillation(student, options)
         hook.begin(teacher)
-        said = ask(teacher, encode(teacher, examples), range(len(examples)), hook.states())
-        read = Reading(batch, said, torch.zeros(len(examples), dtype=torch.bool))
+        answers = run_teacher(teacher, encode(teacher, examples), range(len(examples)), hook.states())
+        read = Reading(batch, answers, torch.zeros(len(examples), dtype=torch.bool))
         with torch.no_grad():
             found.append(float(hook.inner_loss(read, student.encoder(batch.ids, batch.mask))))
     return found[0], found[1]
@@ -137,8 +136,8 @@ def test_recovery_works_across_vocabularies_hidden_sizes_and_heads(teacher, exam
 def test_recovery_with_the_same_generator_gives_the_same_weights(teacher, examples, options):
     def run(seed):
         student = cut(teacher) if options is not ALL else shrink_hidden(cut(teacher), 16, np.arange(32.0))
-        lesson, rng = TeacherSignal(teacher, examples[:64], seed), np.random.default_rng(seed)
-        distil(student, lesson, options, steps=4, batch=16, rng=rng)
+        signal, rng = TeacherSignal(teacher, examples[:64], seed), np.random.default_rng(seed)
+        distil(student, signal, options, steps=4, batch=16, rng=rng)
         return fingerprint(student)
 
     assert run(1) == run(1) != run(2)

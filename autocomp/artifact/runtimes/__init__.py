@@ -17,7 +17,7 @@ class Value(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name under which it is given or returned."""
 
     @property
     def type(self) -> str:

@@ -17,7 +17,7 @@ def open_model(folder: Path, threads: int) -> Session:
 
 
 def version() -> str:
-    """It is always there."""
+    """The version of ONNX Runtime, which is always installed."""
     import onnxruntime
 
     return str(onnxruntime.__version__)

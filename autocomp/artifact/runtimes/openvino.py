@@ -24,7 +24,7 @@ from autocomp.artifact.runtimes import Runtime
 from autocomp.errors import ArtifactError, MissingExtra
 
 XML, BIN = "model.xml", "model.bin"
-OPTIONS: dict[str, Any] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+OPTIONS: dict[str, int | bool] = {"NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
 _KINDS = {"i64": "tensor(int64)", "f32": "tensor(float)"}
 
 
@@ -38,7 +38,7 @@ class Value:
 
 
 class OpenVinoSession:
-    """A compiled model with ONNX Runtime's way of asking; several threads take turns.
+    """A compiled model with ONNX Runtime's interface; several threads take turns.
 
     Args:
         model: an `openvino.Model`.
@@ -87,7 +87,7 @@ def open_model(folder: Path, threads: int) -> OpenVinoSession:
     with _named(folder):
         if (folder / XML).is_file():
             return OpenVinoSession(core.read_model(folder / XML, folder / BIN), threads)
-        from autocomp.artifact.dequantized import defaults
+        from autocomp.artifact.converting import defaults
 
         model = (folder / MODEL).read_bytes()
         return OpenVinoSession(_converted(model), threads, defaults(model))
@@ -100,7 +100,7 @@ def write(folder: Path) -> dict[str, bytes]:
         MissingExtra: OpenVINO is not installed.
         ArtifactError: it cannot read the model, or the model has exits.
     """
-    from autocomp.artifact.dequantized import has_branches
+    from autocomp.artifact.converting import has_branches
 
     library, model = _library(), (folder / MODEL).read_bytes()
     if has_branches(model):
@@ -112,14 +112,14 @@ def write(folder: Path) -> dict[str, bytes]:
 
 
 def _converted(model: bytes) -> Any:
-    from autocomp.artifact.dequantized import plain_products
+    from autocomp.artifact.converting import plain_products
 
     return _library().Core().read_model(plain_products(model).SerializeToString(), b"")
 
 
 @contextmanager
 def _named(folder: Path) -> Iterator[None]:
-    """The library's errors, which are RuntimeErrors, as ours."""
+    """Turn the library's errors, which are RuntimeErrors, into ours."""
     try:
         yield
     except (RuntimeError, OSError) as error:
@@ -127,7 +127,7 @@ def _named(folder: Path) -> Iterator[None]:
 
 
 def version() -> str | None:
-    """Of the installed library."""
+    """The version of the installed library; None without it."""
     try:
         return importlib.metadata.version("openvino")
     except importlib.metadata.PackageNotFoundError:
@@ -136,7 +136,7 @@ def version() -> str | None:
 
 def _library() -> Any:
     try:
-        with _telling_nobody():
+        with _without_telemetry():
             import openvino
     except ImportError as error:
         raise MissingExtra("openvino", "the runtime openvino") from error
@@ -144,8 +144,8 @@ def _library() -> Any:
 
 
 @contextmanager
-def _telling_nobody() -> Iterator[None]:
-    """Import OpenVINO as if its telemetry were not installed: at its import that reports, and no variable stops it."""
+def _without_telemetry() -> Iterator[None]:
+    """Import OpenVINO as if its telemetry were not installed: it reports at its import, and no variable stops it."""
     name = "openvino_telemetry"
     if name in sys.modules or "openvino" in sys.modules:
         yield

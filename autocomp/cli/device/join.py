@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Become a node of the cluster, in the foreground unless told otherwise; nothing starts when something is wrong."""
     from autocomp.cli._say import note
-    from autocomp.executors.places import device_resource
+    from autocomp.executors import device_resource
 
     host, port = address_of(args.address)
     if args.cores < 0:
@@ -91,12 +91,12 @@ def _device(args: argparse.Namespace) -> str:
         UnknownName, SpecError: there is no such profile, or it is wrong.
         InputError: it was recorded on another machine, whose latencies cannot be measured here.
     """
-    from autocomp.devices.predicting import is_here
+    from autocomp.devices.predicting import is_this_machine
     from autocomp.environment import processor
     from autocomp.spec import read_device
 
     device = read_device(args.device, args.include)
-    if not is_here(device):
+    if not is_this_machine(device):
         was, here = device.recorded, processor()["cpu"]
         cpu = was.cpu if was else ""
         raise InputError(

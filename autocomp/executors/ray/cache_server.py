@@ -1,4 +1,4 @@
-"""The study's side of the cluster: an actor beside the driver that hands out stages and takes in what was made.
+"""The cache server: an actor beside the driver that hands out stages and takes in what was made; stages as tar files.
 
 Stages go to a node once, addressed by their hash; results come back into the driver's store before a job counts as
 done. It holds nothing that must not be lost: if it dies, Ray starts it anew.
@@ -7,29 +7,59 @@ done. It holds nothing that must not be lost: if it dies, Ray starts it anew.
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import tarfile
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from autocomp import strict_json
-from autocomp.executors.ray.tar_folder import packed, unpack
-from autocomp.storage import write_atomically
+from autocomp.executors import Data
+from autocomp.storage import first_folder, write_atomically
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 STORE_ID = ".store-id"
 KEPT_BYTES = 256 * 2**20
-"""Of parcels that stay in the object store for the next node that asks; older ones are packed again if one does."""
+"""How much of packed stages stays in the object store for the next node; older ones are packed again if needed."""
 
 
 def named(name: str) -> Any:
-    """What `module:name` says; dots after the colon lead to attributes."""
+    """What `module:name` stands for; dots after the colon lead to attributes."""
     module, _, path = name.partition(":")
-    found: Any = importlib.import_module(module)
+    value: Any = importlib.import_module(module)
     for part in path.split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
+
+
+@dataclass(frozen=True)
+class ServedStudy:
+    """What a node has to know of a study before it works for it.
+
+    Attributes:
+        code: versions of the code that makes each kind of stage, as the driver has them.
+        run, store: the driver's folders.
+        store_id: tells whether a node sees that store.
+        mirror: `module:function` that makes a copy of the run directory on a node: `(card, store, folder) -> folder`.
+        card: what such a copy is made of.
+    """
+
+    code: dict[str, str]
+    run: str
+    store: str
+    store_id: str
+    mirror: str
+    card: Data
 
 
 class CacheServer:
@@ -38,29 +68,29 @@ class CacheServer:
     Args:
         run: the run directory.
         store: folder of the stages.
-        settle: `module:function` that mirrors a run: `(card, store, folder) -> folder`.
-        card: `module:function` that tells what a mirror is made of: `(run) -> card`.
+        mirror: `module:function` that copies a run: `(card, store, folder) -> folder`.
+        card: `module:function` that says what a copy is made of: `(run) -> card`.
     """
 
-    def __init__(self, run: str, store: str, settle: str, card: str) -> None:
-        self._run, self._store, self._settle, self._card = Path(run), Path(store), settle, card
-        self._parcels: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+    def __init__(self, run: str, store: str, mirror: str, card: str) -> None:
+        self._run, self._store, self._mirror, self._card = Path(run), Path(store), mirror, card
+        self._packed: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._where: dict[str, str] = {}
         self._sent = 0
         self._received = 0
 
-    def about(self) -> dict[str, Any]:
-        """What a worker has to know."""
+    def study(self) -> ServedStudy:
+        """What a node has to know of the study as it is now."""
         from autocomp.result_cache import code_versions
 
-        return {
-            "code": code_versions(),
-            "run": str(self._run),
-            "store": str(self._store),
-            "store_id": store_id(self._store),
-            "settle": self._settle,
-            "card": named(self._card)(self._run),
-        }
+        return ServedStudy(
+            code=code_versions(),
+            run=str(self._run),
+            store=str(self._store),
+            store_id=store_id(self._store),
+            mirror=self._mirror,
+            card=named(self._card)(self._run),
+        )
 
     def fetch(self, key: str) -> list[Any]:
         """A stage's folder as bytes, by reference: packed once, sent to each node once.
@@ -68,32 +98,32 @@ class CacheServer:
         Raises:
             FileNotFoundError: there is no such stage.
         """
-        if key not in self._parcels:
+        if key not in self._packed:
             folder = self._store / key
             if not (folder / "stage.json").is_file():
                 raise FileNotFoundError(f"stage {key} is not in {self._store}")
             self._keep(key, packed(folder))
             self._sent += 1
-        self._parcels.move_to_end(key)
-        return [self._parcels[key][0]]
+        self._packed.move_to_end(key)
+        return [self._packed[key][0]]
 
-    def _keep(self, key: str, parcel: bytes) -> None:
-        """Put a parcel into the object store, which must not fill up: one nobody reads goes when we let go of it."""
-        while self._parcels and sum(size for _, size in self._parcels.values()) + len(parcel) > KEPT_BYTES:
-            self._parcels.popitem(last=False)
+    def _keep(self, key: str, tar: bytes) -> None:
+        """Put a packed stage into the object store, which must not fill up: Ray drops what nobody refers to."""
+        while self._packed and sum(size for _, size in self._packed.values()) + len(tar) > KEPT_BYTES:
+            self._packed.popitem(last=False)
         try:
-            self._parcels[key] = ray.put(parcel), len(parcel)
+            self._packed[key] = ray.put(tar), len(tar)
         except ray.exceptions.ObjectStoreFullError:
-            self._parcels.clear()
-            self._parcels[key] = ray.put(parcel), len(parcel)
+            self._packed.clear()
+            self._packed[key] = ray.put(tar), len(tar)
 
     def has(self, keys: list[str]) -> list[bool]:
         """Which stages are here already."""
         return [(self._store / key / "stage.json").is_file() for key in keys]
 
-    def receive(self, key: str, parcel: bytes) -> None:
+    def receive(self, key: str, tar: bytes) -> None:
         """Take in a stage that was made elsewhere."""
-        unpack(parcel, self._store / key)
+        unpack(tar, self._store / key)
         self._received += 1
 
     def began(self, job: str, node: str) -> None:
@@ -108,9 +138,9 @@ class CacheServer:
         """A job is done."""
         self._where.pop(job, None)
 
-    def tell(self, job: str, told: dict[str, Any]) -> None:
-        """Progress of a job, as a file that is replaced atomically."""
-        write_progress(self._run / "work" / f"{job}.json", told)
+    def progress(self, job: str, progress: Data) -> None:
+        """How far a job is, as a file that is replaced atomically."""
+        write_json(self._run / "work" / f"{job}.json", progress)
 
     def counts(self) -> dict[str, int]:
         """Stages packed to be sent, and stages taken in."""
@@ -133,7 +163,39 @@ def store_id(store: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def write_progress(file: Path, data: Any) -> None:
+def write_json(file: Path, data: Data) -> None:
     """Write JSON that a reader sees whole or not at all; its folder is made."""
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, strict_json.dumps(data))
+
+
+def packed(folder: Path) -> bytes:
+    """An uncompressed tar of a folder's content: weights do not shrink, and packing must not take long."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for file in sorted(folder.rglob("*")):
+            tar.add(file, file.relative_to(folder).as_posix(), recursive=False)
+    return out.getvalue()
+
+
+def unpack(tar: bytes, folder: Path) -> None:
+    """Write `folder`, which appears only when it is complete; one that is there already stays."""
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+
+    def extract(into: Path) -> None:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+            opened.extractall(into, filter="data")
+
+    first_folder(folder, extract)
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Only one process of this machine at a time is inside; the system lets go when it dies."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as opened:
+        if fcntl:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield

@@ -1,4 +1,4 @@
-"""All who work for a study on Ray."""
+"""All workers of a study on Ray, and the list of its nodes that pages show."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import ray
 
 from autocomp.errors import ClusterError, GpuError
-from autocomp.executors import Data, Ended, Executor, Failure, FollowUp, Lost, NodeFunctions, Part, Work
-from autocomp.executors.places import device_resource
+from autocomp.executors import (
+    Data,
+    Ended,
+    Executor,
+    FollowUp,
+    Lost,
+    NodeChange,
+    NodeFunctions,
+    Part,
+    PoolFacts,
+    Work,
+    device_resource,
+)
 from autocomp.executors.ray import cluster
-from autocomp.executors.ray.cache_server import CacheServer, write_progress
+from autocomp.executors.ray.cache_server import CacheServer, write_json
 from autocomp.executors.ray.tasks import Tasks
 from autocomp.executors.ray.tuner import TuneExecutor
 from autocomp.executors.ray.worker import NAMESPACE
@@ -26,6 +37,27 @@ from autocomp.executors.two_step import TwoStepExecutor
 SEEN_EVERY_S = 2.0
 QUEUED = 10**6
 """Jobs that may wait for the device, which takes one at a time: trials go on meanwhile."""
+
+
+class NodeStatus(TypedDict):
+    """A node as `work/nodes.json` has it: what it offers, the jobs that run there and what these hold."""
+
+    node: str
+    host: str
+    address: str
+    alive: bool
+    resources: dict[str, float]
+    device: str | None
+    jobs: list[str]
+    used: dict[str, float]
+
+
+class NodeList(TypedDict):
+    """`work/nodes.json`: the cluster's address, and its nodes at some moment."""
+
+    at: float
+    address: str
+    nodes: list[NodeStatus]
 
 
 class RayPool:
@@ -51,24 +83,24 @@ class RayPool:
     ) -> None:
         self.address = cluster.connect(address)
         try:
-            self.hosts = cluster.check_nodes(functions.usable_gpus if wants_gpus else None)
+            self._reports = cluster.check_nodes(functions.usable_gpus if wants_gpus else None)
             self._wanted, self.threads = workers, 1
             self.gpus = cluster.gpus() if wants_gpus else 0
-            self._place = device_resource(device)
+            self._resource = device_resource(device)
             # Settled now: if that node dies, measurements wait for it, and are never taken elsewhere instead.
-            self.has_device = any(n["alive"] and n["resources"].get(self._place) for n in cluster.nodes())
+            self.has_device = any(n.alive and n.resources.get(self._resource) for n in cluster.nodes())
             if cluster.slots(self.threads) < 1:
                 raise ClusterError(f"no node at {self.address} has a core for training; start one with --num-cpus")
         except BaseException:
             ray.shutdown()
             raise
         self._functions = functions
-        self._device, self._home, self._run = device, "", Path()
+        self._device, self._server, self._run = device, "", Path()
         self._executors: list[TuneExecutor | TaskExecutor] = []
         self._single: tuple[str, dict[str, float]] = ("", {})
-        self._seen: dict[str, bool] = {n["node"]: n["alive"] for n in cluster.nodes()}
+        self._seen: dict[str, bool] = {n.node: n.alive for n in cluster.nodes()}
         self._where: dict[str, str] = {}
-        self._news: deque[dict[str, Any]] = deque()
+        self._news: deque[NodeChange] = deque()
         self._over = threading.Event()
         self._list_keeper = threading.Thread(target=self._keep_list, daemon=True, name="nodes")
 
@@ -91,44 +123,49 @@ class RayPool:
 
     @property
     def cores(self) -> int:
-        """Of all workers."""
+        """Held by all workers."""
         return self.workers * self.threads
 
     @property
     def machines(self) -> list[str]:
         """Hosts of the living nodes, but for those that only wait, each once; several nodes may share one."""
-        alive = {n["address"]: n["host"] for n in cluster.nodes() if n["alive"] and n["resources"].get("CPU")}
+        alive = {n.address: n.host for n in cluster.nodes() if n.alive and n.resources.get("CPU")}
         return sorted(alive.values())
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> PoolFacts:
         """Address, nodes and workers."""
-        hosts = [{k: h[k] for k in ("node", "host", "machine")} for h in self.hosts]
-        size = {"workers": self.workers, "threads": self.threads, "gpus": self.gpus}
-        return {"kind": "ray", "address": self.address, **size, "nodes": hosts}
+        return {
+            "kind": "ray",
+            "address": self.address,
+            "workers": self.workers,
+            "threads": self.threads,
+            "gpus": self.gpus,
+            "nodes": [{"node": r.node, "host": r.host, "machine": r.machine} for r in self._reports],
+        }
 
     def serve(self, run: Path, store: Path) -> None:
-        """Start the study's actor, beside this process, and keep `work/nodes.json` up to date."""
+        """Start the study's cache server, beside this process, and keep `work/nodes.json` up to date."""
         self._run = run
-        self._home = f"home-{sha256(str(run).encode()).hexdigest()[:12]}-{os.getpid()}"
+        self._server = f"cache-server-{sha256(str(run).encode()).hexdigest()[:12]}-{os.getpid()}"
         here = ray.get_runtime_context().get_node_id()
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "max_concurrency": 16}
-        home: Any = ray.remote(CacheServer)
-        self._actor = home.options(
-            name=self._home, namespace=NAMESPACE, scheduling_strategy=cluster.pinned(here), **options
+        server: Any = ray.remote(CacheServer)
+        self._actor = server.options(
+            name=self._server, namespace=NAMESPACE, scheduling_strategy=cluster.pinned(here), **options
         ).remote(str(run), str(store), self._functions.mirror, self._functions.card)
-        ray.get(self._actor.about.remote())
+        ray.get(self._actor.study.remote())
         self._list_keeper.start()
 
     def executor(self, work: Work, most: int | None = None, share: float = 0.0) -> Executor:
         """Trials of Ray Tune for work that trains, Ray tasks for the rest, which need no GPU."""
         if not work.then:
             return self._tasked(work, lambda: min(self.workers, most or self.workers))
-        tuned = TuneExecutor(self, self._home, work, share, self._run / "work" / "tune")
+        tuned = TuneExecutor(self, self._server, work, share, self._run / "work" / "tune")
         self._executors.append(tuned)
-        return self._chained(tuned, work.then)
+        return self._with_second_parts(tuned, work.then)
 
-    def _chained(self, first: Executor, then: FollowUp | None) -> Executor:
-        """With second parts, and theirs."""
+    def _with_second_parts(self, first: Executor, then: FollowUp | None) -> Executor:
+        """An executor that goes on with the second part of each job, and with that of the second part."""
         if then is None or (then.at_device and not self.has_device):
             return first
         if then.at_device:
@@ -136,14 +173,14 @@ class RayPool:
                 first, then, self._tasked(then.work, lambda: QUEUED, self.tasks_at_device(then.work))
             )
         scoring = self._tasked(then.work, lambda: self.workers - first.workers)
-        return TwoStepExecutor(first, then, self._chained(scoring, then.work.then))
+        return TwoStepExecutor(first, then, self._with_second_parts(scoring, then.work.then))
 
     def _tasked(self, work: Work, room: Callable[[], int], tasks: Tasks | None = None) -> TaskExecutor:
         made = TaskExecutor(self, work, room, tasks or self.tasks(work))
         self._executors.append(made)
         return made
 
-    def at_device(self, work: Work, job: Data) -> dict[str, Any]:
+    def at_device(self, work: Work, job: Data) -> Data:
         """Do one job on the node that is the device, or in this process if there is none.
 
         Raises:
@@ -151,42 +188,42 @@ class RayPool:
         """
         if not self.has_device:
             return work.run(job)
-        result, error = self._only(self.tasks_at_device(work), with_needs(work, job), {self._place: 1.0})
-        if result is None:
-            raise ClusterError(f"{self._device}: {job['id']} could not be measured ({error})")
-        return result
+        ended = self._only(self.tasks_at_device(work), with_needs(work, job), {self._resource: 1.0})
+        if ended.result is None:
+            raise ClusterError(f"{self._device}: {job['id']} could not be measured ({ended.failure})")
+        return ended.result
 
-    def at_gpu(self, work: Work, job: Data) -> dict[str, Any]:
+    def at_gpu(self, work: Work, job: Data) -> Data:
         """Do one job on a node with a GPU, which it holds alone.
 
         Raises:
             GpuError: it could not be done there.
         """
-        tasks = Tasks(self._home, work.name, {"num_cpus": self.threads, "num_gpus": 1})
+        tasks = Tasks(self._server, work.name, {"num_cpus": self.threads, "num_gpus": 1})
         held = {"CPU": float(self.threads), "GPU": 1.0}
-        result, error = self._only(tasks, with_needs(work, job), held)
-        if result is None:
-            raise GpuError(f"{job['id']} did not run on a GPU of {self.address} ({error})")
-        return result
+        ended = self._only(tasks, with_needs(work, job), held)
+        if ended.result is None:
+            raise GpuError(f"{job['id']} did not run on a GPU of {self.address} ({ended.failure})")
+        return ended.result
 
-    def _only(self, tasks: Tasks, job: Data, held: dict[str, float]) -> tuple[dict[str, Any] | None, Failure | None]:
-        """What came of the only job of these: its result, or the reason why there is none."""
+    def _only(self, tasks: Tasks, job: Data, held: dict[str, float]) -> Ended:
+        """What came of a job that runs while no other does."""
         tasks.submit(job)
         self._single = (str(job["id"]), held)
         try:
             while True:
-                for _, result, error in tasks.collect(1.0):
-                    return result, error
+                for ended in tasks.collect(1.0):
+                    return ended
         finally:
             self._single = ("", {})
 
     def tasks_at_device(self, work: Work) -> Tasks:
         """Jobs that run at the device, one at a time."""
-        return Tasks(self._home, work.name, {"num_cpus": 0, "resources": {self._place: 1}})
+        return Tasks(self._server, work.name, {"num_cpus": 0, "resources": {self._resource: 1}})
 
     def tasks(self, work: Work) -> Tasks:
         """Jobs that run anywhere."""
-        return Tasks(self._home, work.name, {"num_cpus": self.threads, "scheduling_strategy": "SPREAD"})
+        return Tasks(self._server, work.name, {"num_cpus": self.threads, "scheduling_strategy": "SPREAD"})
 
     def close(self) -> None:
         """Leave the cluster; what still runs for this study ends with it."""
@@ -201,27 +238,35 @@ class RayPool:
     def _keep_list(self) -> None:
         while not self._over.wait(SEEN_EVERY_S):
             try:
-                write_progress(self._run / "work" / "nodes.json", self._list())
+                write_json(self._run / "work" / "nodes.json", self._list())
             # The cluster is going (Ray then raises SystemExit here), or the folder was removed: the study will say so.
             except BaseException:
                 return
 
-    def _list(self) -> dict[str, Any]:
-        found, jobs = cluster.nodes(), {str(job["id"]) for e in self._executors for job in e.running}
+    def _list(self) -> NodeList:
+        nodes, jobs = cluster.nodes(), {str(job["id"]) for e in self._executors for job in e.running}
         jobs |= {self._single[0]}
-        self._notice(found)
+        self._notice(nodes)
         where: dict[str, str] = ray.get(self._actor.where.remote(), timeout=10)
         self._where = {job: node for job, node in where.items() if job in jobs}
-        return {"at": time.time(), "address": self.address, "nodes": [self._shown(n) for n in found]}
+        return {"at": time.time(), "address": self.address, "nodes": [self._status(n) for n in nodes]}
 
-    def _shown(self, node: dict[str, Any]) -> dict[str, Any]:
-        jobs = sorted(job for job, where in self._where.items() if where == node["node"])
-        is_device = bool(node["resources"].get(self._place))
-        used = {self._place: 1.0} if is_device and jobs else self._held(jobs)
-        return {**node, "device": self._device if is_device else None, "jobs": jobs, "used": used}
+    def _status(self, node: cluster.Node) -> NodeStatus:
+        jobs = sorted(job for job, where in self._where.items() if where == node.node)
+        is_device = bool(node.resources.get(self._resource))
+        return {
+            "node": node.node,
+            "host": node.host,
+            "address": node.address,
+            "alive": node.alive,
+            "resources": node.resources,
+            "device": self._device if is_device else None,
+            "jobs": jobs,
+            "used": {self._resource: 1.0} if is_device and jobs else self._held(jobs),
+        }
 
     def _held(self, jobs: list[str]) -> dict[str, float]:
-        """By trials, or by the one job that runs before them."""
+        """Cores and GPUs that trials hold, or the one job that runs before them."""
         name, held = self._single
         if name in jobs:
             return held
@@ -229,25 +274,24 @@ class RayPool:
         gpus = round(sum(shares.get(job, 0.0) for job in jobs), 4)
         return {"CPU": float(self.threads * len(jobs)), **({"GPU": gpus} if gpus else {})}
 
-    def _notice(self, found: list[dict[str, Any]]) -> None:
-        """Nodes that came and went since the last look."""
-        for node in found:
-            if self._seen.get(node["node"], False) != node["alive"]:
-                state = "joined" if node["alive"] else "lost"
-                self._news.append({"node": node["node"], "host": node["host"], "state": state})
-            self._seen[node["node"]] = node["alive"]
+    def _notice(self, nodes: list[cluster.Node]) -> None:
+        """Remember the nodes that came and went since the last look."""
+        for node in nodes:
+            if self._seen.get(node.node, False) != node.alive:
+                self._news.append(NodeChange(node.node, node.host, "joined" if node.alive else "lost"))
+            self._seen[node.node] = node.alive
 
     def where(self, job: Data) -> str:
         """The node on which a job was last seen; empty if it was not."""
         return self._where.get(str(job["id"]), "")
 
-    def news(self) -> list[dict[str, Any]]:
+    def news(self) -> list[NodeChange]:
         """Nodes that came and went since the last call."""
         return [self._news.popleft() for _ in range(len(self._news))]
 
 
-def with_needs(work: Work, job: Data) -> dict[str, Any]:
-    """A job with the stages that it needs, found on this side."""
+def with_needs(work: Work, job: Data) -> Data:
+    """A job with the stages that it needs, as this side knows them."""
     return {**job, "needs": list(work.needs(job))}
 
 
@@ -260,8 +304,8 @@ class TaskExecutor:
 
     gpu_share = 0.0
 
-    def __init__(self, crew: RayPool, work: Work, room: Callable[[], int], tasks: Tasks) -> None:
-        self._crew, self._work, self._room, self._tasks, self.threads = crew, work, room, tasks, crew.threads
+    def __init__(self, pool: RayPool, work: Work, room: Callable[[], int], tasks: Tasks) -> None:
+        self._pool, self._work, self._room, self._tasks, self.threads = pool, work, room, tasks, pool.threads
 
     def __enter__(self) -> TaskExecutor:
         return self
@@ -292,9 +336,9 @@ class TaskExecutor:
         """Jobs that ended within the timeout."""
         return self._tasks.collect(timeout_s)
 
-    def news(self) -> list[dict[str, Any]]:
-        """Of the whole crew."""
-        return self._crew.news()
+    def news(self) -> list[NodeChange]:
+        """Nodes that came and went since the last call."""
+        return self._pool.news()
 
     def parts(self) -> list[Part]:
         """None: these are jobs of one part."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,8 @@ import ray
 
 from autocomp.errors import ClusterError
 from autocomp.executors import Data, Ended, Failure, Lost
-from autocomp.executors.ray.worker import do
+from autocomp.executors.ray.worker import Outcome, do
+from autocomp.strict_json import JsonView
 
 ATTEMPTS = 3
 """A job whose worker or node dies is started again, this many times in all."""
@@ -31,21 +31,21 @@ class Tasks:
     """Some work's jobs, each a task that holds the resources named.
 
     Attributes:
-        home: name of the study's actor.
+        server: name of the study's cache server.
         work: `module:name` of the work.
         options: of the Ray task.
     """
 
-    home: str
+    server: str
     work: str
-    options: Mapping[str, Any]
+    options: JsonView
     running: dict[Any, Task] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
 
     def submit(self, job: Data, attempt: int = 1) -> None:
         """Start a job."""
         remote = ray.remote(do).options(max_retries=0, **self.options)
-        self.running[remote.remote(self.home, self.work, dict(job))] = Task(job, attempt, time.time())
+        self.running[remote.remote(self.server, self.work, dict(job))] = Task(job, attempt, time.time())
 
     def collect(self, timeout_s: float) -> list[Ended]:
         """Jobs that ended within the timeout; those whose worker died are started again."""
@@ -59,19 +59,18 @@ class Tasks:
     def _end(self, reference: Any) -> Ended | None:
         task = self.running.pop(reference)
         try:
-            found = ray.get(reference)
+            outcome: Outcome = ray.get(reference)
         except Exception as error:
             return self._again(task, error)
-        failure = failure_of(found)
-        if failure:
-            self.lost.append(Lost(task.job, task.attempt, failure.reason, found["seconds"]))
-        return task.job, found["result"], failure
+        if outcome.failure:
+            self.lost.append(Lost(task.job, task.attempt, outcome.failure.reason, outcome.seconds))
+        return Ended(task.job, outcome.result, outcome.failure)
 
     def _again(self, task: Task, error: Exception) -> Ended | None:
         reason, again = reason_of(error), task.attempt < ATTEMPTS
         self.lost.append(Lost(task.job, task.attempt, reason, time.time() - task.began, again))
         if not again:
-            return task.job, None, Failure(reason, is_of_the_machine(error))
+            return Ended(task.job, None, Failure(reason, is_of_the_machine(error)))
         self.submit(task.job, task.attempt + 1)
         return None
 
@@ -80,11 +79,6 @@ class Tasks:
         for reference in self.running:
             ray.cancel(reference, force=True)
         self.running.clear()
-
-
-def failure_of(found: Mapping[str, Any]) -> Failure | None:
-    """Why a job that `worker.do` did has no result; None where it has one."""
-    return Failure(found["failed"], found["is_environment"]) if found["failed"] else None
 
 
 def is_of_the_machine(error: BaseException | None) -> bool:

@@ -13,9 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from autocomp.errors import InfeasiblePlan
-from autocomp.formats.graph import GraphBuilder
+from autocomp.formats import GraphBuilder, WeightFormat
 from autocomp.formats.packing import packed_bytes
-from autocomp.formats.weight_format import WeightFormat
 from autocomp.registry import Registry
 
 _OUTLIER_BYTES = 8
@@ -49,7 +48,7 @@ class Encoded:
 
 
 class Numbers(Protocol):
-    """One number system."""
+    """What a module of this folder defines: how a matrix becomes codes and is computed from them."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
         """The bits that a code may have."""

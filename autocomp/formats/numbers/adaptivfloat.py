@@ -9,17 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import GraphBuilder
+from autocomp.formats import GraphBuilder, WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._table import nearest, write_pick
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import nearest, write_pick
 
 
 class AdaptivFloat:
     """Three bits of exponent, two below five bits. The table of magnitudes is the same in a whole file."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
-        """3 to 8."""
+        """Codes have 3 to 8 bits."""
         return range(3, 9)
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
@@ -33,7 +32,7 @@ class AdaptivFloat:
         return Encoded(codes.astype(np.int8), shared=(np.concatenate([table, -table]), np.array([scale], np.float32)))
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """Each code's number times the power of two."""
+        """Multiply the number of each code by the power of two."""
         table, scale = encoded.shared
         values: np.ndarray = table[encoded.codes] * scale
         return values
@@ -41,15 +40,15 @@ class AdaptivFloat:
     def write(
         self, graph: GraphBuilder, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
     ) -> str:
-        """Scale the table, then one Gather."""
+        """Emit the product of table and scale, and one Gather."""
         return write_pick(graph, graph.op("Mul", *shared), codes)
 
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """The power of two."""
+        """The power of two is stored in four bytes."""
         return 4
 
     def is_int8(self, format: WeightFormat) -> bool:
-        """No."""
+        """Codes stand for floats, which are rounded to int8 at load."""
         return False
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._floats import Floats
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import Floats
 
 
 class BFloat16(Floats):
@@ -15,12 +15,12 @@ class BFloat16(Floats):
     bits = 16
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
-        """Rounded to the nearest, ties to even."""
+        """Round to the nearest, ties to even."""
         bits = weight.view(np.uint32)
         return Encoded(((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16))
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """As FP32: zeros below."""
+        """Fill the lower 16 bits of FP32 numbers with zeros."""
         return (encoded.codes.astype(np.uint32) << 16).view(np.float32)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import GraphBuilder
+from autocomp.formats import GraphBuilder, WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._table import nearest, signed, write_pick
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import nearest, signed, write_pick
 
 _ROUNDS = 50
 
@@ -21,11 +20,11 @@ class Codebook:
     """`2^bits` centroids. A sparse matrix keeps code 0 for zero, so that one centroid less is free."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
-        """2 to 8."""
+        """Codes have 2 to 8 bits."""
         return range(2, 9)
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
-        """Lloyd's algorithm in one dimension, started at equally populated bins as GOBO does."""
+        """Fit centroids by Lloyd's algorithm in one dimension, started at equally populated bins as GOBO does."""
         count, is_kept = 1 << format.bits, weight != 0
         values = weight[is_kept] if format.sparse else weight.ravel()
         centroids = k_means(np.sort(values), count - int(format.sparse))
@@ -37,22 +36,22 @@ class Codebook:
         return Encoded(signed(codes, count), shared=(table,))
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """Each code's centroid."""
+        """Look up the centroid of each code."""
         values: np.ndarray = encoded.shared[0][encoded.codes]
         return values
 
     def write(
         self, graph: GraphBuilder, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
     ) -> str:
-        """One Gather."""
+        """Emit one Gather."""
         return write_pick(graph, shared[0], codes)
 
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """Four a centroid."""
+        """A centroid is stored in four bytes."""
         return 4 << format.bits
 
     def is_int8(self, format: WeightFormat) -> bool:
-        """No."""
+        """Centroids are FP32, and are rounded to int8 at load."""
         return False
 
 

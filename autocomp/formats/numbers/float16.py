@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._floats import Floats
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import Floats
 
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -17,11 +17,11 @@ class Float16(Floats):
     bits = 16
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
-        """Rounded to the nearest."""
+        """Round to the nearest."""
         return Encoded(np.clip(weight, -LARGEST, LARGEST).astype(np.float16))
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """As FP32."""
+        """Convert to FP32."""
         return encoded.codes.astype(np.float32)
 
 

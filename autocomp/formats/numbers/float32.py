@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._floats import Floats
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import Floats
 
 
 class Float32(Floats):
@@ -15,11 +15,11 @@ class Float32(Floats):
     bits = 32
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
-        """As it is."""
+        """Take the numbers as they are."""
         return Encoded(weight)
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """A copy."""
+        """Copy the numbers."""
         return encoded.codes.astype(np.float32)
 
 

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
+from autocomp.formats import Element, GraphBuilder, WeightFormat
 from autocomp.formats.numbers import Encoded
 from autocomp.formats.quantize import quantize, scales_as_float16
-from autocomp.formats.weight_format import WeightFormat
 
 
 class Integer:
-    """Symmetric; scales are FP16 where that keeps them to 0.1 %."""
+    """Symmetric integers; scales are FP16 where that keeps them to 0.1 %."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
-        """2 to 8."""
+        """Codes have 2 to 8 bits."""
         return range(2, 9)
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
@@ -30,7 +29,7 @@ class Integer:
         return Encoded(codes, per_row=(scales_as_float16(scales),))
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """Each code times its scale."""
+        """Multiply each code by its scale."""
         scales = np.concatenate(encoded.per_row + encoded.shared).astype(np.float32)
         if format.group:
             scales = scales[:, np.arange(encoded.codes.shape[1]) // format.group]
@@ -39,20 +38,20 @@ class Integer:
     def write(
         self, graph: GraphBuilder, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
     ) -> str:
-        """Cast and Mul; group scales are first repeated to the width."""
+        """Emit a Cast and a Mul; scales of groups are first repeated to the width."""
         scales = [*per_row, *shared][0]
         if format.group:
             scales = graph.op("Gather", scales, _group_of_each(graph, codes, format.group), axis=-1)
         return graph.op("Mul", graph.op("Cast", codes, to=Element.FLOAT), scales)
 
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """Two per scale."""
+        """A scale is stored in two bytes."""
         if format.group == 0:
             return 2
         return 2 * shape[0] * -(-shape[1] // (format.group or shape[1]))
 
     def is_int8(self, format: WeightFormat) -> bool:
-        """Unless groups have scales of their own."""
+        """Codes are the int8 weights unless groups have scales of their own."""
         return not format.group
 
 

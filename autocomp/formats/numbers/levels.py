@@ -12,22 +12,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
+from autocomp.formats import Element, GraphBuilder, WeightFormat
 from autocomp.formats.numbers import Encoded
-from autocomp.formats.numbers._table import nearest, signed
-from autocomp.formats.quantize import scales_as_float16
-from autocomp.formats.saturation import LARGEST_LEVEL
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.numbers._shared import nearest, signed
+from autocomp.formats.quantize import LARGEST_LEVEL, scales_as_float16
 
 _ROUNDS = 10
 _FITTED = 100_000  # weights that the levels are fitted to; all of them gain nothing visible
 
 
 class Levels:
-    """A sparse matrix keeps code 0 for zero."""
+    """Levels fitted to each matrix; a sparse one keeps code 0 for zero."""
 
     def widths(self, sparse: bool) -> Sequence[int]:
-        """2 to 4: those whose codes are looked up by the byte."""
+        """Codes have 2 to 4 bits: those are looked up by the byte."""
         return (2, 3, 4)
 
     def encode(self, weight: np.ndarray, format: WeightFormat) -> Encoded:
@@ -46,7 +44,7 @@ class Levels:
         return Encoded(signed(codes, size), per_row=(scales[:, None],), levels=table)
 
     def decode(self, encoded: Encoded, format: WeightFormat) -> np.ndarray:
-        """Each code's level times the row's scale."""
+        """Multiply the level of each code by the row's scale."""
         assert encoded.levels is not None
         values: np.ndarray = encoded.levels[encoded.codes] * encoded.per_row[0].astype(np.float32)
         return values
@@ -54,15 +52,15 @@ class Levels:
     def write(
         self, graph: GraphBuilder, codes: str, per_row: Sequence[str], shared: Sequence[str], format: WeightFormat
     ) -> str:
-        """Cast and Mul."""
+        """Emit a Cast and a Mul."""
         return graph.op("Mul", graph.op("Cast", codes, to=Element.FLOAT), per_row[0])
 
     def parameter_bytes(self, shape: Sequence[int], format: WeightFormat) -> int:
-        """Two a row, one a level."""
+        """A scale a row is stored in two bytes, a level in one."""
         return 2 * shape[0] + (1 << format.bits)
 
     def is_int8(self, format: WeightFormat) -> bool:
-        """Yes."""
+        """Levels are the int8 weights that run."""
         return True
 
 

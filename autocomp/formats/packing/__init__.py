@@ -13,13 +13,12 @@ from typing import Protocol
 import numpy as np
 
 from autocomp.errors import InfeasiblePlan
-from autocomp.formats.graph import GraphBuilder
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import GraphBuilder, WeightFormat
 from autocomp.registry import Registry
 
 
 class Packing(Protocol):
-    """One way to store a tensor of codes."""
+    """What a module of this folder defines: one way to store a tensor of codes."""
 
     def fits(self, format: WeightFormat) -> bool:
         """Whether this packing is the one for that format."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autocomp.formats.graph import Element
-from autocomp.formats.packing._short_floats import ShortFloat
+from autocomp.formats import Element
+from autocomp.formats.packing._shared import ShortFloat
 
 packing = ShortFloat("float16", Element.FLOAT16)

@@ -6,25 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import GraphBuilder
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import GraphBuilder, WeightFormat
 
 
 class Float32:
     """Four bytes a value; nothing to unpack."""
 
     def fits(self, format: WeightFormat) -> bool:
-        """32 bits, dense."""
+        """It stores dense weights of 32 bits."""
         return format.bits == 32 and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
-        """Four a value."""
+        """A value takes four bytes."""
         return 4 * int(np.prod(shape))
 
     def write(
         self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
     ) -> str:
-        """One FLOAT initializer."""
+        """Store one FLOAT initializer."""
         return graph.constant(codes.astype(np.float32, copy=False), name)
 
 

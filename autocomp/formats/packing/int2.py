@@ -10,26 +10,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import GraphBuilder
-from autocomp.formats.packing._bits import field_bytes, trim, write_fields, write_levels
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import GraphBuilder, WeightFormat
+from autocomp.formats.packing._shared import field_bytes, trim, write_fields, write_levels
 
 
 class Int2:
     """One uint8 initializer; two's complement in each field."""
 
     def fits(self, format: WeightFormat) -> bool:
-        """2 bits, dense."""
+        """It stores dense weights of 2 bits."""
         return format.bits == 2 and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
-        """A quarter of a byte a code, rounded up."""
+        """A code takes a quarter of a byte; their sum is rounded up."""
         return field_bytes(int(np.prod(shape)), 2)
 
     def write(
         self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
     ) -> str:
-        """A look-up of four codes at a time."""
+        """Store bytes, and look up four codes at a time."""
         if levels is not None:
             return write_levels(graph, name, codes, levels)
         fields = codes.astype(np.int8).reshape(-1) & 3

@@ -6,25 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import GraphBuilder
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import GraphBuilder, WeightFormat
 
 
 class Int8:
     """One byte a code; nothing to unpack."""
 
     def fits(self, format: WeightFormat) -> bool:
-        """8 bits, dense."""
+        """It stores dense weights of 8 bits."""
         return format.bits == 8 and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
-        """One a code."""
+        """A code takes a byte."""
         return int(np.prod(shape))
 
     def write(
         self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
     ) -> str:
-        """One INT8 initializer."""
+        """Store one INT8 initializer."""
         return graph.constant(codes.astype(np.int8, copy=False), name)
 
 

@@ -9,28 +9,26 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
-from autocomp.formats.packing._bits import field_bytes, levels_name, trim, write_fields
-from autocomp.formats.packing._native import narrow_bytes, write_narrow
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import Element, GraphBuilder, WeightFormat
+from autocomp.formats.packing._shared import field_bytes, levels_name, narrow_bytes, trim, write_fields, write_narrow
 
 
 class Planes:
     """Two's complement: the part with the highest digit stands for its sign-extended value."""
 
     def fits(self, format: WeightFormat) -> bool:
-        """Widths that ONNX has no tensor type for, dense."""
+        """It stores dense weights of widths that ONNX has no tensor type for."""
         return format.bits in (3, 5, 6, 7) and not format.sparse
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
-        """Each part is rounded up to a byte."""
+        """The bytes of all parts, each rounded up."""
         count = int(np.prod(shape))
         return sum(narrow_bytes(count, 4) if w == 4 else field_bytes(count, w) for _, w in _parts(format.bits))
 
     def write(
         self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
     ) -> str:
-        """One initializer per part."""
+        """Store one initializer a part."""
         if levels is not None:
             return _write_eight_levels(graph, name, codes, levels)
         joined = ""

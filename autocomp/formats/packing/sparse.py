@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
+from autocomp.formats import Element, GraphBuilder, WeightFormat
 from autocomp.formats.packing import packed_bytes, packing_for
-from autocomp.formats.packing._bits import field_bytes, trim, write_fields
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats.packing._shared import field_bytes, trim, write_fields
 
 
 class Sparse:
@@ -20,11 +19,11 @@ class Sparse:
     """
 
     def fits(self, format: WeightFormat) -> bool:
-        """Any width, sparse."""
+        """It stores sparse weights of any width."""
         return format.sparse and format.bits in (2, 3, 4, 5, 6, 7, 8, 32)
 
     def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
-        """Bitmask and non-zeros."""
+        """The bytes of the bitmask and of the non-zeros."""
         dense = replace(format, sparse=False)
         values = field_bytes(nonzeros) if _is_a_sign(format) else packed_bytes((nonzeros,), dense)
         return field_bytes(int(np.prod(shape))) + values
@@ -50,7 +49,7 @@ def _type(format: WeightFormat) -> int:
 
 
 def _is_a_sign(format: WeightFormat) -> bool:
-    """Integers of two bits that are not zero are -1 or 1."""
+    """Whether one bit holds a code: integers of two bits that are not zero are -1 or 1."""
     return format.bits == 2 and format.numbers == "integer"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from autocomp.errors import ModelError
 from autocomp.models.importers import bert
-from autocomp.models.importing import Importer, block_modules, embedding_modules
+from autocomp.models.importing import ConfigKeys, Importer, block_modules, embedding_modules
 from autocomp.models.shape import EncoderShape
 
 _BLOCK = {
@@ -46,7 +46,7 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-def config(shape: EncoderShape) -> dict[str, Any]:
+def config(shape: EncoderShape) -> ConfigKeys:
     """What `AlbertConfig` takes; with a group for each layer nothing is shared."""
     groups = {"num_hidden_groups": len(shape.blocks), "inner_group_num": 1}
     return {**bert.config(shape), "embedding_size": shape.embedding_size, **groups}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from autocomp.models.importing import (
+    ConfigKeys,
     Importer,
     activation,
     bert_block_modules,
@@ -41,7 +42,7 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-def config(shape: EncoderShape) -> dict[str, Any]:
+def config(shape: EncoderShape) -> ConfigKeys:
     """What `BertConfig` takes; every layer is as the first one."""
     return {
         "vocab_size": shape.vocabulary,

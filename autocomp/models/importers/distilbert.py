@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from autocomp.models.importing import Importer, activation, block_modules, embedding_modules, their_activation
+from autocomp.models.importing import (
+    ConfigKeys,
+    Importer,
+    activation,
+    block_modules,
+    embedding_modules,
+    their_activation,
+)
 from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
 
 _BLOCK = {
@@ -43,7 +50,7 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-def config(shape: EncoderShape) -> dict[str, Any]:
+def config(shape: EncoderShape) -> ConfigKeys:
     """What `DistilBertConfig` takes; every layer is as the first one."""
     return {
         "vocab_size": shape.vocabulary,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from autocomp.models.importers import bert
-from autocomp.models.importing import Importer, bert_block_modules, embedding_modules
+from autocomp.models.importing import ConfigKeys, Importer, bert_block_modules, embedding_modules
 from autocomp.models.shape import EncoderShape, HeadShape
 
 
@@ -25,7 +25,7 @@ def modules(shape: EncoderShape) -> dict[str, str]:
     }
 
 
-def config(shape: EncoderShape) -> dict[str, Any]:
+def config(shape: EncoderShape) -> ConfigKeys:
     """What `ElectraConfig` takes."""
     return {**bert.config(shape), "embedding_size": shape.embedding_size}
 

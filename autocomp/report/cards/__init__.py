@@ -5,14 +5,16 @@ A part that the run does not know (a running study, a run of an older version, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from autocomp.journal.member import StudentFacts
 from autocomp.registry import Registry
 from autocomp.report.cards._evidence import Evidence, evidence_of, read_evidence
 from autocomp.report.cards._subject import Subject
 from autocomp.report.state import Member
+from autocomp.strict_json import Json
 
 Part = Callable[[Subject], Any]
 
@@ -26,8 +28,8 @@ def card(
     member: Member,
     evidence: Evidence | None,
     texts: bool = True,
-    student: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    student: StudentFacts | None = None,
+) -> Json:
     """Everything that a card shows of a member or landmark; docs/command-line.md has the keys.
 
     Nothing that lies in the run folder makes it raise: a part that cannot be made is None, and `notes` say why.

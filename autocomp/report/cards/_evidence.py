@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
+from autocomp.journal.member import EvidenceFile
 from autocomp.models.shape import EncoderShape
+from autocomp.strict_json import JsonView
 
 if TYPE_CHECKING:
     from autocomp.report.state import RunState
@@ -22,19 +24,54 @@ FILE, VERSION = "evidence.json", 1
 MOST_BYTES = 256_000_000
 
 
+class Latency(TypedDict):
+    """Milliseconds a text: mean and percentiles over all texts, the median over rounds of those that are kept.
+
+    Attributes:
+        rounds, texts: how often each text was timed, and how many there were.
+        predicted: nothing ran on the device.
+        disturbed: something else ran each time.
+        ms: of each text that is kept.
+        tokens: of the same texts; None in older runs.
+    """
+
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    rounds: int
+    texts: int
+    predicted: bool
+    disturbed: bool
+    ms: list[float]
+    tokens: list[int] | None
+
+
+class StageFacts(TypedDict):
+    """A cached stage: seconds to make it, the job that did, seconds of cores it held; of students their training."""
+
+    seconds: float | None
+    cpu_s: float | None
+    rung: int | None
+    steps: int | None
+    stopped_after: int | None
+    kind: str | None
+    job: str | None
+
+
 @dataclass(frozen=True)
 class Seen:
     """What one model did on the held-out split.
 
     Attributes:
         answers, confidence, depths: `[rows]` label, its probability, layers that ran (None if nobody noted them).
-        latency: `mean`, `p50`, `p95`, `p99`, `rounds`, `ms` and `tokens` a text, `predicted`, `disturbed`.
+        latency: how long texts took.
     """
 
     answers: np.ndarray
     confidence: np.ndarray
     depths: np.ndarray | None
-    latency: Mapping[str, Any]
+    latency: Latency
 
 
 @dataclass(frozen=True)
@@ -52,7 +89,7 @@ class Evidence:
     teacher_shape: EncoderShape | None = None
     models: Mapping[str, Seen] = field(default_factory=dict)
     texts: Mapping[int, tuple[str, str | None]] = field(default_factory=dict)
-    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stages: Mapping[str, StageFacts] = field(default_factory=dict)
     lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -63,7 +100,7 @@ def evidence_of(run: Path, state: RunState) -> Evidence | None:
     return read_evidence(run, stated) if state.final and isinstance(stated, Mapping) else None
 
 
-def read_evidence(run: Path, stated: Mapping[str, Any] | None = None) -> Evidence:
+def read_evidence(run: Path, stated: EvidenceFile | None = None) -> Evidence:
     """The run's evidence; one that cannot be used is empty, with a note that says why.
 
     Args:
@@ -97,7 +134,7 @@ def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number")
 
 
-def _parsed(data: Mapping[str, Any]) -> Evidence:
+def _parsed(data: JsonView) -> Evidence:
     if data["version"] != VERSION:
         raise ValueError(f"version = {data['version']!r}, this autocomp reads {VERSION}")
     labels = tuple(_all(data["labels"], lambda v: isinstance(v, str), "labels"))
@@ -116,14 +153,14 @@ def _parsed(data: Mapping[str, Any]) -> Evidence:
     )
 
 
-def _seen(one: Mapping[str, Any], labels: int, rows: int) -> Seen:
+def _seen(one: JsonView, labels: int, rows: int) -> Seen:
     answers = _numbers(one["answers"], "answers", 0, labels - 1, rows)
     confidence = _numbers(one["confidence"], "confidence", 0, 1, rows, float)
     depths = None if one["depths"] is None else _numbers(one["depths"], "depths", 0, 1000, rows)
     return Seen(answers, confidence, depths, _latency(one["latency"]))
 
 
-def _latency(told: Mapping[str, Any]) -> dict[str, Any]:
+def _latency(told: JsonView) -> Latency:
     milliseconds = _numbers(told["ms"], "ms", 0, 1e9, None, float)
     tokens = told["tokens"]
     if tokens is not None:
@@ -132,15 +169,15 @@ def _latency(told: Mapping[str, Any]) -> dict[str, Any]:
     _numbers(list(figures.values()), "latency", 0, 1e9, None, float)
     shown = {"rounds": int(told["rounds"]), "texts": int(told["texts"])}
     shown |= {mark: bool(told.get(mark)) for mark in ("predicted", "disturbed")}
-    return {**figures, **shown, "ms": milliseconds.tolist(), "tokens": tokens}
+    return cast(Latency, {**figures, **shown, "ms": milliseconds.tolist(), "tokens": tokens})
 
 
-def _stage(told: Mapping[str, Any]) -> dict[str, Any]:
+def _stage(told: JsonView) -> StageFacts:
     numbers = {name: told.get(name) for name in ("seconds", "cpu_s", "rung", "steps", "stopped_after")}
     _all([v for v in numbers.values() if v is not None], _is_number, "stages")
     words = {name: told.get(name) for name in ("kind", "job")}
     _all([v for v in words.values() if v is not None], lambda v: isinstance(v, str), "stages")
-    return {**numbers, **words}
+    return cast(StageFacts, {**numbers, **words})
 
 
 def _is_number(value: Any) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from autocomp.artifact.files import MODEL, file_bytes, read_manifest
+from autocomp.artifact.files import MODEL, Manifest, file_bytes, read_manifest
 
 if TYPE_CHECKING:
     from autocomp.inspection.stored import StoredWeight
@@ -22,7 +22,7 @@ class Stored:
     """An artifact's files with their bytes, its manifest, and every weight of its model."""
 
     files: Mapping[str, int]
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     weights: tuple[StoredWeight, ...]
 
     @property
@@ -47,7 +47,8 @@ def stored(folder: Path) -> Stored:
 @lru_cache(maxsize=_MOST)
 def _stored(folder: Path, stamps: tuple[int, ...]) -> Stored:
     manifest = read_manifest(folder)
-    checksum = str(manifest["files"].get(MODEL, {}).get("sha256"))
+    model = manifest["files"].get(MODEL)
+    checksum = model["sha256"] if model else ""
     if checksum not in _BY_CHECKSUM:
         while len(_BY_CHECKSUM) >= _MOST:
             _BY_CHECKSUM.pop(next(iter(_BY_CHECKSUM)))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from autocomp import strict_json
 from autocomp.artifact.files import MANIFEST
+from autocomp.journal.member import StudentFacts
 from autocomp.models.shape import EncoderShape
 from autocomp.plan import CompressionPlan
 from autocomp.report.cards._evidence import Evidence, Seen
-from autocomp.report.cards._shape import kept_layers, shape_after
 from autocomp.report.cards._stored import Stored, stored
 from autocomp.report.state import Member
+from autocomp.strict_json import JsonView
+from autocomp.techniques import PlannedModel, Technique, techniques
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Subject:
     member: Member
     evidence: Evidence | None
     texts: bool
-    student: Mapping[str, Any] | None = None
+    student: StudentFacts | None = None
 
     @property
     def id(self) -> str:
@@ -68,34 +70,68 @@ class Subject:
         return _shape(kept[0]) if kept else None
 
     @cached_property
-    def shape(self) -> EncoderShape | None:
-        """Its sizes: from the weights that the run keeps, else from the journal, else (older runs) from its plan."""
-        folder = self.within("student")
-        if folder is not None and (folder / "shape.json").is_file():
-            return _shape(folder / "shape.json")
-        if self.student:
-            return EncoderShape.from_json(dict(self.student["shape"]))
-        return shape_after(self.plan, self.teacher_shape) if self.teacher_shape else None
+    def model(self) -> PlannedModel | None:
+        """What is known of the model before it has files; None where nobody knows the sizes.
 
-    @cached_property
-    def origin(self) -> Sequence[int]:
-        """The teacher's layer that each layer descends from, from 0; from the same places as its sizes."""
-        folder = self.within("student")
-        if folder is not None and (folder / "student.json").is_file():
-            told = json.loads((folder / "student.json").read_text(encoding="utf-8")).get("origin")
-            return range(self.shape.depth if self.shape else 0) if told is None else told
-        if self.student:
-            return list(self.student["origin"])
-        return kept_layers(self.plan, self.teacher_shape.depth) if self.teacher_shape else ()
+        Sizes are from the weights that the run keeps, else from the journal, else (older runs) from what the plan's
+        techniques declare; formats, zeros and exits from what those declare that act after recovery.
+        """
+        known = self._kept_student or self._journaled_student
+        return planned_model(self.plan, known, lambda t: t.is_cheap) if known else self._planned_student
 
-    def within(self, key: str) -> Path | None:
-        """A folder that the member names, which lies in the run folder or does not count."""
-        if not self.member.get(key):
+    @property
+    def _kept_student(self) -> PlannedModel | None:
+        folder = self.within("student")
+        if folder is None or not (folder / "shape.json").is_file():
             return None
-        run, folder = self.run.resolve(), (self.run / self.member[key]).resolve()
+        known = _whole(_shape(folder / "shape.json"))
+        if not (folder / "student.json").is_file():
+            other = self._journaled_student or self._planned_student
+            return replace(known, origin=other.origin if other else ())
+        facts: JsonView = strict_json.loads((folder / "student.json").read_bytes())
+        return known if facts.get("origin") is None else replace(known, origin=tuple(facts["origin"]))
+
+    @property
+    def _journaled_student(self) -> PlannedModel | None:
+        if not self.student:
+            return None
+        return PlannedModel(EncoderShape.from_json(dict(self.student["shape"])), tuple(self.student["origin"]))
+
+    @property
+    def _planned_student(self) -> PlannedModel | None:
+        if self.teacher_shape is None:
+            return None
+        model = planned_model(self.plan, _whole(self.teacher_shape))
+        # Every student has an exit head after each of its layers but the last.
+        return replace(model, shape=replace(model.shape, exits=tuple(range(1, model.shape.depth))))
+
+    def within(self, key: Literal["path", "student"]) -> Path | None:
+        """A folder that the member names, which lies in the run folder or does not count."""
+        named = self.member.get(key)
+        if not named:
+            return None
+        run, folder = self.run.resolve(), (self.run / named).resolve()
         return folder if folder.is_relative_to(run) else None
 
 
+def planned_model(
+    plan: CompressionPlan, model: PlannedModel, wanted: Callable[[Technique[Any]], bool] = lambda _: True
+) -> PlannedModel:
+    """A model as the techniques of a plan declare that they leave it; those not installed here leave it as it is.
+
+    Args:
+        model: as it is before.
+        wanted: of which techniques the plan is followed.
+    """
+    for step in plan.steps:
+        if step.technique in techniques and wanted(technique := techniques[step.technique]):
+            model = technique.planned(model, technique.parse(step.options, name=step.technique))
+    return model
+
+
+def _whole(shape: EncoderShape) -> PlannedModel:
+    return PlannedModel(shape, tuple(range(shape.depth)))
+
+
 def _shape(file: Path) -> EncoderShape:
-    data: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return EncoderShape.from_json(dict(data))
+    return EncoderShape.from_json(strict_json.loads(file.read_bytes()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from autocomp.report.cards._subject import Subject
 
@@ -10,18 +10,41 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def part(subject: Subject) -> dict[str, Any] | None:
+class LabelFigures(TypedDict):
+    """How well one label is told from the others, and the teacher's F1 for it (None where nobody knows)."""
+
+    label: str
+    n: int
+    precision: float
+    recall: float
+    f1: float
+    teacher_f1: float | None
+
+
+class Answers(TypedDict):
+    """Confusion matrices (rows: truth, columns: answer) over `n` texts, and figures of each label."""
+
+    labels: list[str]
+    n: int
+    confusion: list[list[int]]
+    teacher_confusion: list[list[int]] | None
+    classes: list[LabelFigures]
+
+
+def part(subject: Subject) -> Answers | None:
     """Confusion matrices (rows: truth, columns: answer) and figures of each label; None before the final front."""
     evidence, seen, teacher = subject.evidence, subject.seen, subject.teacher
     if evidence is None or seen is None or not len(evidence.truth):
         return None
     own, own_confusion = _figures(evidence.truth, seen.answers, len(evidence.labels))
     theirs, confusion = _figures(evidence.truth, teacher.answers, len(evidence.labels)) if teacher else (None, None)
-    classes = [
+    classes: list[LabelFigures] = [
         {
             "label": label,
             "n": sum(own_confusion[i]),
-            **own[i],
+            "precision": own[i]["precision"],
+            "recall": own[i]["recall"],
+            "f1": own[i]["f1"],
             "teacher_f1": theirs[i]["f1"] if theirs else None,
         }
         for i, label in enumerate(evidence.labels)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from autocomp.environment import command
 from autocomp.report.cards._subject import Subject
-from autocomp.report.command_line import command
 
 
 def part(subject: Subject) -> dict[str, str] | None:

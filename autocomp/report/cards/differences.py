@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -11,7 +11,26 @@ from autocomp.report.cards._subject import Subject
 MOST, LETTERS = 12, 300
 
 
-def part(subject: Subject) -> dict[str, Any] | None:
+class Difference(TypedDict):
+    """A text to which a member and the teacher give other labels, its true label, and how sure each is."""
+
+    text: str
+    pair: str | None
+    truth: str
+    teacher: str
+    teacher_confidence: float
+    member: str
+    member_confidence: float
+
+
+class Differences(TypedDict):
+    """How many texts there are of the kind, and those that may be shown."""
+
+    count: int
+    shown: list[Difference]
+
+
+def part(subject: Subject) -> Differences | None:
     """How many there are, and those of which both are surest; None before the final front.
 
     Only rows whose text the evidence holds are shown, and none where texts may not be.
@@ -26,7 +45,7 @@ def part(subject: Subject) -> dict[str, Any] | None:
     return {"count": len(rows), "shown": shown}
 
 
-def _shown(subject: Subject, row: int) -> dict[str, Any]:
+def _shown(subject: Subject, row: int) -> Difference:
     evidence, seen, teacher = subject.evidence, subject.seen, subject.teacher
     assert evidence and seen and teacher  # `part` has looked
     text, pair = evidence.texts[row]

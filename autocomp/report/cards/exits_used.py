@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from autocomp.report.cards._subject import Subject
 
 
-def part(subject: Subject) -> dict[str, Any] | None:
+class ExitsUsed(TypedDict):
+    """Numbers of layers that ran, ascending, and the fraction of texts of each."""
+
+    depths: list[int]
+    fractions: list[float]
+
+
+def part(subject: Subject) -> ExitsUsed | None:
     """Numbers of layers that ran, ascending, and the fraction of texts of each; None where nobody noted them."""
     if subject.seen is None or subject.seen.depths is None or not len(subject.seen.depths):
         return None

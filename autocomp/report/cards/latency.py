@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from autocomp.report.cards._evidence import Latency
 from autocomp.report.cards._subject import Subject
 
 
-def part(subject: Subject) -> dict[str, Any] | None:
+class TimedTexts(Latency):
+    """Times of a member, beside the teacher's of the same texts."""
+
+    teacher_ms: list[float]
+
+
+def part(subject: Subject) -> TimedTexts | None:
     """Milliseconds of each text (its median over rounds), and percentiles over the texts; None before the final front.
 
     `teacher_ms` are of the same texts; it is empty where the teacher was timed on others.

@@ -3,32 +3,118 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
-from autocomp.report.cards._shape import planned_embeddings, planned_exit, planned_format
 from autocomp.report.cards._subject import Subject
 
 if TYPE_CHECKING:
     from autocomp.inspection.stored import StoredWeight
     from autocomp.models.shape import EncoderShape
+    from autocomp.techniques import PlannedModel
 
-Layers = Mapping[str, Sequence["StoredWeight"]]
+Weights = Mapping[str, Sequence["StoredWeight"]]
 ATTENTION, FEED_FORWARD = ("query", "key", "value", "output"), ("input", "output")
 
 
-def part(subject: Subject) -> dict[str, Any] | None:
-    """None where nobody knows the sizes: in a run that keeps no weights and has no evidence.
+class Format(TypedDict):
+    """How weights are stored.
 
-    `bits` are those of each matrix, or one number where only the plan says; `bytes` and what else only files tell are
-    None without them. Layers that share one block have its bytes in the first of them. `tokens` is the fraction of a
-    text's tokens that are left after the layer.
+    Attributes:
+        bits: of a number: of each matrix, or one number where only the plan says.
+        numbers: the number system; None where nobody chose one.
+        sparsity: fraction of numbers that the file leaves out.
+        bytes: None without files.
     """
-    shape, teacher = subject.shape, subject.teacher_shape
-    if shape is None or teacher is None:
+
+    bits: float | list[int] | None
+    numbers: str | None
+    sparsity: float
+    bytes: int | None
+
+
+class Group(Format):
+    """Matrices of one block; `rank` is the largest of their factors, None where none is factorized."""
+
+    rank: int | None
+
+
+class Attention(Group):
+    """The attention of a block."""
+
+    heads: int
+    head_size: int
+
+
+class FeedForward(Group):
+    """The feed-forward of a block."""
+
+    width: int
+
+
+class Exit(TypedDict):
+    """The rule by which a text may leave after a layer."""
+
+    rule: str
+    threshold: float
+
+
+class Row(TypedDict):
+    """One layer.
+
+    Attributes:
+        depth: 1, 2 …
+        teacher_layer: of the teacher, from which it descends, from 1; None where nobody knows.
+        block: the block of weights that it runs; layers that share one have its bytes in the first of them.
+        tokens: fraction of a text's tokens that are left after it.
+        exit: None where no text may leave.
+    """
+
+    depth: int
+    teacher_layer: int | None
+    block: int
+    attention: Attention
+    feed_forward: FeedForward
+    tokens: float
+    exit: Exit | None
+
+
+class TeacherSizes(TypedDict):
+    """The teacher's sizes, the largest block's."""
+
+    layers: int
+    hidden: int
+    heads: int
+    feed_forward: int
+    vocabulary: int
+
+
+class Head(TypedDict):
+    """The classifier: bits of its most coarsely stored matrix, and its bytes."""
+
+    bits: float | None
+    bytes: int | None
+
+
+class Layers(TypedDict):
+    """The whole model: bits and so on of the word table in `embeddings`, whose bytes are those of all tables."""
+
+    hidden: int
+    vocabulary: int
+    teacher: TeacherSizes
+    embeddings: Format
+    rows: list[Row]
+    head: Head
+
+
+def part(subject: Subject) -> Layers | None:
+    """None where nobody knows the sizes: in a run that keeps no weights and has no evidence."""
+    model, teacher = subject.model, subject.teacher_shape
+    if model is None or teacher is None:
         return None
+    stored = None if subject.stored is None else subject.stored.layers
     return {
-        "hidden": shape.hidden,
-        "vocabulary": shape.vocabulary,
+        "hidden": model.shape.hidden,
+        "vocabulary": model.shape.vocabulary,
         "teacher": {
             "layers": teacher.depth,
             "hidden": teacher.hidden,
@@ -36,60 +122,59 @@ def part(subject: Subject) -> dict[str, Any] | None:
             "feed_forward": max(b.feed_forward for b in teacher.blocks),
             "vocabulary": teacher.vocabulary,
         },
-        "embeddings": _embeddings(subject),
-        "rows": [_row(subject, shape, depth) for depth in range(shape.depth)],
-        "head": _head(subject),
+        "embeddings": _embeddings(model, stored),
+        "rows": [_row(subject, model, stored, depth) for depth in range(model.shape.depth)],
+        "head": _head(model, stored),
     }
 
 
-def _row(subject: Subject, shape: EncoderShape, depth: int) -> dict[str, Any]:
-    block = shape.order[depth]
+def _row(subject: Subject, model: PlannedModel, stored: Weights | None, depth: int) -> Row:
+    shape, block = model.shape, model.shape.order[depth]
     sizes, is_first = shape.blocks[block], shape.order.index(block) == depth
-    origin = subject.origin
+    attention = _group(model, stored, f"blocks.{block}.attention", ATTENTION, is_first)
+    feed_forward = _group(model, stored, f"blocks.{block}.feed_forward", FEED_FORWARD, is_first)
     return {
         "depth": depth + 1,
-        "teacher_layer": origin[depth] + 1 if depth < len(origin) else None,
+        "teacher_layer": model.origin[depth] + 1 if depth < len(model.origin) else None,
         "block": block,
-        "attention": {
-            "heads": sizes.heads,
-            "head_size": sizes.head_size,
-            **_matrices(subject, shape, f"blocks.{block}.attention", ATTENTION, is_first),
-        },
-        "feed_forward": {
-            "width": sizes.feed_forward,
-            **_matrices(subject, shape, f"blocks.{block}.feed_forward", FEED_FORWARD, is_first),
-        },
+        "attention": {"heads": sizes.heads, "head_size": sizes.head_size, **attention},
+        "feed_forward": {"width": sizes.feed_forward, **feed_forward},
         "tokens": round(shape.token_shares()[depth][1], 4),
-        "exit": _exit(subject, shape, depth + 1),
+        "exit": _exit(subject, model, depth + 1),
     }
 
 
-def _matrices(
-    subject: Subject, shape: EncoderShape, group: str, names: Sequence[str], is_first: bool
-) -> dict[str, Any]:
-    """Bits, number system, zeros, rank and bytes of a group of matrices."""
-    ranks = [rank for name, rank in shape.ranks if name.startswith(group)]
-    found = _stored(subject)
-    if found is None:
-        return {**planned_format(subject.plan, group), "rank": max(ranks, default=None), "bytes": None}
-    matrices = [[w for w in found.get(f"{group}.{name}", ()) if not w.name.endswith(".bias")] for name in names]
+def _group(model: PlannedModel, stored: Weights | None, group: str, names: Sequence[str], is_first: bool) -> Group:
+    """Bits, number system, zeros, bytes and rank of a group of matrices."""
+    rank = _rank(model.shape, group)
+    if stored is None:
+        bits, zeros = _of_group(model.bits, group), _of_group(model.zeros, group)
+        return {"bits": bits, "numbers": model.numbers, "sparsity": zeros, "rank": rank, "bytes": None}
+    matrices = [[w for w in stored.get(f"{group}.{name}", ()) if not w.name.endswith(".bias")] for name in names]
     weights = [w for matrix in matrices for w in matrix]
     return {
         "bits": [matrix[0].bits for matrix in matrices if matrix],
         "numbers": weights[0].numbers if weights else None,
         "sparsity": _zeros(weights),
-        "rank": max(ranks, default=None),
-        "bytes": sum(w.nbytes for name in names for w in found.get(f"{group}.{name}", ())) if is_first else 0,
+        "rank": rank,
+        "bytes": sum(w.nbytes for name in names for w in stored.get(f"{group}.{name}", ())) if is_first else 0,
     }
 
 
-def _embeddings(subject: Subject) -> dict[str, Any]:
-    """Bits and so on of the word table, bytes of all tables."""
-    found = _stored(subject)
-    if found is None:
-        return {**planned_embeddings(subject.plan), "bytes": None}
-    tables = [w for layer, ws in found.items() if layer.startswith("embeddings.") for w in ws]
-    words = found.get("embeddings.word", [])
+def _rank(shape: EncoderShape, group: str) -> int | None:
+    return max((rank for name, rank in shape.ranks if name.startswith(group)), default=None)
+
+
+def _of_group(planned: Mapping[str, float], group: str) -> float:
+    """A group's own value, or that of all groups without one."""
+    return planned.get(group, planned[""])
+
+
+def _embeddings(model: PlannedModel, stored: Weights | None) -> Format:
+    if stored is None:
+        return {"bits": model.embedding_bits, "numbers": None, "sparsity": 0.0, "bytes": None}
+    tables = [w for layer, weights in stored.items() if layer.startswith("embeddings.") for w in weights]
+    words = stored.get("embeddings.word", [])
     return {
         "bits": words[0].bits if words else None,
         "numbers": words[0].numbers if words else None,
@@ -98,17 +183,12 @@ def _embeddings(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _head(subject: Subject) -> dict[str, Any]:
-    found = _stored(subject)
-    if found is None:
-        return {"bits": planned_format(subject.plan, "head.dense")["bits"], "bytes": None}
-    weights = [w for layer, ws in found.items() if layer.startswith("head.") for w in ws]
+def _head(model: PlannedModel, stored: Weights | None) -> Head:
+    if stored is None:
+        return {"bits": _of_group(model.bits, "head.dense"), "bytes": None}
+    weights = [w for layer, found in stored.items() if layer.startswith("head.") for w in found]
     bits = [w.bits for w in weights if not w.name.endswith(".bias")]
     return {"bits": min(bits, default=None), "bytes": sum(w.nbytes for w in weights)}
-
-
-def _stored(subject: Subject) -> Layers | None:
-    return None if subject.stored is None else subject.stored.layers
 
 
 def _zeros(weights: Sequence[StoredWeight]) -> float:
@@ -117,9 +197,12 @@ def _zeros(weights: Sequence[StoredWeight]) -> float:
     return round(1 - sum(w.values for w in weights) / size, 4) if size else 0.0
 
 
-def _exit(subject: Subject, shape: EncoderShape, depth: int) -> dict[str, Any] | None:
-    """The rule by which a text may leave after a layer, None where it may not."""
+def _exit(subject: Subject, model: PlannedModel, depth: int) -> Exit | None:
     if subject.stored is not None:
-        told = subject.stored.manifest.get("exits")
-        return {k: told[k] for k in ("rule", "threshold")} if told and depth in told["depths"] else None
-    return planned_exit(subject.plan) if depth in shape.exits else None
+        stated = subject.stored.manifest.get("exits")
+        if not stated or depth not in stated["depths"]:
+            return None
+        return {"rule": stated["rule"], "threshold": stated["threshold"]}
+    if model.exit is None or depth not in model.shape.exits:
+        return None
+    return {"rule": model.exit[0], "threshold": model.exit[1]}

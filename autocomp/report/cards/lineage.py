@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
+from autocomp.report.cards._evidence import StageFacts
 from autocomp.report.cards._subject import Subject
 
 WORDS = {
@@ -16,7 +16,18 @@ WORDS = {
 }
 
 
-def part(subject: Subject) -> list[dict[str, Any]] | None:
+class Stage(TypedDict):
+    """A cached stage in words, the seconds that it took, and the job of this study that made it or found it made."""
+
+    kind: str | None
+    key: str
+    text: str
+    seconds: float | None
+    job: str | None
+    cpu_s: float | None
+
+
+def part(subject: Subject) -> list[Stage] | None:
     """Stages with the seconds they took when they were made, which may have been in another study; None if unknown.
 
     `job` is the job of this study that made it or found it made, `cpu_s` what that job held of the cores in all.
@@ -24,15 +35,21 @@ def part(subject: Subject) -> list[dict[str, Any]] | None:
     evidence = subject.evidence
     if evidence is None or subject.id not in evidence.lineage:
         return None
-    shown = []
+    shown: list[Stage] = []
     for key in evidence.lineage[subject.id]:
         told = evidence.stages[key]
-        facts = {name: told[name] for name in ("seconds", "job", "cpu_s")}
-        shown.append({"kind": told["kind"], "key": key, "text": _words(told), **facts})
+        shown.append({
+            "kind": told["kind"],
+            "key": key,
+            "text": _words(told),
+            "seconds": told["seconds"],
+            "job": told["job"],
+            "cpu_s": told["cpu_s"],
+        })  # fmt: skip
     return shown
 
 
-def _words(told: Mapping[str, Any]) -> str:
+def _words(told: StageFacts) -> str:
     if told["kind"] != "student":
         return WORDS.get(str(told["kind"]), "")
     if not told["steps"]:

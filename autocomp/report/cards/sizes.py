@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TypedDict
 
 from autocomp.artifact.files import MANIFEST, TOKENIZER
 from autocomp.report.cards._subject import Subject
@@ -11,7 +11,22 @@ from autocomp.report.cards._subject import Subject
 ORDER = ("embeddings", "attention", "feed_forward", "norms", "head", "exits", "tokenizer", "graph", "manifest")
 
 
-def part(subject: Subject) -> dict[str, Any] | None:
+class PartSize(TypedDict):
+    """Bytes of one part of the files: of `embeddings`, `attention` …"""
+
+    part: str
+    bytes: int
+
+
+class Sizes(TypedDict):
+    """Bytes of all files, of all packed by gzip (None where nobody measured), and by part those that are there."""
+
+    total: int
+    gzip: int | None
+    parts: list[PartSize]
+
+
+def part(subject: Subject) -> Sizes | None:
     """Bytes of all files by part, those that are there, and of all of them packed by gzip; None without files."""
     if subject.stored is None:
         return None
@@ -21,7 +36,7 @@ def part(subject: Subject) -> dict[str, Any] | None:
     for weight in subject.stored.weights:
         found[place_of(weight.layer)] += weight.nbytes
     found["graph"] += total - sum(found.values())  # operators, constants, and names
-    listed = [{"part": name, "bytes": found[name]} for name in ORDER if found[name]]
+    listed: list[PartSize] = [{"part": name, "bytes": found[name]} for name in ORDER if found[name]]
     return {"total": total, "gzip": subject.member.get("gzip_bytes"), "parts": listed}
 
 

@@ -1,7 +1,8 @@
-"""Fields of one, two or four bits to values by look-up: a byte picks a row of eight, four or two values.
+"""What packings share: fields of bits that are looked up, ONNX's own narrow tensors, and floats of two bytes.
 
-A table of 256 rows and one Gather unpack bits many times faster than shifting and masking each, and the tables are
-themselves made at load from a few bytes.
+Fields of one, two or four bits become values by look-up: a byte picks a row of eight, four or two values. A table of
+256 rows and one Gather unpack bits many times faster than shifting and masking each, and the tables are themselves made
+at load from a few bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autocomp.formats.graph import Element, GraphBuilder
+from autocomp.formats import Element, GraphBuilder, WeightFormat
 
 
 def field_bytes(count: int, width: int = 1) -> int:
@@ -49,12 +50,12 @@ def write_levels(graph: GraphBuilder, name: str, codes: np.ndarray, levels: np.n
     """Two- or four-bit codes as the int8 levels `[2^bits]` they stand for (a negative code counts from the end)."""
     width = len(levels).bit_length() - 1
     fields = codes.astype(np.int8).reshape(-1) & np.int8(len(levels) - 1)
-    found = write_fields(graph, name, fields, levels.tolist(), levels_name(name))
-    return trim(graph, found, codes.shape, each=8 // width)
+    values = write_fields(graph, name, fields, levels.tolist(), levels_name(name))
+    return trim(graph, values, codes.shape, each=8 // width)
 
 
 def levels_name(name: str, number: int = 0) -> str:
-    """Under which the levels of a weight are stored, be it sparse or not."""
+    """The name under which the levels of a weight are stored, be it sparse or not."""
     return f"{name.removesuffix('.values')}.shared{number}"
 
 
@@ -73,3 +74,44 @@ def _fields_of_a_byte(graph: GraphBuilder, width: int) -> str:
     shifted = graph.op("BitShift", every, graph.constant(np.arange(0, 8, width, dtype=np.uint8)), direction="RIGHT")
     fields = graph.op("BitwiseAnd", shifted, graph.constant(np.array((1 << width) - 1, np.uint8)))
     return graph.op("Cast", fields, to=Element.INT32)
+
+
+def narrow_bytes(count: int, bits: int) -> int:
+    """Bytes of `count` codes of `bits` bits, rounded up."""
+    return -(-count * bits // 8)
+
+
+def write_narrow(graph: GraphBuilder, name: str, codes: np.ndarray, bits: int, data_type: int) -> str:
+    """Store an INT4 or UINT4 initializer and emit a Cast to INT8."""
+    return graph.op("Cast", graph.raw(data_type, codes.shape, packed(codes, bits), name), to=Element.INT8)
+
+
+def packed(codes: np.ndarray, bits: int) -> bytes:
+    """Codes of any shape as raw bytes, lowest bits first."""
+    codes = codes.reshape(-1)
+    each = 8 // bits
+    padded = np.zeros(-(-len(codes) // each) * each, np.uint8)
+    padded[: len(codes)] = codes.astype(np.int8).view(np.uint8) & ((1 << bits) - 1)
+    lanes = padded.reshape(-1, each) << (np.arange(each, dtype=np.uint8) * np.uint8(bits))
+    return bytes(np.bitwise_or.reduce(lanes, axis=1).tobytes())
+
+
+class ShortFloat:
+    """One initializer of a 16-bit type, for the number system of that name."""
+
+    def __init__(self, numbers: str, data_type: int) -> None:
+        self.numbers, self.data_type = numbers, data_type
+
+    def fits(self, format: WeightFormat) -> bool:
+        """It stores dense weights in the 16 bits of its number system."""
+        return format.bits == 16 and format.numbers == self.numbers and not format.sparse
+
+    def nbytes(self, shape: Sequence[int], format: WeightFormat, nonzeros: int) -> int:
+        """A value takes two bytes."""
+        return 2 * int(np.prod(shape))
+
+    def write(
+        self, graph: GraphBuilder, name: str, codes: np.ndarray, format: WeightFormat, levels: np.ndarray | None = None
+    ) -> str:
+        """Store the codes' bytes as they are."""
+        return graph.raw(self.data_type, codes.shape, codes.tobytes(), name)

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from autocomp.artifact.graph import Graph
-from autocomp.artifact.operators import int8_linears, running_operators
 from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.formats import WeightFormat
 from autocomp.testing.models import tiny_shape
 
 
@@ -14,12 +13,11 @@ def test_fp32_files_have_no_int8_and_int8_files_no_float_linear(kit, exit_thresh
     _, weights = kit.encoder(shape)
     formats = {n: WeightFormat(8) for n, w in weights.items() if w.ndim == 2}
     plain, int8 = (
-        running_operators(write_model(shape, weights, f, pairs=False, exit_threshold=exit_threshold))
-        for f in ({}, formats)
+        kit.operators(write_model(shape, weights, f, pairs=False, exit_threshold=exit_threshold)) for f in ({}, formats)
     )
     exits = 0 if exit_threshold is None else 1
-    assert int8_linears(plain) == 0
-    assert int8_linears(int8) == 6 * shape.depth + 2 + exits
+    assert kit.int8_products(plain) == 0
+    assert kit.int8_products(int8) == 6 * shape.depth + 2 + exits
     # What stays float: the attention, and an exit's mean.
     assert int8["Attention"] == shape.depth
     assert int8["MatMul"] + int8["FusedMatMul"] + int8["Gemm"] == exits

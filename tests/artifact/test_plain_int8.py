@@ -1,10 +1,8 @@
 import numpy as np
 import onnx
 
-from autocomp.artifact.baseline import plain_int8
-from autocomp.artifact.operators import int8_linears, running_operators
-from autocomp.artifact.writer import write_model
-from autocomp.formats.weight_format import WeightFormat
+from autocomp.artifact.writer import plain_int8, write_model
+from autocomp.formats import WeightFormat
 from autocomp.models.shape import BlockShape
 from autocomp.testing.models import tiny_shape
 
@@ -20,7 +18,7 @@ def test_plain_int8_runs_int8_and_is_about_four_times_smaller(kit, rng):
     assert fp32.SerializeToString() == before, "the given model is not changed"
     assert int8.ByteSize() < fp32.ByteSize() / 3.5
     # All linears but, with batch 1 and two dimensions, those of the head, which the session may fuse otherwise.
-    assert int8_linears(running_operators(int8)) >= 6 * shape.depth
+    assert kit.int8_products(kit.operators(int8)) >= 6 * shape.depth
     table = next(t for t in int8.graph.initializer if list(t.dims) == [2000, 128])
     assert table.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
     expected = kit.run(fp32, inputs)["logits"]

@@ -10,7 +10,7 @@ from autocomp.tasks import Example
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.testing.models import random_student, tiny_shape
-from autocomp.training.augmentation import FEWEST, MOST, varied, words_of
+from autocomp.training.batches import FEWEST, MOST, varied, words_of
 from autocomp.training.distillation import Distillation, distil
 from autocomp.training.recovery import readings
 from autocomp.training.teacher_signal import TeacherSignal
@@ -62,22 +62,22 @@ def read_by_teacher(options, steps, batch=4, texts=8):
     """The texts of each batch that the student reads, its labels' share in the loss left out."""
     teacher = random_student(tiny_shape())
     examples = [Example(f"text number {i} of some words that follow", None, i % 2) for i in range(texts)]
-    lesson = TeacherSignal(teacher, examples)
+    signal = TeacherSignal(teacher, examples)
     student = shrink_depth(teacher, range(1))
-    losses = readings(student, lesson, (), options.augment, batch, np.random.default_rng(0))
-    return [next(losses) for _ in range(steps)], lesson, student
+    losses = readings(student, signal, (), options.augment, batch, np.random.default_rng(0))
+    return [next(losses) for _ in range(steps)], signal, student
 
 
 def test_a_text_is_read_as_it_is_first_and_varied_when_it_comes_again():
-    read, lesson, _ = read_by_teacher(DistillationOptions(augment=1.0), 6)
+    read, signal, _ = read_by_teacher(DistillationOptions(augment=1.0), 6)
     assert [bool(batch.varied.any()) for batch in read] == [False] * 2 + [True] * 4
     assert all(batch.varied.all() for batch in read[2:])
-    first = {tuple(ids) for batch in read[:2] for ids in batch.ours.ids.tolist()}
-    again = {tuple(ids) for batch in read[2:4] for ids in batch.ours.ids.tolist()}
+    first = {tuple(ids) for batch in read[:2] for ids in batch.inputs.ids.tolist()}
+    again = {tuple(ids) for batch in read[2:4] for ids in batch.inputs.ids.tolist()}
     assert len(first) == 8 and len(again - first) > 4
     for batch in read:  # student and teacher read the same
-        logits = lesson.teacher.encoder(batch.ours.ids, batch.ours.mask, batch.ours.types).logits
-        torch.testing.assert_close(batch.said.logits, logits, rtol=0.02, atol=0.02)
+        logits = signal.teacher.encoder(batch.inputs.ids, batch.inputs.mask, batch.inputs.types).logits
+        torch.testing.assert_close(batch.answers.logits, logits, rtol=0.02, atol=0.02)
 
 
 def test_nothing_varies_where_nobody_wants_it():
@@ -85,21 +85,21 @@ def test_nothing_varies_where_nobody_wants_it():
     assert not any(batch.varied.any() for batch in read)
 
 
-def losses_of(student, lesson, options):
+def losses_of(student, signal, options):
     hook = Distillation(student, options)
-    hook.begin(lesson.teacher)
-    for read in readings(student, lesson, hook.states(), options.augment, 4, np.random.default_rng(0)):
-        yield hook.loss(read, student.encoder(read.ours.ids, read.ours.mask))
+    hook.begin(signal.teacher)
+    for read in readings(student, signal, hook.states(), options.augment, 4, np.random.default_rng(0)):
+        yield hook.loss(read, student.encoder(read.inputs.ids, read.inputs.mask))
 
 
 def test_of_variants_the_teachers_answers_count_and_no_label():
     options = DistillationOptions(augment=1.0, hidden=0.0, labels=1.0)
-    _, lesson, student = read_by_teacher(options, 1)
-    wrong = [e._replace(label=1 - e.label) for e in lesson.examples]
-    other = replace(lesson, examples=wrong)
+    _, signal, student = read_by_teacher(options, 1)
+    wrong = [e._replace(label=1 - e.label) for e in signal.examples]
+    other = replace(signal, examples=wrong)
     first, second = (
         [float(next(losses).detach()) for _ in range(5)]
-        for losses in (losses_of(student, one, options) for one in (lesson, other))
+        for losses in (losses_of(student, one, options) for one in (signal, other))
     )
     assert all(abs(a - b) > 0.1 for a, b in zip(first[:2], second[:2], strict=True))
     assert first[2:] == second[2:]
@@ -108,8 +108,8 @@ def test_of_variants_the_teachers_answers_count_and_no_label():
 def test_equal_generators_give_equal_students():
     made = []
     for seed in (3, 3, 4):
-        _, lesson, student = read_by_teacher(DistillationOptions(), 1)
-        distil(student, lesson, DistillationOptions(), steps=6, batch=4, rng=np.random.default_rng(seed))
+        _, signal, student = read_by_teacher(DistillationOptions(), 1)
+        distil(student, signal, DistillationOptions(), steps=6, batch=4, rng=np.random.default_rng(seed))
         made.append(student.encoder.state_dict())
     alike = [[torch.equal(weight, other[name]) for name, weight in made[0].items()] for other in made[1:]]
     assert all(alike[0]) and not all(alike[1]), "and other ones others"

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from autocomp.pipeline import baseline, scoring
-from autocomp.pipeline.context import context_keys
-from autocomp.pipeline.scoring import TeacherClock, measure_artifact, opened, run_over, texts_of, time_teacher
+from autocomp.pipeline import baselines, evaluate
+from autocomp.pipeline.context import context_keys, texts_of
+from autocomp.pipeline.evaluate import TeacherClock, measure_artifact, opened, run_over, time_teacher
+from autocomp.pipeline.job_io import BaselineJob
+from autocomp.spec import DeviceProfile
 from autocomp.tasks import Example
 from autocomp.timing import once
 
@@ -31,7 +33,7 @@ class Predictor:
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(scoring, "once", partial(once, clock=lambda: clock.now))
+    monkeypatch.setattr(evaluate, "once", partial(once, clock=lambda: clock.now))
     return clock
 
 
@@ -77,42 +79,43 @@ def test_a_run_is_what_the_file_answers(context):
 
 def test_the_teacher_is_timed_alone(context):
     times, _ = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=2)
-    assert times.shape == (scoring.TEACHER_TEXTS,) and np.all(times > 0)
+    assert times.shape == (evaluate.TEACHER_TEXTS,) and np.all(times > 0)
 
 
 @pytest.mark.parametrize(("disturbed_attempts", "marked", "runs"), [(0, False, 1), (1, False, 2), (9, True, 3)])
 def test_a_teacher_that_is_disturbed_is_timed_again_and_then_marked(context, disturbed_attempts, marked, runs):
     seconds, calls = [0.0], [0]
-    per_attempt = 4 * 2 * scoring.TEACHER_TEXTS  # rounds times readings before and after each text
+    per_attempt = 4 * 2 * evaluate.TEACHER_TEXTS  # rounds times readings before and after each text
 
     def clock():
         calls[0] += 1
-        of_round = (calls[0] - 1) // (2 * scoring.TEACHER_TEXTS)
-        is_disturbed = (calls[0] - 1) // (per_attempt + 2 * scoring.TEACHER_TEXTS) < disturbed_attempts
+        of_round = (calls[0] - 1) // (2 * evaluate.TEACHER_TEXTS)
+        is_disturbed = (calls[0] - 1) // (per_attempt + 2 * evaluate.TEACHER_TEXTS) < disturbed_attempts
         seconds[0] += 1e-3 * (1 + of_round % 3 if is_disturbed else 1)
         return seconds[0]
 
     times, disturbed = time_teacher(context.teacher_artifact, context.data.search, 1, rounds=4, clock=clock)
-    assert disturbed == marked and times.shape == (scoring.TEACHER_TEXTS,)
-    assert calls[0] == runs * (per_attempt + 2 * scoring.TEACHER_TEXTS)
+    assert disturbed == marked and times.shape == (evaluate.TEACHER_TEXTS,)
+    assert calls[0] == runs * (per_attempt + 2 * evaluate.TEACHER_TEXTS)
 
 
 def test_the_speed_of_the_teacher_is_of_a_run_and_of_no_stage(prepared, monkeypatch):
     """A study that finds all stages in the cache measures the teacher's speed all the same."""
     keys = context_keys(prepared.run)
-    job = {"store": keys.store, "data": keys.data, "teacher": keys.teacher, "device": keys.device}
+    device = DeviceProfile(**keys.device)
+    job = BaselineJob(str(prepared.run), keys.store, keys.data, keys.teacher, device).to_json()
     found = []
     for factor in (1.0, 5.0):  # the second time something else runs
-        times = factor * np.ones(scoring.TEACHER_TEXTS)
-        monkeypatch.setattr(baseline, "time_teacher", lambda *_: (times, factor > 1))  # noqa: B023 - called at once
-        found.append(baseline.make_baseline(job))
+        times = factor * np.ones(evaluate.TEACHER_TEXTS)
+        monkeypatch.setattr(baselines, "time_teacher", lambda *_: (times, factor > 1))  # noqa: B023 - called at once
+        found.append(baselines.make_baseline(job))
     assert found[0]["key"] == found[1]["key"] == keys.baseline
     assert [(one["speed"]["alone_ms"][0], one["speed"]["disturbed"]) for one in found] == [(1.0, False), (5.0, True)]
     store = prepared.context.store
     held = load_file(store.folder(keys.baseline) / "arrays.safetensors")
     assert [name for name in held if "logits" not in name] == []
     assert set(store.find(keys.knowledge).facts) == {"texts", "tokens"}
-    assert len(keys.speed["alone_ms"]) == scoring.TEACHER_TEXTS and keys.speed["forward_s"] > 0
+    assert len(keys.speed.alone_ms) == evaluate.TEACHER_TEXTS and keys.speed.forward_s > 0
 
 
 def test_latencies_are_divided_by_the_slowdown(context):
