@@ -144,11 +144,11 @@ class Bench:
             write_artifact(student, Path(folder) / "a", {})
             logits = run_over(Path(folder) / "a", self.texts, self.args.threads).logits
             nbytes = artifact_bytes(Path(folder) / "a")
-        said, labels = logits.argmax(-1), np.array([example.label for example in self.texts])
+        said, labels = logits.argmax(-1), np.array([example.target for example in self.texts])
         return {
             "accuracy": round(float((said == labels).mean()), 4),
             "agreement": round(float((said == self.reference.argmax(-1)).mean()), 4),
-            "divergence": round(divergence(self.reference, logits), 4),
+            "divergence": round(divergence(student, self.reference, logits), 4),
             "bytes": nbytes,
         }
 
@@ -209,7 +209,7 @@ def main() -> int:
         "threads": args.threads,
     }
     found = before(args.out, settings)
-    teacher = float((bench.reference.argmax(-1) == [example.label for example in bench.texts]).mean())
+    teacher = float((bench.reference.argmax(-1) == [example.target for example in bench.texts]).mean())
     complete_seeds = {s for s in range(args.seeds) if sum(one["seed"] == s for one in found) == 9}
     found = [one for one in found if one["seed"] in complete_seeds]
     for seed in sorted(set(range(args.seeds)) - complete_seeds):

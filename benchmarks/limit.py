@@ -30,8 +30,9 @@ from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.formats import usual_format
+from autocomp.heads import HeadShape
 from autocomp.inspection.speed import floor, gemm_rates
-from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.timing import time_interleaved
 
 RESULTS = Path(__file__).parent / "results"

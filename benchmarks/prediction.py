@@ -23,7 +23,8 @@ import numpy as np
 
 from autocomp.devices.probing import FILES, Timed, latency_table, machine, timed
 from autocomp.devices.samples import NEVER, Sample, samples
-from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.heads import HeadShape
+from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.spec import LatencyTable
 
 RESULTS = Path(__file__).parent / "results"

@@ -50,7 +50,9 @@ class OptionalFacts(TypedDict, total=False):
     """What a manifest may say besides what every manifest says.
 
     `truncation_side` is there if texts that are too long lose their beginning; `measurements` are what was measured of
-    the files, and `student_agreement` the fraction of labels that they share with the student in PyTorch.
+    the files, and `student_agreement` the fraction of answers that they share with the student in PyTorch. `kind` is
+    what is asked of the model (a name of `autocomp.heads`; `classification` where it is missing), and `thresholds` are
+    what its answers are decided by.
     """
 
     truncation_side: Literal["left", "right"]
@@ -64,6 +66,8 @@ class OptionalFacts(TypedDict, total=False):
     metric: str
     positive: str | None
     student_agreement: float
+    kind: str
+    thresholds: list[float]
 
 
 class ArtifactFacts(OptionalFacts):

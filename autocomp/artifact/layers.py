@@ -81,8 +81,8 @@ def layer_norm(graph: Graph, store: WeightStore, x: str, name: str, epsilon: flo
 def block(graph: Graph, store: WeightStore, x: str, tokens: Tokens, shape: EncoderShape, depth: int) -> State:
     """One post-norm transformer layer.
 
-    The last layer computes the first token's output alone, `[batch, 1, hidden]`: all that the classifier reads. It then
-    needs keys and values of all tokens but a query of one.
+    Where the head reads the first token only, the last layer computes that token's output alone, `[batch, 1, hidden]`.
+    It then needs keys and values of all tokens but a query of one.
 
     Args:
         x: `[batch, tokens, hidden]`.
@@ -108,7 +108,7 @@ def attention(
     left behind, its weights are its second output, and only those that go on are projected.
     """
     graph.require(opset=23, ir_version=11)
-    index, last = shape.order[depth], depth == shape.depth - 1
+    index, last = shape.order[depth], depth == shape.depth - 1 and shape.reads_first_only
     query, key, value, output = (f"blocks.{index}.attention.{part}" for part in ("query", "key", "value", "output"))
     asking = _first(graph, x) if last else x
     if last:
@@ -129,8 +129,12 @@ def attention(
 
 def exit_head(graph: Graph, store: WeightStore, x: str, tokens: Tokens, name: str) -> str:
     """Logits `[batch, labels]` from the masked mean of the hidden states."""
-    mean = graph.op("Squeeze", graph.op("MatMul", mean_weights(graph, tokens), x), graph.constant(np.array([1])))
-    return linear(graph, store, mean, name)
+    return linear(graph, store, token_mean(graph, x, tokens), name)
+
+
+def token_mean(graph: Graph, x: str, tokens: Tokens) -> str:
+    """`[batch, hidden]`, the mean over the tokens that are there."""
+    return graph.op("Squeeze", graph.op("MatMul", mean_weights(graph, tokens), x), graph.constant(np.array([1])))
 
 
 def first_token(graph: Graph, x: str) -> str:

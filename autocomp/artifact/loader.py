@@ -16,6 +16,8 @@ from autocomp.artifact.runtime import open_session
 from autocomp.artifact.runtimes import Session, runtimes
 from autocomp.errors import ArtifactError, InputError
 from autocomp.exit_rules import DEFAULT, checked_threshold
+from autocomp.heads import DEFAULT as DEFAULT_HEAD
+from autocomp.heads import AnswerJson, AnswerKey, heads
 
 Text = str | tuple[str, str]
 Inputs = dict[str, np.ndarray]
@@ -31,14 +33,30 @@ class Prediction:
     """The answer for one text.
 
     Attributes:
-        label: the most probable label.
-        scores: probability of each label.
+        scores: probability of each label, or the number under its name.
         exit_depth: layers that ran.
+        labels: the labels that hold, the most probable first: one where one is chosen of several, any number where each
+            is yes or no, none where a number is asked for.
+        value: the number; None where labels are asked for.
     """
 
-    label: str
     scores: dict[str, float]
     exit_depth: int
+    labels: tuple[str, ...] = ()
+    value: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The most probable label that holds; empty where none does."""
+        return self.labels[0] if self.labels else ""
+
+    def to_json(self, key: AnswerKey) -> AnswerJson:
+        """Plain data: the answer under the key of its head, and the scores of labels."""
+        if key == "value":
+            return {"value": self.value}
+        if key == "labels":
+            return {"labels": list(self.labels), "scores": self.scores}
+        return {"label": self.label, "scores": self.scores}
 
 
 class Predictor:
@@ -46,6 +64,7 @@ class Predictor:
 
     Attributes:
         labels: names, in the order of the logits.
+        head: what is asked of the model.
         manifest: as `read_manifest` gives it.
         session: of the runtime, ready to run.
         has_exits: whether it may answer before all layers have run.
@@ -65,12 +84,13 @@ class Predictor:
         tokenizer.no_padding()
         self.session, self._tokenizer, self.manifest = session, tokenizer, manifest
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
+        self.head = heads[manifest.get("kind", DEFAULT_HEAD)]
         self._takes_types = "token_type_ids" in {given.name for given in session.get_inputs()}
         self.has_exits = _has_exits(session, manifest)
         self._threshold = _threshold_input(session, exit_threshold)
 
     def predict(self, texts: Text | Sequence[Text], batch_size: int = 1) -> list[Prediction]:
-        """Labels and probabilities, one prediction per text, in order.
+        """Answers with their probabilities, one prediction per text, in order.
 
         Args:
             texts: one text, one pair (a tuple of two strings), or a sequence of them.
@@ -125,9 +145,8 @@ class Predictor:
         return {**inputs, "token_type_ids": types} if self._takes_types else inputs
 
     def _prediction(self, logits: np.ndarray, depth: int) -> Prediction:
-        powers = np.exp(logits.astype(np.float64) - logits.max())
-        scores = dict(zip(self.labels, (powers / powers.sum()).tolist(), strict=True))
-        return Prediction(max(scores, key=scores.__getitem__), scores, depth)
+        answer = self.head.answer(logits, self.labels, self.manifest.get("thresholds") or ())
+        return Prediction(answer.scores, depth, answer.labels, answer.value)
 
 
 def load(

@@ -23,6 +23,7 @@ from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.formats import WeightFormat
 from autocomp.formats.factors import with_factors
 from autocomp.formats.numbers import Encoded
+from autocomp.heads import heads
 from autocomp.models.shape import EncoderShape
 
 THRESHOLD = "exit_threshold"
@@ -76,6 +77,40 @@ def write_model(
 
 
 @dataclass(frozen=True)
+class _HeadBuilder:
+    """What a head writes itself with: a `LayerBuilder` behind the last layer."""
+
+    graph: Graph
+    store: WeightStore
+    states: str
+    tokens: Tokens
+
+    def first(self) -> str:
+        """The first token's state."""
+        return layers.first_token(self.graph, self.states)
+
+    def mean(self) -> str:
+        """The mean of the tokens' states."""
+        return layers.token_mean(self.graph, self.states, self.tokens)
+
+    def linear(self, x: str, name: str) -> str:
+        """A linear of the head."""
+        return layers.linear(self.graph, self.store, x, name)
+
+    def activation(self, x: str, name: str) -> str:
+        """An activation."""
+        return layers.activation(self.graph, x, name)
+
+    def op(self, kind: str, *inputs: str, **attributes: object) -> str:
+        """One operator."""
+        return self.graph.op(kind, *inputs, **attributes)
+
+    def constant(self, value: np.ndarray) -> str:
+        """A constant."""
+        return self.graph.constant(value)
+
+
+@dataclass(frozen=True)
 class _Writer:
     shape: EncoderShape
     store: WeightStore
@@ -92,13 +127,17 @@ class _Writer:
             graph.initializers.append(onnx.numpy_helper.from_array(np.array(self.threshold, np.float32), THRESHOLD))
         return graph.to_model(self._inputs(), self._outputs("logits", "exit_depth"))
 
-    def _run(self, graph: Graph, state: layers.State, depths: range, heads: tuple[str, ...] = ()) -> tuple[str, str]:
-        """The layers at `depths`, up to the next exit, which nests the rest in a branch; `heads` were passed before."""
+    def _run(self, graph: Graph, state: layers.State, depths: range, passed: tuple[str, ...] = ()) -> tuple[str, str]:
+        """The layers at `depths`, up to the next exit, which nests the rest in a branch.
+
+        Args:
+            passed: logits of the exits before.
+        """
         for depth in depths:
-            if self._may_leave(depth) and (not heads or depth > depths.start):
-                return self._leave_or_go_on(graph, state, depth, heads)
+            if self._may_leave(depth) and (not passed or depth > depths.start):
+                return self._leave_or_go_on(graph, state, depth, passed)
             state = layers.block(graph, self.store, *state, self.shape, depth)
-        return self._classify(graph, state[0]), graph.constant(np.array(self.shape.depth))
+        return self._answer(graph, state), graph.constant(np.array(self.shape.depth))
 
     def _may_leave(self, depth: int) -> bool:
         return self.threshold is not None and depth in self.shape.exits
@@ -107,11 +146,11 @@ class _Writer:
         self, graph: Graph, state: layers.State, depth: int, before: tuple[str, ...]
     ) -> tuple[str, str]:
         logits = layers.exit_head(graph, self.store, *state, f"exits.{depth}")
-        heads = (*before, logits)
-        sure = exit_rules[self.rule].write(graph, heads, self.shape.head.labels, THRESHOLD)
+        passed = (*before, logits)
+        sure = exit_rules[self.rule].write(graph, passed, self.shape.head.labels, THRESHOLD)
         leave, go_on = graph.branch(), graph.branch()
         leaving = (logits, leave.constant(np.array(depth)))
-        going = self._run(go_on, state, range(depth, self.shape.depth), heads)
+        going = self._run(go_on, state, range(depth, self.shape.depth), passed)
         branches = {
             "then_branch": self._branch(leave, "leave", leaving),
             "else_branch": self._branch(go_on, "go_on", going),
@@ -142,11 +181,9 @@ class _Writer:
         zero = graph.constant(np.array([0]))
         return graph.op("Slice", table, zero, tokens, zero)
 
-    def _classify(self, graph: Graph, x: str) -> str:
-        first, head = layers.first_token(graph, x), self.shape.head
-        if head.size is not None:
-            first = layers.activation(graph, layers.linear(graph, self.store, first, "head.dense"), head.activation)
-        return layers.linear(graph, self.store, first, "head.classifier")
+    def _answer(self, graph: Graph, state: layers.State) -> str:
+        head = self.shape.head
+        return heads[head.kind].write(_HeadBuilder(graph, self.store, *state), head)
 
     def _inputs(self) -> list[onnx.ValueInfoProto]:
         names = ["input_ids", "attention_mask", *(["token_type_ids"] if self.takes_types else [])]

@@ -68,8 +68,9 @@ def _encoder(model: str) -> tuple[Encoder, str]:
         from autocomp.models.loading import load_teacher
 
         return load_teacher(model).student.encoder, ""
+    from autocomp.heads import HeadShape
     from autocomp.models.encoder import Encoder
-    from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+    from autocomp.models.shape import BlockShape, EncoderShape
 
     vocabulary, hidden, layers, heads, feed_forward = SHAPES[model]
     blocks = (BlockShape(heads, hidden // heads, feed_forward),) * layers

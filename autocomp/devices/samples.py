@@ -10,7 +10,8 @@ import onnx
 
 from autocomp.artifact.writer import write_model
 from autocomp.formats import WeightFormat
-from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.heads import HeadShape
+from autocomp.models.shape import BlockShape, EncoderShape
 
 VOCABULARY, POSITIONS = 2000, 256
 NEVER = 1.1

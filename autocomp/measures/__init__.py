@@ -21,6 +21,7 @@ from types import ModuleType
 import numpy as np
 
 from autocomp.errors import MeasurementError, UnknownName
+from autocomp.heads import DEFAULT, heads
 from autocomp.measurement import Measurement
 from autocomp.measures._figure import Figure, FigureJson
 from autocomp.registry import Registry
@@ -34,7 +35,7 @@ class Subject:
         folder: the artifact.
         metric: name of the task's score.
         positive: index of the positive label of two, for metrics that are about one; else None.
-        labels: `[n]` true labels.
+        targets: what is right, `[n]` or `[n, C]`, as the head holds it.
         logits: `[n, C]` of the artifact.
         teacher: `[n, C]` of the teacher, on the same inputs.
         times_ms: `[rounds, n]` or `[1, n]`, already corrected for the machine's drift against the teacher.
@@ -42,12 +43,15 @@ class Subject:
         load_ms: time to open the file.
         device: fingerprint of the machine.
         disturbed: something else ran each time that `times_ms` were taken, which should not be trusted.
+        kind: what is asked of a model, a name of `autocomp.heads`.
+        unit: the spread of numbers that are learnt; 1 of labels.
+        thresholds, teacher_thresholds: by which the artifact and the teacher decide, where their head has any.
     """
 
     folder: Path
     metric: str
     positive: int | None
-    labels: np.ndarray
+    targets: np.ndarray
     logits: np.ndarray
     teacher: np.ndarray
     times_ms: np.ndarray
@@ -55,6 +59,20 @@ class Subject:
     load_ms: float
     device: str
     disturbed: bool = False
+    kind: str = DEFAULT
+    unit: float = 1.0
+    thresholds: tuple[float, ...] = ()
+    teacher_thresholds: tuple[float, ...] = ()
+
+    @property
+    def answers(self) -> np.ndarray:
+        """The artifact's answers, `[n]` or `[n, C]`."""
+        return heads[self.kind].answers(self.logits, self.thresholds)
+
+    @property
+    def teacher_answers(self) -> np.ndarray:
+        """The teacher's answers to the same inputs."""
+        return heads[self.kind].answers(self.teacher, self.teacher_thresholds)
 
 
 Measure = Callable[[Subject], Measurement]

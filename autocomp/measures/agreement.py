@@ -1,9 +1,10 @@
-"""How often the artifact gives the teacher's label."""
+"""How often the artifact gives the teacher's answer."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from autocomp.heads import heads
 from autocomp.measurement import Measurement
 from autocomp.measures import Figure, Subject
 
@@ -11,7 +12,7 @@ FIGURES = (Figure("agreement", "agreement with the teacher", "fraction", "more",
 
 
 def measure(subject: Subject) -> Measurement:
-    """Fraction of inputs with equal labels, with its binomial standard error."""
-    equal = subject.logits.argmax(-1) == subject.teacher.argmax(-1)
-    value = float(equal.mean())
-    return Measurement(value, "fraction", float(np.sqrt(value * (1 - value) / len(equal))), len(equal))
+    """Fraction of inputs with equal answers, as the head counts them, with its standard error."""
+    equal = heads[subject.kind].equal(subject.answers, subject.teacher_answers, subject.unit)
+    value, error = float(equal.mean()), float(equal.std() / np.sqrt(len(equal)))
+    return Measurement(value, "fraction", error, len(equal))

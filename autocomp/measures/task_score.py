@@ -24,9 +24,9 @@ def measure(subject: Subject) -> Measurement:
     from autocomp.tasks import paired_difference, score_with_error
 
     classes = subject.logits.shape[1]
-    ours, theirs = subject.logits.argmax(-1), subject.teacher.argmax(-1)
-    truth, positive = subject.labels, subject.positive
+    ours, theirs = subject.answers, subject.teacher_answers
+    truth, positive = subject.targets, subject.positive
     value, error = score_with_error(subject.metric, truth, ours, classes, positive)
     difference, difference_error = paired_difference(subject.metric, truth, ours, theirs, classes, positive)
     details = {"difference": difference, "difference_error": difference_error, "teacher": value - difference}
-    return Measurement(value, "fraction", error, len(subject.labels), details=details)
+    return Measurement(value, "fraction", error, len(subject.targets), details=details)

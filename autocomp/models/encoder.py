@@ -1,4 +1,4 @@
-"""The elastic encoder: a BERT-like text classifier in which every size of `EncoderShape` may differ.
+"""The elastic encoder: a BERT-like encoder in which every size of `EncoderShape` may differ, with a head on top.
 
 Post-norm, as in BERT (Devlin et al., 2019, arXiv:1810.04805). Parameter names are a contract with the importers,
 the slicing functions and the ONNX writer; `docs/architecture.md` lists them.
@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from autocomp.errors import ModelError
+from autocomp.heads import heads
+from autocomp.heads._module import masked_mean
 from autocomp.models.linears import hold_as_factors
-from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.models.tokens import Tokens, rows_at
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -197,26 +199,8 @@ class Block(nn.Module):
         return _masked(self.feed_forward_norm(x + self.dropout(inner)), masks.hidden), relations, chosen
 
 
-class ClassifierHead(nn.Module):
-    """Logits from the first token: an optional dense layer with activation, then a linear."""
-
-    def __init__(self, hidden: int, shape: HeadShape, dropout: float) -> None:
-        super().__init__()
-        self.dense = None if shape.size is None else nn.Linear(hidden, shape.size)
-        self.classifier = nn.Linear(hidden if shape.size is None else shape.size, shape.labels)
-        self.activation = shape.activation
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, N, H]` to `[B, C]`."""
-        first = x[:, 0]
-        if self.dense is not None:
-            first = ACTIVATIONS[self.activation](self.dense(first))
-        return _apply(self.classifier, self.dropout(first))
-
-
 class Encoder(nn.Module):
-    """A text classifier of the given shape; `shape` always describes the weights it holds.
+    """An encoder of the given shape with a head; `shape` always describes the weights it holds.
 
     Args:
         shape: every size. `shape.order` may run one block at several depths (ALBERT, arXiv:1909.11942).
@@ -228,7 +212,8 @@ class Encoder(nn.Module):
         self.shape, self.dropout = shape, dropout
         self.embeddings = Embeddings(shape, dropout)
         self.blocks = nn.ModuleList(Block(shape, block, dropout) for block in shape.blocks)
-        self.head = ClassifierHead(shape.hidden, shape.head, dropout)
+        head = shape.head
+        self.head = heads[head.kind].module(shape.hidden, head, dropout, ACTIVATIONS[head.activation])
         self.exits = nn.ModuleDict({str(d): nn.Linear(shape.hidden, shape.head.labels) for d in shape.exits})
 
     def forward(
@@ -260,7 +245,7 @@ class Encoder(nn.Module):
             hidden.append(x)
             tokens.append(tokens[-1] if kept is None else tokens[-1].keep(chosen, kept))
         exits = {d: self.exits[str(d)](masked_mean(hidden[d], tokens[d].mask)) for d in self.shape.exits}
-        return Outputs(self.head(x), tuple(hidden), tuple(tokens), exits, *relations)
+        return Outputs(self.head(x, tokens[-1].mask), tuple(hidden), tuple(tokens), exits, *relations)
 
     def _check_length(self, tokens: int) -> None:
         if tokens > self.shape.positions:
@@ -282,12 +267,6 @@ class Outline(Encoder):
         """The whole weights by name, on no device."""
         for name, weight in self.weights.items():
             yield name, nn.Parameter(weight, requires_grad=False)
-
-
-def masked_mean(x: Tensor, attention_mask: Tensor) -> Tensor:
-    """Mean of `x` `[B, N, H]` over the tokens that are not padding, `[B, H]`."""
-    kept = attention_mask[:, :, None].to(x.dtype)
-    return (x * kept).sum(1) / kept.sum(1).clamp(min=1)
 
 
 def blank_encoder(shape: EncoderShape, dropout: float = 0.0) -> Encoder:

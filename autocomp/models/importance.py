@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from autocomp.heads import heads
 from autocomp.models.encoder import Masks
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class LabelledBatch(Protocol):
         """Token types, `[B, N]`."""
 
     @property
-    def labels(self) -> Tensor:
-        """`[B]`."""
+    def targets(self) -> Tensor:
+        """What the head learns, `[B]` or `[B, C]`."""
 
     def to(self, device: torch.device) -> LabelledBatch:
         """The batch on a device."""
@@ -54,10 +54,12 @@ def measure_importance(encoder: Encoder, batches: Iterable[LabelledBatch]) -> di
     parts |= {f"feed_forward.{d}": m for d, m in enumerate(masks.feed_forward or ())}
     total = {name: torch.zeros_like(mask, requires_grad=False) for name, mask in parts.items()}
     encoder.eval()
+    shape = encoder.shape.head
+    head = heads[shape.kind]
     for batch in batches:
         batch = batch.to(device)
-        logits = encoder(batch.ids, batch.mask, batch.types, masks=masks).logits
-        gradients = torch.autograd.grad(F.cross_entropy(logits, batch.labels, reduction="sum"), list(parts.values()))
+        outputs = encoder(batch.ids, batch.mask, batch.types, masks=masks).logits
+        gradients = torch.autograd.grad(head.loss(outputs, batch.targets, shape.scale).sum(), list(parts.values()))
         for name, gradient in zip(parts, gradients, strict=True):
             total[name] += gradient.abs()
     return {name: value.cpu().numpy() for name, value in total.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from autocomp.heads import HeadShape
 from autocomp.strict_json import Json, JsonView
 
 if TYPE_CHECKING:
@@ -20,15 +21,6 @@ class BlockShape:
     heads: int
     head_size: int
     feed_forward: int
-
-
-@dataclass(frozen=True)
-class HeadShape:
-    """The classifier on the first token: optional dense layer (to `size`) with an activation, then `labels` logits."""
-
-    labels: int
-    size: int | None = None
-    activation: str = "tanh"
 
 
 @dataclass(frozen=True)
@@ -73,6 +65,11 @@ class EncoderShape:
     def depth(self) -> int:
         """Layers that run."""
         return len(self.order)
+
+    @property
+    def reads_first_only(self) -> bool:
+        """Whether of the last layer nothing but the first token's state is read."""
+        return self.head.pooling == "first"
 
     def token_thousandths(self, depth: int) -> int | None:
         """Thousandths of a text's tokens that go on after the attention of the layer at `depth`; None when all do."""

@@ -20,7 +20,17 @@ from autocomp.journal.member import Member, with_figures
 from autocomp.measures import OF_FINAL_FILES, TIME, USUAL, Subject, figures_of, measures, of_files
 from autocomp.measures.latency import is_disturbed
 from autocomp.pipeline.context import LANDMARKS, Speed, content_of, read_data
-from autocomp.pipeline.evaluate import PREDICTED, TIMING, latency_of, measured_by, place, run_over, time_teacher
+from autocomp.pipeline.evaluate import (
+    PREDICTED,
+    TIMING,
+    decide,
+    latency_of,
+    measured_by,
+    place,
+    run_over,
+    subject_of,
+    time_teacher,
+)
 from autocomp.pipeline.job_io import BaselineJob, BaselineResult, TimingJob, Timings, baseline_made, baseline_needs
 from autocomp.pipeline.teacher import manifest_of
 from autocomp.plan import fingerprint
@@ -76,6 +86,7 @@ def _export_and_run(teacher: Student, data: TaskData, folder: Path) -> None:
         for split in ("search", "held_out"):
             # Not timed: every core may help, and answers do not depend on threads.
             arrays[f"{prefix}{split}_logits"] = run_over(folder / name, getattr(data, split), cores).logits
+        decide(folder / name, data, arrays[f"{prefix}search_logits"])
     check_parity(teacher, data, arrays["search_logits"])
     save_file(arrays, folder / "arrays.safetensors")
 
@@ -119,19 +130,9 @@ def landmark_measurements(
 
 def _subject(context: StudyContext, name: str, logits: np.ndarray, timed: Timings) -> Subject:
     """A landmark as measures look at it."""
-    return Subject(
-        folder=context.teacher_artifact.parent / name,
-        metric=context.data.metric,
-        positive=context.data.positive,
-        labels=np.array([e.label for e in context.data.search]),
-        logits=logits,
-        teacher=context.knowledge.search_logits,
-        times_ms=timed.times[name],
-        disturbed=is_disturbed(timed.times, name),
-        depths=np.full(len(logits), context.teacher.encoder.shape.depth),
-        load_ms=timed.load_ms.get(name, math.nan),
-        device=context.machine,
-    )
+    folder, depth = context.teacher_artifact.parent / name, context.teacher.encoder.shape.depth
+    load_ms, disturbed = timed.load_ms.get(name, math.nan), is_disturbed(timed.times, name)
+    return subject_of(context, folder, logits, timed.times[name], np.full(len(logits), depth), load_ms, disturbed)
 
 
 def search_logits(context: StudyContext) -> dict[str, np.ndarray]:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autocomp.artifact.files import MODEL
+from autocomp.artifact.files import MODEL, read_manifest, update_manifest
 from autocomp.artifact.loader import Predictor, load
 from autocomp.devices.predicting import as_latency, is_this_machine, predicted_ms, table_of
 from autocomp.errors import raise_if_environment
 from autocomp.executors import Data, FollowUp, Work
+from autocomp.heads import heads
 from autocomp.measures import TIME, Subject, measures, on_device
 from autocomp.measures.latency import is_disturbed, latency, time_steadily
 from autocomp.pipeline.context import LANDMARKS, open_context, texts_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from autocomp.pipeline.context import StudyContext
     from autocomp.record import RecordJson
     from autocomp.spec import DeviceProfile
-    from autocomp.tasks import Example
+    from autocomp.tasks import Example, TaskData
 
 HERE, AT_DEVICE, PREDICTED = "here", "at device", "predicted"
 """Where a job's figures that depend on the device come from."""
@@ -121,19 +122,55 @@ def measure_artifact(
 ) -> dict[str, Measurement]:
     """The named measures of an artifact on the search split; without a clock nothing that depends on time."""
     run = run_over(folder, context.data.search, context.device.threads, clock)
-    subject = Subject(
+    times_ms = run.times_ms[None] / (clock.slowdown() if clock else 1.0)
+    subject = subject_of(context, folder, run.logits, times_ms, run.depths, run.load_ms)
+    return {name: measures[name](subject) for name in names}
+
+
+def subject_of(
+    context: StudyContext,
+    folder: Path,
+    logits: np.ndarray,
+    times_ms: np.ndarray,
+    depths: np.ndarray,
+    load_ms: float,
+    disturbed: bool = False,
+) -> Subject:
+    """An artifact that ran over the search split, as measures look at it beside the teacher."""
+    return Subject(
         folder=folder,
         metric=context.data.metric,
         positive=context.data.positive,
-        labels=np.array([e.label for e in context.data.search]),
-        logits=run.logits,
+        targets=context.data.targets("search"),
+        logits=logits,
         teacher=context.knowledge.search_logits,
-        times_ms=run.times_ms[None] / (clock.slowdown() if clock else 1.0),
-        depths=run.depths,
-        load_ms=run.load_ms,
+        times_ms=times_ms,
+        depths=depths,
+        load_ms=load_ms,
         device=context.machine,
+        disturbed=disturbed,
+        kind=context.data.kind,
+        unit=context.teacher.encoder.shape.head.scale,
+        thresholds=thresholds_of(folder),
+        teacher_thresholds=thresholds_of(context.teacher_artifact),
     )
-    return {name: measures[name](subject) for name in names}
+
+
+def decide(folder: Path, data: TaskData, logits: np.ndarray) -> None:
+    """Write the thresholds by which an artifact decides into its manifest, where its head has any.
+
+    Args:
+        logits: of the artifact on the search split, on which they are chosen.
+    """
+    head = heads[data.kind]
+    if head.has_thresholds:
+        chosen = head.thresholds(logits, data.targets("search"), data.metric)
+        update_manifest(folder, thresholds=list(chosen))
+
+
+def thresholds_of(folder: Path) -> tuple[float, ...]:
+    """By which an artifact decides, where its head has any."""
+    return tuple(read_manifest(folder).get("thresholds") or ())
 
 
 def time_folders(

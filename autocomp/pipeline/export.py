@@ -11,12 +11,14 @@ from autocomp.artifact.files import MODEL, ArtifactFacts, ExitFacts, OptionalFac
 from autocomp.artifact.loader import load
 from autocomp.artifact.writer import requires_of, write_model
 from autocomp.errors import ExportMismatch
+from autocomp.heads import heads
 from autocomp.inspection.session_check import check_session, norm_states
 from autocomp.pipeline.context import texts_of
+from autocomp.pipeline.evaluate import decide, run_over
 from autocomp.pipeline.fake_quantize import simulate
 from autocomp.pipeline.plans import cheap, convert
 from autocomp.pipeline.students import technique_context
-from autocomp.pipeline.teacher import cut_of, manifest_of
+from autocomp.pipeline.teacher import cut_of, kind_of, manifest_of
 from autocomp.pipeline.verify import Answer, check_parity
 from autocomp.plan import CompressionPlan
 from autocomp.result_cache import CachedResult, Facts
@@ -52,6 +54,9 @@ def artifact_stage(context: StudyContext, student: Student, key: str, plan: Comp
         export(context, converted, plan, folder / "artifact")
         agreement = check(context, converted, folder / "artifact")
         update_manifest(folder / "artifact", student_agreement=round(agreement, 4))
+        if heads[context.data.kind].has_thresholds:
+            logits = run_over(folder / "artifact", context.data.search, context.device.threads).logits
+            decide(folder / "artifact", context.data, logits)
         return {"agreement": agreement}
 
     return context.store.make("artifact", inputs, build)
@@ -80,6 +85,7 @@ def write_artifact(student: Student, folder: str | Path, facts: OptionalFacts | 
         **cut_of(student),
         "exits": exits_of(student),
         "requires": requires_of(model),
+        **kind_of(student),
     }
     whole: ArtifactFacts = {**own, **facts} if facts else own
     save_artifact(folder, model, student.tokenizer.to_str(), whole)
@@ -114,10 +120,10 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
     """The file against the student it was written from: operators, weights folded, states and answers on real texts.
 
     Returns:
-        Fraction of equal labels between the file and the PyTorch student, whose activations stay FP32.
+        Fraction of equal answers between the file and the PyTorch student, whose activations stay FP32.
 
     Raises:
-        ExportMismatch: names the first layer that differs, or says that labels do.
+        ExportMismatch: names the first layer that differs, or says that answers do.
     """
     from autocomp.training.batches import encode
 
@@ -130,16 +136,17 @@ def check(context: StudyContext, student: Student, folder: Path) -> float:
         data = encode(student, examples)
         states = norm_states(folder / MODEL, inputs[:FOLLOWED_TEXTS], running)
         check_parity(student, data, [Answer(s, *answer) for s, answer in zip(states, answers, strict=False)])
-        return _agreement(simulate(student, data).logits, np.concatenate([logits for logits, _ in answers]))
+        return _agreement(student, simulate(student, data).logits, np.concatenate([logits for logits, _ in answers]))
     except ExportMismatch as error:
         raise ExportMismatch(f"{folder}: {error}") from error
 
 
-def _agreement(expected: np.ndarray, actual: np.ndarray) -> float:
+def _agreement(student: Student, expected: np.ndarray, actual: np.ndarray) -> float:
+    head, unit = heads[student.encoder.shape.head.kind], student.encoder.shape.head.scale
     if not np.isfinite(actual).all():
         raise ExportMismatch("the file gives logits that are not numbers")
-    agreement = float((actual.argmax(-1) == expected.argmax(-1)).mean())
+    agreement = float(head.equal(head.answers(actual), head.answers(expected), unit).mean())
     if agreement < LEAST_AGREEMENT:
-        rule = f"at least {LEAST_AGREEMENT:.0%} of the file's labels must equal the student's"
+        rule = f"at least {LEAST_AGREEMENT:.0%} of the file's answers must equal the student's"
         raise ExportMismatch(f"{rule}, {agreement:.0%} do")
     return agreement

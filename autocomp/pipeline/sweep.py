@@ -67,7 +67,7 @@ def sensitivity(student: Student, data: Encoded, reference: np.ndarray) -> dict[
         errors = {}
         for bits in MEASURED_WIDTHS:
             tried = replace(student, formats=dict.fromkeys(names, usual_format(bits)), exit_threshold=None)
-            errors[bits] = divergence(reference, simulate(tried, data).logits)
+            errors[bits] = divergence(student, reference, simulate(tried, data).logits)
         errors |= {bits: errors[4] * 4.0 ** (4 - bits) for bits in ALL_WIDTHS if bits > 4}
         by_group[group] = errors
     return by_group
@@ -124,7 +124,7 @@ def _alone(
     for name, steps in settings.items():
         for i, step in enumerate(steps):
             simulated = simulate(convert_step(student, step, known)[0], data)
-            errors[name, i], depths[name, i] = divergence(reference, simulated.logits), simulated.depth
+            errors[name, i], depths[name, i] = divergence(student, reference, simulated.logits), simulated.depth
     return errors, depths
 
 

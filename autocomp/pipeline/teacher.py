@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
 
+from autocomp.heads import DEFAULT
 from autocomp.pipeline.context import content_of
 from autocomp.result_cache import CachedResult, Facts, Inputs, ResultCache
 from autocomp.timing import once
@@ -179,6 +180,7 @@ def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
         "max_length": student.max_length,
         "pairs": student.pairs,
         **cut_of(student),
+        **kind_of(student),
         "task": data.name,
         "metric": data.metric,
         "positive": data.positive_label,
@@ -189,6 +191,12 @@ def manifest_of(student: Student, data: TaskData) -> ArtifactFacts:
 def cut_of(student: Student) -> OptionalFacts:
     """Which end of a text is cut, if it is not the right one."""
     return {} if student.truncation_side == "right" else {"truncation_side": student.truncation_side}
+
+
+def kind_of(student: Student) -> OptionalFacts:
+    """What is asked of a student, if it is not one label of several."""
+    kind = student.encoder.shape.head.kind
+    return {} if kind == DEFAULT else {"kind": kind}
 
 
 def as_student(teacher: Student) -> Student:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
+from autocomp.heads import AnswerJson
 from autocomp.serving.requests import Refused
 from autocomp.timing import once
 
@@ -26,11 +26,9 @@ class _Open:
     depth: int
 
 
-class Answer(TypedDict):
+class Answer(AnswerJson):
     """What a file says of a text: the layers that ran of all that it has, and milliseconds of the run."""
 
-    label: str
-    scores: Mapping[str, float]
     exit_depth: int
     depth: int
     ms: float
@@ -59,8 +57,7 @@ class Trying:
             _, taken_ms = once(model.predictor.run, inputs)
             found = model.predictor.predict([text])[0]
         return {
-            "label": found.label,
-            "scores": found.scores,
+            **found.to_json(model.predictor.head.answer_key),
             "exit_depth": found.exit_depth,
             "depth": model.depth,
             "ms": taken_ms,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from autocomp.heads import DEFAULT, heads
+from autocomp.pipeline.evaluate import thresholds_of
 from autocomp.tasks import paired_difference, score, score_with_error
 
 if TYPE_CHECKING:
@@ -32,13 +34,14 @@ def concerns_of(context: StudyContext, spec: StudySpec) -> list[str]:
         Sentences for people, none if all is well.
     """
     facts = context.store.facts(context.teacher_key)
-    truth = np.array([e.label for e in context.data.search])
-    answers = context.knowledge.search_logits.argmax(-1)
-    concerns = (
+    truth, head = context.data.targets("search"), heads[context.data.kind]
+    answers = head.answers(context.knowledge.search_logits, thresholds_of(context.teacher_artifact))
+    concerns = [
         cut_short(facts.get("steps"), facts.get("of_steps"), spec.budget),
         no_better_than_one_answer(context.data, truth, answers, facts["fine_tuned_by"] == "autocomp"),
-        better_in_another_order(context.data.labels, truth, answers),
-    )
+    ]
+    if context.data.kind == DEFAULT:
+        concerns.append(better_in_another_order(context.data.labels, truth, answers))
     return [text for text in concerns if text]
 
 
@@ -63,14 +66,15 @@ def no_better_than_one_answer(data: TaskData, truth: Indices, answers: Indices, 
         ours: whether autocomp fine-tuned the teacher.
     """
     metric, classes = data.metric, len(data.labels)
-    always = max(range(classes), key=lambda k: _score(data, truth, np.full_like(truth, k)))
-    constant = np.full_like(truth, always)
+    constants = heads[data.kind].constants(truth, data.labels)
+    always = max(constants, key=lambda name: _score(data, truth, constants[name]))
+    constant = constants[always]
     gain, paired_error = paired_difference(metric, truth, answers, constant, classes, data.positive)
     reached, error = score_with_error(metric, truth, answers, classes, data.positive)
     if gain > 0 and gain >= ERRORS * max(error, paired_error):
         return None
     return (
-        f"the teacher is no better than always answering {data.labels[always]!r}: {metric} {reached:.4f} ± {error:.4f} "
+        f"the teacher is no better than always answering {always}: {metric} {reached:.4f} ± {error:.4f} "
         f"against {_score(data, truth, constant):.4f} on {len(truth):,} rows, and nothing compressed from it will be; "
         f"{_MEND_OURS if ours else _MEND_GIVEN}"
     )

@@ -129,7 +129,7 @@ def gather(run: Path, context: StudyContext, members: Sequence[Member], scored: 
         "version": VERSION,
         "split": "held_out",
         "labels": list(context.data.labels),
-        "truth": [int(e.label) for e in rows],
+        "truth": context.data.targets("held_out").tolist(),
         "teacher_shape": asdict(context.teacher.encoder.shape),
         "models": models,
         "differing": differing,

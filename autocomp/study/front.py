@@ -15,6 +15,7 @@ from autocomp import pareto
 from autocomp.artifact.files import MODEL, artifact_bytes, update_manifest
 from autocomp.errors import EnvironmentFailure, ExportMismatch
 from autocomp.executors import Data, Work
+from autocomp.heads import heads
 from autocomp.inspection.session_check import check_session
 from autocomp.journal.member import Figures, Member, RankAgreement, with_figures
 from autocomp.measurement import rank_correlation
@@ -23,7 +24,7 @@ from autocomp.measures.latency import ATTEMPTS, is_disturbed, speedup
 from autocomp.pipeline.baselines import final_measurements, held_out_logits
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import open_context
-from autocomp.pipeline.evaluate import HERE, TIMING, folders_of, latency_of, place, run_over
+from autocomp.pipeline.evaluate import HERE, TIMING, folders_of, latency_of, place, run_over, thresholds_of
 from autocomp.pipeline.job_io import HeldOutJob, HeldOutResult, TimingJob, Timings, artifact_needs, keys_of
 from autocomp.pipeline.plans import describe
 from autocomp.storage import atomic_folder
@@ -181,11 +182,12 @@ def _timed_again(context: StudyContext, record: TrialRecord, scored: Scored) -> 
 
 def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: str) -> Figures:
     """Score, error and paired difference on the held-out split; latency from the common timing."""
-    labels = np.array([e.label for e in context.data.held_out])
-    metric, classes, positive = context.data.metric, len(context.data.labels), context.data.positive
-    ours, theirs = (scored[n].logits.argmax(-1) for n in (name, "teacher"))
-    score, error = score_with_error(metric, labels, ours, classes, positive)
-    difference, difference_error = paired_difference(metric, labels, ours, theirs, classes, positive)
+    data, head = context.data, heads[context.data.kind]
+    truth, classes = data.targets("held_out"), len(data.labels)
+    ours, theirs = (head.answers(scored[n].logits, thresholds_of(scored[n].folder)) for n in (name, "teacher"))
+    score, error = score_with_error(data.metric, truth, ours, classes, data.positive)
+    difference, difference_error = paired_difference(data.metric, truth, ours, theirs, classes, data.positive)
+    equal = head.equal(ours, theirs, context.teacher.encoder.shape.head.scale)
     timed = latency_of(context, scored[name].times, scored[name].where, scored[name].disturbed)
     faster = speedup(scored["teacher"].times, scored[name].times)
     return {
@@ -193,7 +195,7 @@ def held_out_figures(context: StudyContext, scored: Mapping[str, Scored], name: 
         "score_se": error,
         "score_difference": difference,
         "score_difference_se": difference_error,
-        "held_out_agreement": float((ours == theirs).mean()),
+        "held_out_agreement": float(equal.mean()),
         **figures_of({TIME: timed}),
         "times_faster": faster.value,
         "times_faster_spread": faster.spread,

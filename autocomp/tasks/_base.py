@@ -9,17 +9,30 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 from autocomp.errors import DataError, UnknownName, listed
-from autocomp.metrics import metrics, needs_positive
+from autocomp.heads import DEFAULT, Target, heads
+from autocomp.metrics import kinds_of, metrics, metrics_for, needs_positive
 from autocomp.registry import Registry
 
 
 class Example(NamedTuple):
-    """One row: a text, or a pair of texts, and the index of its label in `TaskData.labels`."""
+    """One row: a text, or a pair of texts, and what its head learns of it.
+
+    That is the index of a label in `TaskData.labels`, the indices of several in ascending order, or a number.
+    """
 
     text: str
     pair: str | None
-    label: int
+    target: Target
+
+
+def labels_in(target: Target) -> tuple[int, ...]:
+    """The indices of the labels that hold in a row; none where it holds a number."""
+    if isinstance(target, tuple):
+        return target
+    return (target,) if isinstance(target, int) else ()
 
 
 @dataclass(frozen=True)
@@ -28,13 +41,14 @@ class TaskData:
 
     Attributes:
         name: how the task is called in reports.
-        labels: label names; `Example.label` is an index into them.
+        labels: label names; of a number, the one name that it has.
         metric: name of the score, larger is better (`autocomp.metrics`).
         train: rows to learn from.
         search: rows the search scores candidates on.
         held_out: rows only the final front is scored on. The three share no text.
         notes: everything that was decided while reading: splits made, duplicates found, rows dropped.
         max_length: longest input in tokens that training and serving keep; None until a model is known, if nobody says.
+        kind: what is asked of a model, a name of `autocomp.heads`.
         positive: index of the positive label of two, for metrics that are about one; None of other numbers of labels.
 
     Raises:
@@ -51,10 +65,14 @@ class TaskData:
     notes: tuple[str, ...] = ()
     max_length: int | None = None
     positive: int | None = None
+    kind: str = DEFAULT
 
     def __post_init__(self) -> None:
         if self.metric not in metrics:
             raise UnknownName("metric", self.metric, metrics.names())
+        if self.kind not in kinds_of(self.metric):
+            fit = listed(metrics_for(self.kind))
+            raise DataError(f"task {self.name}: metric {self.metric!r} cannot score {self.kind}; those that can: {fit}")
         if self.metric == "f1" and len(self.labels) != 2:
             labels = f"{len(self.labels)} labels ({listed(self.labels, 5)})"
             raise DataError(f"task {self.name}: metric 'f1' needs exactly 2 labels, got {labels}; use 'macro_f1'")
@@ -81,9 +99,20 @@ class TaskData:
         if sorted(labels) != sorted(self.labels):
             raise DataError(f"task {self.name}: the labels are {listed(self.labels)}, got {listed(labels)}")
         place = [list(labels).index(label) for label in self.labels]
-        splits = {split: tuple(row._replace(label=place[row.label]) for row in rows) for split, rows in self._splits()}
+
+        def moved(target: Target) -> Target:
+            return tuple(sorted(place[i] for i in target)) if isinstance(target, tuple) else place[int(target)]
+
+        splits = {
+            split: tuple(row._replace(target=moved(row.target)) for row in rows) for split, rows in self._splits()
+        }
         positive = None if self.positive is None else place[self.positive]
         return replace(self, labels=tuple(labels), positive=positive, **splits)  # type: ignore[arg-type]
+
+    def targets(self, split: str) -> np.ndarray:
+        """What a split's rows hold, `[n]` or `[n, C]`, as metrics compare it with answers."""
+        rows = [row.target for row in getattr(self, split)]
+        return heads[self.kind].targets(rows, len(self.labels))
 
     @property
     def pairs(self) -> bool:

@@ -64,7 +64,7 @@ def _settled(data: TaskData, requested: str | None, coded: bool, values: Mapping
     for index, label in enumerate(data.labels):
         if is_affirmative(label, data.labels[1 - index]):
             return index, f"the affirmative one; {other}"
-    count = [sum(row.label == i for row in data.train) for i in (0, 1)]
+    count = [sum(row.target == i for row in data.train) for i in (0, 1)]
     if count[0] == count[1]:
         return 1, f"a guess: the last, for both are equally frequent in train; {other}"
     return count.index(min(count)), f"a guess: the rarer one in train, {min(count)} of {sum(count)} rows; {other}"

@@ -6,14 +6,16 @@ A metric depends on the rows only through how often each (label, prediction) occ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
 from autocomp.metrics import Labels, Metric, metrics, needs_positive
 
-Statistic = Callable[[Labels], float]
+Statistic = Callable[..., float]
+DISTINCT, GROUPS = 400, 100
+"""With more distinct rows than the first, the jackknife leaves out so many groups instead of each row."""
 
 
 def score(metric: str, labels: Labels, predictions: Labels, classes: int, positive: int | None = None) -> float:
@@ -28,7 +30,7 @@ def score_with_error(
 
     Args:
         metric: a name in `autocomp.metrics`.
-        labels, predictions: `[rows]` integer arrays.
+        labels, predictions: answers as the metric takes them, `[rows]` or `[rows, classes]`.
         classes: number of labels of the task.
         positive: index of the positive label (`TaskData.positive`), for metrics about one; None takes the last.
 
@@ -39,12 +41,12 @@ def score_with_error(
         UnknownName: if there is no such metric.
         ValueError: if the arrays are empty or differ in length.
     """
-    rows = _rows(labels, predictions)
+    _check_rows(labels, predictions)
     scored = _metric(metric, classes, positive)
-    value = scored(rows[:, 0], rows[:, 1], classes)
+    value = scored(labels, predictions, classes)
     if metric == "accuracy":
-        return value, float(np.sqrt(value * (1 - value) / len(rows)))
-    return value, _jackknife(rows, lambda kept: scored(kept[:, 0], kept[:, 1], classes))
+        return value, float(np.sqrt(value * (1 - value) / len(labels)))
+    return value, _jackknife(lambda ours, theirs: scored(ours, theirs, classes), labels, predictions)
 
 
 def paired_difference(
@@ -56,23 +58,23 @@ def paired_difference(
 
     Args:
         metric: a name in `autocomp.metrics`.
-        labels, a, b: `[rows]` integer arrays; two models' predictions for the same labels.
+        labels, a, b: answers as the metric takes them, `[rows]` or `[rows, classes]`; `a` and `b` are two models'.
         classes: number of labels of the task.
 
     Raises:
         UnknownName: if there is no such metric.
         ValueError: if the arrays are empty or differ in length.
     """
-    rows = _rows(labels, a, b)
+    _check_rows(labels, a, b)
     scored = _metric(metric, classes, positive)
 
-    def difference(kept: Labels) -> float:
-        return scored(kept[:, 0], kept[:, 1], classes) - scored(kept[:, 0], kept[:, 2], classes)
+    def difference(truth: Labels, ours: Labels, theirs: Labels) -> float:
+        return scored(truth, ours, classes) - scored(truth, theirs, classes)
 
     if metric == "accuracy":
-        gains = (rows[:, 1] == rows[:, 0]).astype(float) - (rows[:, 2] == rows[:, 0])
-        return float(gains.mean()), float(gains.std() / np.sqrt(len(rows)))
-    return difference(rows), _jackknife(rows, difference)
+        gains = (a == labels).astype(float) - (b == labels)
+        return float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+    return difference(labels, a, b), _jackknife(difference, labels, a, b)
 
 
 def _metric(name: str, classes: int, positive: int | None) -> Metric:
@@ -82,19 +84,30 @@ def _metric(name: str, classes: int, positive: int | None) -> Metric:
     return partial(metrics[name], positive=classes - 1 if positive is None else positive)
 
 
-def _rows(*columns: Labels) -> Labels:
-    arrays = [np.asarray(column) for column in columns]
-    if len({array.shape for array in arrays}) != 1 or arrays[0].ndim != 1 or not len(arrays[0]):
-        raise ValueError(f"labels and predictions need one equal length above 0, got {[a.shape for a in arrays]}")
-    return np.stack(arrays, axis=1)
+def _check_rows(*arrays: Labels) -> None:
+    sizes = [np.shape(array) for array in arrays]
+    if len(set(sizes)) != 1 or len(sizes[0]) not in (1, 2) or not sizes[0][0]:
+        raise ValueError(f"labels and predictions need one equal length above 0, got {sizes}")
 
 
-def _jackknife(rows: Labels, statistic: Statistic) -> float:
-    """Standard error of a statistic of `[n, columns]` rows; equal rows give equal leave-one-out values."""
+def _jackknife(statistic: Statistic, *arrays: Labels) -> float:
+    """Standard error of a statistic of arrays with a row each: equal rows give equal leave-one-out values.
+
+    Where almost every row is another one, as numbers are, as many as `GROUPS` groups of rows are left out in turns.
+    """
+    rows = np.concatenate([np.asarray(array, float).reshape(len(array), -1) for array in arrays], axis=1)
     if len(rows) < 2:
         return 0.0
     _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
-    left_out = np.array([statistic(np.delete(rows, index, axis=0)) for index in first])
-    mean = np.average(left_out, weights=counts)
-    n = len(rows)
-    return float(np.sqrt((n - 1) / n * (counts * (left_out - mean) ** 2).sum()))
+    if len(first) > DISTINCT:
+        left = [np.arange(start, len(rows), GROUPS) for start in range(GROUPS)]
+        values, weights = _without(statistic, arrays, left), np.ones(GROUPS, int)
+    else:
+        values, weights = _without(statistic, arrays, first), counts
+    mean, n = np.average(values, weights=weights), weights.sum()
+    return float(np.sqrt((n - 1) / n * (weights * (values - mean) ** 2).sum()))
+
+
+def _without(statistic: Statistic, arrays: Sequence[Labels], left: Sequence[np.ndarray | int] | np.ndarray) -> Labels:
+    """The statistic without each of these rows, or groups of rows."""
+    return np.array([statistic(*(np.delete(array, rows, axis=0) for array in arrays)) for rows in left])

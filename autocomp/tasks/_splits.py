@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from autocomp.errors import DataError, listed, short_repr
-from autocomp.tasks._base import Example, TaskData
+from autocomp.heads import DEFAULT, Target, heads
+from autocomp.tasks._base import Example, TaskData, labels_in
 
 CUT_FRACTION = 0.1
 CUT_MOST = 2000
@@ -28,6 +29,7 @@ def finish_task(
     notes: Sequence[str] = (),
     max_length: int | None = None,
     cut_most: int | None = CUT_MOST,
+    kind: str = DEFAULT,
 ) -> TaskData:
     """Make a TaskData whose splits share no text.
 
@@ -43,6 +45,7 @@ def finish_task(
         splits: rows of `train`, and of `search` and `held_out` where the data set has them.
         notes: what was decided before.
         max_length: longest input in tokens; None follows from the texts.
+        kind: what is asked of a model, a name of `autocomp.heads`.
         cut_most: a split that has to be cut takes 10 % of train, but at most so many rows.
 
     Raises:
@@ -55,10 +58,10 @@ def finish_task(
             raise DataError(f"task {name}: the {split} split is empty; it needs at least one row with text and label")
     train, repeats = _without_repeats(splits["train"])
     remarks += [f"train: {repeats} repeated rows removed"] * bool(repeats)
-    _check_labels(name, labels, {"train": train})
-    parts = _with_missing(name, {**splits, "train": train}, len(labels), cut_most, remarks)
+    _check_labels(name, labels, {"train": train}, kind)
+    parts = _with_missing(name, {**splits, "train": train}, len(labels), kind, cut_most, remarks)
     parts = _separate(parts, remarks)
-    _check_labels(name, labels, parts)
+    _check_labels(name, labels, parts, kind)
     remarks += [note for split, rows in parts.items() for note in _remarks(split, rows, labels)]
     return TaskData(
         name=name,
@@ -69,17 +72,18 @@ def finish_task(
         held_out=tuple(parts["held_out"]),
         notes=tuple(remarks),
         max_length=max_length,
+        kind=kind,
     )
 
 
 def _with_missing(
-    name: str, parts: dict[str, Sequence[Example]], classes: int, most: int | None, remarks: list[str]
+    name: str, parts: dict[str, Sequence[Example]], classes: int, kind: str, most: int | None, remarks: list[str]
 ) -> dict[str, Sequence[Example]]:
     """All three splits; those that were missing are cut from train."""
     missing = [split for split in ("held_out", "search") if split not in parts]
     if not missing:
         return parts
-    parts = {**parts, **cut(parts["train"], missing, classes, most)}
+    parts = {**parts, **cut(parts["train"], missing, classes, kind, most)}
     if not parts[missing[0]]:
         rows, splits = len(parts["train"]), " and ".join(missing)
         raise DataError(f"task {name}: {rows} rows are too few to cut {splits} from; give more rows or those splits")
@@ -99,20 +103,27 @@ def _separate(parts: Mapping[str, Sequence[Example]], remarks: list[str]) -> dic
 
 
 def cut(
-    rows: Sequence[Example], names: Sequence[str], classes: int, most: int | None = CUT_MOST, seed: int = 0
+    rows: Sequence[Example],
+    names: Sequence[str],
+    classes: int,
+    kind: str = DEFAULT,
+    most: int | None = CUT_MOST,
+    seed: int = 0,
 ) -> dict[str, list[Example]]:
-    """Cut equally large splits from rows: each 10 %, at most `most` rows, with the labels in proportion.
+    """Cut equally large splits from rows: each 10 %, at most `most` rows, with the labels in proportion, or whatever
+    else the kind of answer shares out (`Head.strata`).
 
-    Deterministic: the same rows in the same order give the same splits. A label with too few rows to reach every
-    split stays in train. Order is kept.
+    Deterministic: the same rows in the same order give the same splits. What has too few rows to reach every split
+    stays in train. Order is kept.
 
     Returns:
         The rows of every name, and those left under `train`.
     """
     draw = random.Random(seed)
-    members: list[list[int]] = [[] for _ in range(classes)]
-    for index, row in enumerate(rows):
-        members[row.label].append(index)
+    strata = heads[kind].strata([row.target for row in rows], classes)
+    members: list[list[int]] = [[] for _ in range(max(classes, *strata, 0) + 1)]
+    for index, stratum in enumerate(strata):
+        members[stratum].append(index)
     sizes = _shares([len(m) for m in members], len(names), most)
     taken: dict[str, list[int]] = {name: [] for name in (*names, "train")}
     for indices, size in zip(members, sizes, strict=True):
@@ -155,9 +166,9 @@ def is_blank(text: str) -> bool:
 
 def _without_repeats(rows: Sequence[Example]) -> tuple[list[Example], int]:
     """Rows without later ones of equal text and label; conflicting labels stay."""
-    first: dict[tuple[tuple[str, str], int], Example] = {}
+    first: dict[tuple[tuple[str, str], Target], Example] = {}
     for row in rows:
-        first.setdefault((_key(row), row.label), row)
+        first.setdefault((_key(row), row.target), row)
     return list(first.values()), len(rows) - len(first)
 
 
@@ -175,27 +186,33 @@ def _swapped_pairs(rows: Iterable[Example], others: Iterable[Example]) -> int:
 
 def _remarks(split: str, rows: Sequence[Example], labels: Sequence[str]) -> list[str]:
     """Notes on what a reader of a score should know about a split and nobody changed."""
-    kinds = Counter(key for key, _ in {(_key(row), row.label) for row in rows})
+    kinds = Counter(key for key, _ in {(_key(row), row.target) for row in rows})
     conflicts = sum(count > 1 for count in kinds.values())
     repeats = len(rows) - sum(kinds.values())
     remarks = [f"{split}: texts with more than one label: {conflicts}"] * bool(conflicts)
     remarks += [f"{split}: {repeats} repeated rows left in place"] * bool(repeats and split != "train")
-    absent = sorted(set(range(len(labels))) - {row.label for row in rows})
+    holding = {label for row in rows for label in labels_in(row.target)}
+    numbers = any(isinstance(row.target, float) for row in rows)
+    absent = [] if numbers else sorted(set(range(len(labels))) - holding)
     remarks += [f"{split}: no row of {listed(labels[i] for i in absent)}"] * bool(absent and rows)
     return remarks
 
 
-def _check_labels(name: str, labels: Sequence[str], parts: Mapping[str, Sequence[Example]]) -> None:
-    known = {row.label for row in parts["train"]}
+def _check_labels(name: str, labels: Sequence[str], parts: Mapping[str, Sequence[Example]], kind: str) -> None:
+    known = {label for row in parts["train"] for label in labels_in(row.target)}
     for split, rows in parts.items():
         if not rows:
             raise DataError(
                 f"task {name}: the {split} split is empty once duplicates and other splits are taken out; "
                 "give more rows, or splits that do not repeat each other"
             )
-        foreign = sorted({row.label for row in rows} - known)
+        foreign = sorted({label for row in rows for label in labels_in(row.target)} - known)
         if foreign:
             raise DataError(f"task {name}: {split} has label {short_repr(labels[foreign[0]])}, which train lacks")
-    if len(known) < 2:
+    if heads[kind].fewest_labels > len(known) > 0:
         only = labels[next(iter(known))]
         raise DataError(f"task {name}: train has a single label, {short_repr(only)}; a classifier needs at least two")
+    if not known and heads[kind].fewest_labels > 1:
+        raise DataError(f"task {name}: no row of train has any label; there is nothing to learn")
+    if not known and len({row.target for row in parts["train"]}) < 2:
+        raise DataError(f"task {name}: every number in train is the same; there is nothing to learn")

@@ -15,9 +15,10 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
+from autocomp.heads import HeadShape
 from autocomp.models.encoder import Encoder, blank_encoder
 from autocomp.models.linears import hold_as_factors
-from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.models.student import Student
 
 if TYPE_CHECKING:

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autocomp.heads import heads
+
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
@@ -42,13 +44,13 @@ class Encoded:
         ids, types, units: per text, arrays of equal length: token ids, token types, and the number of the unit each
             token belongs to: a special token, or a word of the pre-tokenizer. A text's units have the same numbers
             whatever vocabulary its words are cut into, and whether or not an end was cut off.
-        labels: `[n]`.
+        targets: `[n]` or `[n, C]`, as the head of the student holds them.
     """
 
     ids: list[np.ndarray]
     types: list[np.ndarray]
     units: list[np.ndarray]
-    labels: np.ndarray
+    targets: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,7 +75,7 @@ class Unread:
         self._student, self._examples = student, examples
         self._known = np.zeros(len(examples), bool)
         self.ids, self.types, self.units = ([np.empty(0, np.int64)] * len(examples) for _ in range(3))
-        self.labels = np.array([e.label for e in examples], dtype=np.int64)
+        self.targets = targets_of(student, examples)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,8 +94,9 @@ class Unread:
 
 @dataclass(frozen=True)
 class Batch:
-    """A padded batch: `labels` and `rows` are `[B]`, all else `[B, N]` int64, padded on the right (units with -1).
+    """A padded batch: `targets` are `[B]` or `[B, C]`, `rows` are `[B]`, all else is `[B, N]` int64.
 
+    Padding is on the right, of units with -1.
     `units` and `rows` are read on the CPU and stay there.
     """
 
@@ -101,14 +104,14 @@ class Batch:
     mask: Tensor
     types: Tensor | None
     units: Tensor
-    labels: Tensor
+    targets: Tensor
     rows: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch with what the encoder and the loss read on a device."""
         types = None if self.types is None else self.types.to(device)
         return replace(
-            self, ids=self.ids.to(device), mask=self.mask.to(device), types=types, labels=self.labels.to(device)
+            self, ids=self.ids.to(device), mask=self.mask.to(device), types=types, targets=self.targets.to(device)
         )
 
 
@@ -123,8 +126,14 @@ def encode(student: Student, examples: Sequence[Example]) -> Encoded:
         ids=[np.array(e.ids, dtype=np.int64) for e in encodings],
         types=[np.array(e.type_ids, dtype=np.int64) for e in encodings],
         units=[_units(e) for e in encodings],
-        labels=np.array([e.label for e in examples], dtype=np.int64),
+        targets=targets_of(student, examples),
     )
+
+
+def targets_of(student: Student, examples: Sequence[Example]) -> np.ndarray:
+    """What the student's head learns of the examples, `[n]` or `[n, C]`."""
+    shape = student.encoder.shape.head
+    return heads[shape.kind].targets([e.target for e in examples], shape.labels)
 
 
 def _units(encoding: Encoding) -> np.ndarray:
@@ -146,7 +155,7 @@ def collate(student: Student, data: Encoded | Unread, rows: Sequence[int]) -> Ba
         mask=_padded([np.ones_like(data.ids[r]) for r in rows], width, 0),
         types=_padded([data.types[r] for r in rows], width, 0) if uses_types else None,
         units=_padded([data.units[r] for r in rows], width, -1),
-        labels=torch.from_numpy(data.labels[list(rows)]),
+        targets=torch.from_numpy(data.targets[list(rows)]),
         rows=torch.tensor(list(rows)),
     )
 
@@ -200,7 +209,7 @@ def words_of(examples: Sequence[Example], rng: np.random.Generator) -> list[str]
 
 
 def varied(example: Example, words: Sequence[str], rng: np.random.Generator) -> Example:
-    """The example with some of its words replaced by some of `words`; its label need not be right any more.
+    """The example with some of its words replaced by some of `words`; its target need not be right any more.
 
     Where a word comes again, in a pair's other text too, its replacement does: two texts that say the same still may.
     """

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autocomp.heads import HeadShape, heads
 from autocomp.training.accelerator import current_device
 from autocomp.training.batches import word_averages
 from autocomp.training.hooks import Hook, Learnt, Reading
-from autocomp.training.predictions import soft_labels
 from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import RELATED, TeacherSignal, side_by_side
 
@@ -70,7 +69,8 @@ class Distillation(Hook):
 
     def loss(self, batch: Reading, outputs: Outputs) -> Tensor:
         """Of answers, labels, hidden states and relations, each times its weight."""
-        return outer_loss(outputs, batch, self._options) + self.inner_loss(batch, outputs)
+        outer = outer_loss(outputs, batch, self._options, self._student.encoder.shape.head)
+        return outer + self.inner_loss(batch, outputs)
 
     def inner_loss(self, batch: Reading, outputs: Outputs) -> Tensor:
         """Of hidden states and relations."""
@@ -100,13 +100,13 @@ def distil(student: Student, signal: TeacherSignal, options: DistillationWeights
     return recover(student, signal, options, {"distillation": Distillation(student, options)}, **how)
 
 
-def outer_loss(out: Outputs, batch: Reading, options: DistillationWeights) -> Tensor:
+def outer_loss(out: Outputs, batch: Reading, options: DistillationWeights, shape: HeadShape) -> Tensor:
     """Losses of the student's answers: to the teacher's, and to the labels of the texts that have one."""
-    logits = out.logits.float()
-    loss = options.logits * soft_labels(logits, batch.answers.logits, options.temperature)
+    head, outputs, unit = heads[shape.kind], out.logits.float(), shape.scale
+    loss = options.logits * head.distance(outputs, batch.answers.logits, options.temperature, unit)
     if not options.labels:
         return loss
-    right = F.cross_entropy(logits, batch.inputs.labels, reduction="none").masked_fill(batch.varied, 0.0)
+    right = head.loss(outputs, batch.inputs.targets, unit).masked_fill(batch.varied, 0.0)
     return loss + options.labels * right.mean()
 
 

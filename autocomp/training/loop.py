@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autocomp.errors import TrainingDiverged
+from autocomp.heads import heads
 from autocomp.models.slicing import keep_vocabulary
 from autocomp.training.accelerator import autocast, current_device, on_device
 from autocomp.training.batches import Encoded, collate, encode, shuffled
@@ -194,11 +194,13 @@ def steps_of(rows: int, epochs: float) -> int:
 
 
 def _losses(student: Student, data: Encoded, rng: np.random.Generator) -> Iterator[Tensor]:
+    shape = student.encoder.shape.head
+    head = heads[shape.kind]
     for rows in shuffled(data, BATCH, rng):
         batch = collate(student, data, rows).to(current_device())
         with autocast():
-            logits = student.encoder(batch.ids, batch.mask, batch.types).logits
-        yield F.cross_entropy(logits.float(), batch.labels)
+            outputs = student.encoder(batch.ids, batch.mask, batch.types).logits
+        yield head.loss(outputs.float(), batch.targets, shape.scale).mean()
 
 
 @torch.no_grad()

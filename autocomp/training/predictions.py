@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from autocomp.models.encoder import Outputs, masked_mean
+from autocomp.heads import Head, heads
+from autocomp.heads._module import masked_mean
+from autocomp.models.encoder import Outputs
 from autocomp.models.slicing import add_exits
 from autocomp.training.accelerator import autocast, on_device
 from autocomp.training.batches import Batch, Encoded, collate, encode, in_order
@@ -66,38 +66,32 @@ def predict(student: Student, data: Encoded, *, means: bool = False, size: int =
     return Predictions(logits, exits, states)
 
 
-def divergence(reference: np.ndarray, logits: np.ndarray) -> float:
-    """Mean KL divergence of softmax(logits) `[n, C]` from softmax(reference), in nats."""
-    p, q = torch.from_numpy(reference).log_softmax(-1), torch.from_numpy(logits).log_softmax(-1)
-    return float((p.exp() * (p - q)).sum(-1).mean())
-
-
-def soft_labels(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """KL of the student's softened predictions from the teacher's, times temperature squared (arXiv:1503.02531).
-
-    student, teacher: `[B, C]` logits.
-    """
-    p, q = F.log_softmax(teacher / temperature, -1), F.log_softmax(student / temperature, -1)
-    return F.kl_div(q, p, log_target=True, reduction="batchmean") * temperature**2
+def divergence(student: Student, reference: np.ndarray, outputs: np.ndarray) -> float:
+    """How far outputs `[n, C]` are from a reference, as the student's head counts it."""
+    shape = student.encoder.shape.head
+    return heads[shape.kind].divergence(reference, outputs, shape.scale)
 
 
 def fit_exits(student: Student, examples: Sequence[Example], rng: np.random.Generator) -> Student:
-    """The student with an exit head after every layer but the last, fitted on a sample of the examples."""
-    depth = student.encoder.shape.depth
-    if depth < 2:
+    """The student with an exit head after every layer but the last, fitted on a sample of the examples.
+
+    A student whose kind of answer knows no rule for leaving early stays as it is.
+    """
+    depth, head = student.encoder.shape.depth, heads[student.encoder.shape.head.kind]
+    if depth < 2 or not head.exit_rules:
         return student
     sample = [examples[i] for i in sorted(rng.permutation(len(examples))[:ROWS].tolist())]
     seen = predict(student, encode(student, sample), means=True, fast=True)
     assert seen.means is not None
     encoder = add_exits(student.encoder, range(1, depth), torch.Generator().manual_seed(int(rng.integers(2**31))))
     for d in range(1, depth):
-        weight, bias = _fit(seen.means[:, d], seen.logits)
+        weight, bias = _fit(head, seen.means[:, d], seen.logits)
         encoder.exits[str(d)].load_state_dict({"weight": weight, "bias": bias})
     return replace(student, encoder=encoder.eval())
 
 
-def _fit(states: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights `[C, H]` and bias `[C]` of a softmax regression from states `[n, H]` to logits `[n, C]`, by L-BFGS."""
+def _fit(head: Head, states: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights `[C, H]` and bias `[C]` of a regression from states `[n, H]` to logits `[n, C]`, by L-BFGS."""
     x, y = torch.from_numpy(states), torch.from_numpy(targets)
     mean, scale = x.mean(0), x.std(0, correction=0).clamp(min=1e-4)
     x = (x - mean) / scale
@@ -107,7 +101,7 @@ def _fit(states: np.ndarray, targets: np.ndarray) -> tuple[torch.Tensor, torch.T
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = soft_labels(x @ weight.T + bias, y, 1.0) + 1e-3 * weight.square().sum()
+        loss = head.distance(x @ weight.T + bias, y, 1.0) + 1e-3 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from autocomp.executors import local
+from autocomp.heads import heads
 from autocomp.journal import read_lines, read_records
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline.jobs import TRIALS, run_job
@@ -18,7 +19,6 @@ from autocomp.report.summary import summary
 from autocomp.study import front, preparation, schedule
 from autocomp.study import run as study_module
 from autocomp.techniques import techniques
-from autocomp.training import distillation
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def assert_only_landmarks(found):
 
 @pytest.mark.slow
 def test_losses_that_are_no_numbers_fail_the_trials_and_not_the_study(search, inline, monkeypatch, books, tmp_path):
-    monkeypatch.setattr(distillation, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
+    monkeypatch.setattr(heads["classification"], "distance", lambda outputs, *_: outputs.sum() * math.nan)
     found, by_job = search(recovery_steps=[21])
     assert {r.status for r in by_job["t0001"]} == {"complete"}
     for job in ("t0002", "t0003"):

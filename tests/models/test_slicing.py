@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from autocomp.errors import InfeasiblePlan
+from autocomp.heads import HeadShape
 from autocomp.models import slicing
 from autocomp.models.encoder import Encoder, Masks, plain_weights
-from autocomp.models.shape import BlockShape, HeadShape
+from autocomp.models.shape import BlockShape
 from autocomp.models.student import weights_fingerprint
 from autocomp.testing.models import scattered_encoder, tiny_shape
 

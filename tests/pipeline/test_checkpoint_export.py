@@ -116,7 +116,7 @@ def test_it_trains_further_in_the_loop_of_autocomp_and_runs_again(made, tmp_path
     student = autocomp.load(tmp_path / "out")
     trained, done = fine_tune(student, EXAMPLES, epochs=12, learning_rate=3e-3, rng=np.random.default_rng(0))
     logits = predict(trained, encode(trained, EXAMPLES)).logits
-    assert done.steps == 12 and (logits.argmax(-1) == [e.label for e in EXAMPLES]).all()
+    assert done.steps == 12 and (logits.argmax(-1) == [e.target for e in EXAMPLES]).all()
     write_artifact(trained, tmp_path / "guard", {"task": "tiny"})
     guard = load(tmp_path / "guard", exit_threshold="never")
     assert [p.label for p in guard.predict(["a good film", "a boring film"])] == ["yes", "no"]

@@ -161,7 +161,7 @@ def test_a_file_that_computes_something_else_is_refused(context, student, made, 
 def test_labels_that_differ_are_refused(context, student, made, monkeypatch):
     converted, _, folder = made(linear=8)
     monkeypatch.setattr(exporting, "LEAST_AGREEMENT", 1.01)
-    with pytest.raises(ExportMismatch, match=r"at least 101% of the file's labels must equal the student's, \d+% do"):
+    with pytest.raises(ExportMismatch, match=r"at least 101% of the file's answers must equal the student's, \d+% do"):
         check(context, converted, folder)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from autocomp.budget import Cost, Fidelity
 from autocomp.errors import ExportMismatch
+from autocomp.heads import heads
 from autocomp.measures import OF_RECORDS
 from autocomp.pipeline import export as exporting
 from autocomp.pipeline import fake_quantize as simulate
@@ -21,7 +22,7 @@ from autocomp.study.plan_preview import prepared as prepared_plan
 from autocomp.study.schedule import Schedule
 from autocomp.study.time_model import TimeModel, block_weights
 from autocomp.techniques import techniques
-from autocomp.training import distillation, loop, recovery
+from autocomp.training import loop, recovery
 
 RUNGS = (Fidelity(0, 6), Fidelity(1, 12))
 MEASURES = OF_RECORDS
@@ -227,7 +228,7 @@ def test_a_plan_that_leaves_nothing_is_a_record(job):
 
 
 def test_a_loss_that_is_not_a_number_is_a_record(job, monkeypatch, context):
-    monkeypatch.setattr(distillation, "soft_labels", lambda logits, *_: logits.sum() * math.nan)
+    monkeypatch.setattr(heads["classification"], "distance", lambda outputs, *_: outputs.sum() * math.nan)
     before = {p.name for p in context.store.root.iterdir()}
     _, [failed] = run(job((Fidelity(0, 7),)))
     assert failed.status == "failed" and failed.error.startswith("TrainingDiverged: ")

@@ -103,7 +103,7 @@ MODELS = {
 }
 DATAS = {
     "rows": {"train": (Example("other", None, 0), *ROWS[1:])},
-    "labels of rows": {"train": (ROWS[0]._replace(label=1), *ROWS[1:])},
+    "labels of rows": {"train": (ROWS[0]._replace(target=1), *ROWS[1:])},
     "searched rows": {"search": ROWS[1:3]},
     "held-out rows": {"held_out": ROWS[1:3]},
     "label names": {"labels": ("a", "b")},

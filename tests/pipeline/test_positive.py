@@ -27,13 +27,13 @@ def about(context, positive):
 
 def answers(context, wrong=7):
     """Logits that are wrong in the first rows: 0 is answered too often."""
-    labels = np.array([row.label for row in context.data.search])
+    labels = np.array([row.target for row in context.data.search])
     labels[:wrong] = 0
     return np.eye(2)[labels]
 
 
 def expected(context, logits, positive):
-    labels = np.array([row.label for row in context.data.search])
+    labels = np.array([row.target for row in context.data.search])
     return metrics["f1"](labels, logits.argmax(-1), 2, positive=positive)
 
 

@@ -38,7 +38,8 @@ def study(tmp_path):
         run
     )
     rows = [Example(f"text {i} " + "x" * 400, "pair" if i % 2 else None, i % 2) for i in range(ROWS)]
-    data = SimpleNamespace(held_out=rows, labels=("no", "yes"))
+    truth = np.array([row.target for row in rows])
+    data = SimpleNamespace(held_out=rows, labels=("no", "yes"), targets=lambda _: truth)
     teacher = SimpleNamespace(encoder=SimpleNamespace(shape=tiny_shape()))
     return run, SimpleNamespace(store=store, data=data, teacher=teacher), store
 

@@ -73,7 +73,7 @@ def test_a_build_for_gpus_is_the_same_version(then):
 def test_rows_that_changed_are_counted_by_split(prepared):
     data = prepared.checked.data
     row = data.train[0]
-    more, other = replace(data, train=(*data.train, row)), (row._replace(label=1 - row.label), *data.train[1:])
+    more, other = replace(data, train=(*data.train, row)), (row._replace(target=1 - row.target), *data.train[1:])
     rows = len(data.train)
     for changed, words in (
         (more, [f"the data: train has {rows + 1} rows, it had {rows}"]),

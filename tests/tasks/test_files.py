@@ -99,7 +99,7 @@ def test_class_label_names_in_parquet_are_kept(tmp_path):
     datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
     task = load_files(tmp_path / "a.parquet")
     assert task.labels == ("zebra", "ant")
-    assert all(row.label == int(row.text.split()[1]) % 2 for row in task.train)
+    assert all(row.target == int(row.text.split()[1]) % 2 for row in task.train)
     assert "train: 1 rows without label dropped" in task.notes
     assert load_files(tmp_path / "a.parquet", label_names=["Z", "A"]).labels == ("Z", "A")
 
@@ -143,7 +143,7 @@ def test_integer_labels_sort_as_numbers_and_take_names(tmp_path):
 
 def test_given_names_order_named_labels(tmp_path):
     task = load_files(write(tmp_path / "a.csv", records(size=30)), label_names=["good", "bad"])
-    assert (task.labels, task.train[0].label) == (("good", "bad"), 1)
+    assert (task.labels, task.train[0].target) == (("good", "bad"), 1)
 
 
 def test_booleans_and_whole_floats_are_labels(tmp_path):
@@ -181,7 +181,7 @@ def test_minus_one_is_a_label_where_train_has_it(tmp_path):
     rows = [{"text": f"t {i}", "label": i % 3 - 1} for i in range(60)]
     task = load_files(folder(tmp_path, "csv", train=rows, test=[{"text": f"h {i}", "label": -1} for i in range(3)]))
     assert task.labels == ("-1", "0", "1")
-    assert [row.label for row in task.held_out] == [0, 0, 0]
+    assert [row.target for row in task.held_out] == [0, 0, 0]
 
 
 def test_latin_1_is_read_and_said_and_a_byte_order_mark_is_no_text(tmp_path):
@@ -242,7 +242,7 @@ def test_pandas_categories_in_parquet(tmp_path, kind, labels, nullable):
     dictionary(tmp_path / "a.parquet", kind, nullable)
     task = load_files(tmp_path / "a.parquet")
     assert task.labels == labels
-    found = [(int(row.text.split()[1]), row.label) for row in (*task.train, *task.search, *task.held_out)]
+    found = [(int(row.text.split()[1]), row.target) for row in (*task.train, *task.search, *task.held_out)]
     assert len(found) == 60 - nullable
     assert all(label == (i % 3 != 2 if kind == "bool" else i % 3) for i, label in found)
 
@@ -266,7 +266,7 @@ def test_folders_of_save_to_disk(tmp_path):
     assert task.labels == ("spam", "ham")
     assert [len(s) for s in (task.train, task.search, task.held_out)] == [40, 10, 12]
     assert "splits that are not read: unsupervised" in task.notes
-    assert all(row.label == int(row.text.split()[1]) % 2 for row in task.train)
+    assert all(row.target == int(row.text.split()[1]) % 2 for row in task.train)
     task = load_files(saved(tmp_path / "single", {"train": 40}))
     assert [len(s) for s in (task.train, task.search, task.held_out)] == [32, 4, 4]
     (tmp_path / "single").rename(tmp_path / "dict" / "loose")

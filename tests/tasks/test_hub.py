@@ -49,7 +49,7 @@ def test_hidden_test_labels_count_as_no_test_split(tmp_path):
     assert task.labels == ("negative", "positive")
     assert [len(s) for s in (task.train, task.search, task.held_out)] == [54, 10, 6]
     assert "held_out: ignored, its 12 rows have no labels" in task.notes
-    assert all(row.label == int(row.text.split()[1]) % 2 for row in task.train)
+    assert all(row.target == int(row.text.split()[1]) % 2 for row in task.train)
 
 
 def test_a_test_split_with_labels_is_held_out(tmp_path):

@@ -34,8 +34,10 @@ def test_prompt_injection_is_the_data_that_was_described():
     task = resolve_task("prompt_injection")
     assert (task.name, task.labels, task.metric) == ("prompt_injection", ("benign", "injection"), "accuracy")
     assert [len(s) for s in (task.train, task.search, task.held_out)] == [11047, 1985, 2101]
-    assert Counter(row.label for row in task.held_out) == {0: 1050, 1: 1051}
-    assert [(row.text, str(row.label)) for row in task.held_out] == [(row["text"], row["label"]) for row in raw["test"]]
+    assert Counter(row.target for row in task.held_out) == {0: 1050, 1: 1051}
+    assert [(row.text, str(row.target)) for row in task.held_out] == [
+        (row["text"], row["label"]) for row in raw["test"]
+    ]
     assert not texts(task.train) & texts(task.search) | texts(task.held_out) & texts([*task.train, *task.search])
     assert "search: 116 rows removed that stand in held_out" in task.notes
 
@@ -47,9 +49,9 @@ def test_tweets_are_unlike_each_other_and_cut_eighty_ten_ten():
     assert [len(s) for s in (task.train, task.search, task.held_out)] == [28587, 3573, 3573]
     every = [*task.train, *task.search, *task.held_out]
     assert len({near_key(row.text) for row in every}) == len(every) == 38158 - 2425
-    shares = Counter(row.label for row in every)
+    shares = Counter(row.target for row in every)
     for split in (task.search, task.held_out):
-        found = Counter(row.label for row in split)
+        found = Counter(row.target for row in split)
         assert all(found[label] == pytest.approx(shares[label] / 10, abs=1) for label in range(3))
     assert resolve_task("tweets").fingerprint == task.fingerprint
 

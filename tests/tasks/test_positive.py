@@ -97,7 +97,7 @@ def test_it_survives_new_names_another_order_and_the_store(tmp_path):
     assert dataclasses.replace(data, labels=("betrug", "gut")).positive_label == "betrug"
     turned = data.in_order(("legit", "fraud"))
     assert (turned.positive, turned.positive_label) == (1, "fraud")
-    assert [turned.labels[row.label] for row in turned.train] == [data.labels[row.label] for row in data.train]
+    assert [turned.labels[row.target] for row in turned.train] == [data.labels[row.target] for row in data.train]
     write_data(data, tmp_path)
     assert read_data(tmp_path) == data
     assert data.fingerprint != dataclasses.replace(data, positive=1).fingerprint

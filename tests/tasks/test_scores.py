@@ -40,7 +40,7 @@ def test_the_jackknife_equals_leaving_every_row_out(metric):
 
 def test_the_jackknife_of_a_mean_is_its_textbook_error():
     rows = np.random.default_rng(0).integers(0, 4, (50, 1))
-    assert _jackknife(rows, lambda kept: kept.mean()) == pytest.approx(rows.std(ddof=1) / 50**0.5)
+    assert _jackknife(np.mean, rows) == pytest.approx(rows.std(ddof=1) / 50**0.5)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def finish(splits, labels=("a", "b"), **options):
 def test_missing_splits_are_ten_per_cent_each_in_proportion():
     task = finish({"train": rows([800, 200])})
     for split in (task.search, task.held_out):
-        assert Counter(row.label for row in split) == {0: 80, 1: 20}
+        assert Counter(row.target for row in split) == {0: 80, 1: 20}
     assert len(task.train) == 800
     assert "search: cut from train, 100 rows, stratified, seed 0" in task.notes
     assert "held_out: cut from train, 100 rows, stratified, seed 0" in task.notes
@@ -40,7 +40,7 @@ def test_only_the_missing_split_is_cut():
 def test_a_cut_split_has_at_most_two_thousand_rows():
     task = finish({"train": rows([20000, 5000])})
     assert len(task.search) == len(task.held_out) == 2000
-    assert Counter(row.label for row in task.search) == {0: 1600, 1: 400}
+    assert Counter(row.target for row in task.search) == {0: 1600, 1: 400}
     assert len(finish({"train": rows([20000, 5000])}, cut_most=None).search) == 2500
 
 
@@ -50,11 +50,11 @@ def test_cuts_are_deterministic_disjoint_and_lose_nothing():
         counts = [rng.randint(0, 60) for _ in range(rng.randint(2, 6))]
         made = rows(counts)
         most = rng.choice([None, 3, 10, 2000])
-        parts = cut(made, ("held_out", "search"), len(counts), most)
-        assert parts == cut(made, ("held_out", "search"), len(counts), most)
+        parts = cut(made, ("held_out", "search"), len(counts), most=most)
+        assert parts == cut(made, ("held_out", "search"), len(counts), most=most)
         assert sorted(row for part in parts.values() for row in part) == sorted(made)
         assert len(parts["search"]) == len(parts["held_out"]) <= (most or len(made))
-        kept = Counter(row.label for row in parts["train"])
+        kept = Counter(row.target for row in parts["train"])
         assert all(kept[label] for label, count in enumerate(counts) if count)
         for part in parts.values():
             assert part == [row for row in made if row in set(part)], "the order is kept"

@@ -149,9 +149,9 @@ def test_recovery_trains_a_student_of_all_forms_towards_its_teacher(student):
     from autocomp.training.predictions import divergence, predict
 
     logits = predict(teacher, data).logits
-    before = divergence(logits, predict(small, data).logits)
+    before = divergence(small, logits, predict(small, data).logits)
     options = techniques["distillation"].parse({"relations": 0.5, "labels": 0.0, "learning_rate": 3e-3})
     distil(small, TeacherSignal(teacher, examples), options, steps=25, batch=8, rng=np.random.default_rng(0))
-    assert divergence(logits, predict(small, data).logits) < 0.5 * before
+    assert divergence(small, logits, predict(small, data).logits) < 0.5 * before
     for name, rank in shape.ranks:
         assert np.linalg.matrix_rank(plain_weights(small.encoder)[name].numpy(), rtol=1e-4) <= rank

@@ -72,7 +72,7 @@ def test_encoding_cuts_to_the_students_length_and_leaves_the_tokenizer_alone(bot
     teacher.max_length = 8
     data = encode(teacher, [Example("the film was good " * 9, None, 1), Example("bad", None, 0)])
     assert data.lengths.tolist() == [8, 3]
-    assert data.labels.tolist() == [1, 0]
+    assert data.targets.tolist() == [1, 0]
     assert teacher.tokenizer.truncation is None
 
 
@@ -89,7 +89,7 @@ def test_batches_are_padded_on_the_right():
     student = random_student(pairs=True)
     data = encode(student, [Example("good", "bad film", 1), Example("the film was good", "bad", 0)])
     batch = collate(student, data, [1, 0])
-    assert batch.rows.tolist() == [1, 0] and batch.labels.tolist() == [0, 1]
+    assert batch.rows.tolist() == [1, 0] and batch.targets.tolist() == [0, 1]
     assert batch.mask.tolist() == [[1] * 8, [1] * 6 + [0] * 2]
     assert batch.ids[1].tolist() == [*data.ids[0].tolist(), 0, 0]
     assert batch.units[1, 6:].tolist() == [-1, -1]

@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
+from autocomp.heads import heads
 from autocomp.training.batches import word_averages
 from autocomp.training.distillation import hidden_distance, relation_distance
-from autocomp.training.predictions import soft_labels
 
 
 def draw(*size: int, seed: int = 0) -> torch.Tensor:
@@ -15,16 +15,16 @@ def draw(*size: int, seed: int = 0) -> torch.Tensor:
 def test_soft_labels_by_hand():
     teacher, student = torch.tensor([[0.0, math.log(3)]]), torch.tensor([[0.0, 0.0]])
     expected = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
-    assert soft_labels(student, teacher, 1.0).item() == pytest.approx(expected)
-    both = soft_labels(torch.cat([student, teacher]), torch.cat([teacher, teacher]), 1.0)
+    assert heads["classification"].distance(student, teacher, 1.0).item() == pytest.approx(expected)
+    both = heads["classification"].distance(torch.cat([student, teacher]), torch.cat([teacher, teacher]), 1.0)
     assert both.item() == pytest.approx(expected / 2), "a mean over texts"
 
 
 def test_soft_labels_at_a_temperature():
     teacher, student = torch.tensor([[0.0, 2 * math.log(3)]]), torch.tensor([[0.0, 0.0]])
     expected = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
-    assert soft_labels(student, teacher, 2.0).item() == pytest.approx(4 * expected)
-    assert soft_labels(teacher, teacher, 2.0).item() == pytest.approx(0)
+    assert heads["classification"].distance(student, teacher, 2.0).item() == pytest.approx(4 * expected)
+    assert heads["classification"].distance(teacher, teacher, 2.0).item() == pytest.approx(0)
 
 
 def test_word_averages_by_hand():

@@ -95,7 +95,7 @@ def losses_of(student, signal, options):
 def test_of_variants_the_teachers_answers_count_and_no_label():
     options = DistillationOptions(augment=1.0, hidden=0.0, labels=1.0)
     _, signal, student = read_by_teacher(options, 1)
-    wrong = [e._replace(label=1 - e.label) for e in signal.examples]
+    wrong = [e._replace(target=1 - e.target) for e in signal.examples]
     other = replace(signal, examples=wrong)
     first, second = (
         [float(next(losses).detach()) for _ in range(5)]

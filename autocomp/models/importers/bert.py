@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from autocomp.heads import HeadShape
 from autocomp.models.importing import (
     ConfigKeys,
     Importer,
@@ -11,7 +12,7 @@ from autocomp.models.importing import (
     their_activation,
     token_types,
 )
-from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.models.shape import BlockShape, EncoderShape
 
 
 def shape(config: Any, labels: int) -> EncoderShape:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from autocomp.heads import HeadShape
 from autocomp.models.importing import (
     ConfigKeys,
     Importer,
@@ -10,7 +11,7 @@ from autocomp.models.importing import (
     embedding_modules,
     their_activation,
 )
-from autocomp.models.shape import BlockShape, EncoderShape, HeadShape
+from autocomp.models.shape import BlockShape, EncoderShape
 
 _BLOCK = {
     "attention.query": "attention.q_lin",

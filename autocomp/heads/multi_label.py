@@ -1,0 +1,124 @@
+"""Any number of labels for each text: every output says yes or no by itself, above a threshold of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from autocomp.heads import Answer, AnswerKey, Target
+from autocomp.heads._nodes import write_pooled
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from autocomp.heads import HeadShape, LayerBuilder
+
+GRID = np.arange(1, 20) / 20
+"""Probabilities that are tried as thresholds."""
+FEW = 5
+"""Labels with fewer positive rows keep the threshold of one half: theirs would be chance."""
+
+
+class MultiLabel:
+    """See the module."""
+
+    summary = "any number of labels, each yes or no"
+    default_metric = "micro_f1"
+    exit_rules = ()
+    answer_key: AnswerKey = "labels"
+    problem_type = "multi_label_classification"
+    has_thresholds = True
+    fewest_labels = 2
+
+    def module(
+        self, hidden: int, shape: HeadShape, dropout: float, activation: Callable[[Tensor], Tensor]
+    ) -> nn.Module:
+        """Pooled states, and one or two linears."""
+        from autocomp.heads._module import PooledHead
+
+        return PooledHead(hidden, shape, dropout, activation)
+
+    def write(self, build: LayerBuilder, shape: HeadShape) -> str:
+        """Nodes of the same."""
+        return write_pooled(build, shape)
+
+    def targets(self, rows: Sequence[Target], labels: int) -> np.ndarray:
+        """1 at each label that holds, float32 `[n, C]`."""
+        found = np.zeros((len(rows), labels), np.float32)
+        for row, held in enumerate(rows):
+            found[row, list(held)] = 1.0  # type: ignore[arg-type]
+        return found
+
+    def strata(self, rows: Sequence[Target], labels: int) -> list[int]:
+        """The rarest label that holds, or the number of labels where none does: rare ones must reach every split."""
+        counts = self.targets(rows, labels).sum(0)
+        return [min(held, key=lambda label: (counts[label], label)) if held else labels for held in rows]  # type: ignore[arg-type]
+
+    def loss(self, outputs: Tensor, targets: Tensor, unit: float = 1.0) -> Tensor:
+        """The sum over labels of the binary cross-entropy."""
+        import torch.nn.functional as F
+
+        return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").sum(-1)
+
+    def distance(self, outputs: Tensor, teacher: Tensor, temperature: float, unit: float = 1.0) -> Tensor:
+        """The sum over labels of the KL of softened yes-or-no predictions, times temperature squared."""
+        import torch.nn.functional as F
+
+        p = (teacher / temperature).sigmoid()
+        crossed = F.binary_cross_entropy_with_logits(outputs / temperature, p, reduction="none")
+        own = F.binary_cross_entropy_with_logits(teacher / temperature, p, reduction="none")
+        return (crossed - own).sum(-1).mean() * temperature**2
+
+    def divergence(self, reference: np.ndarray, outputs: np.ndarray, unit: float = 1.0) -> float:
+        """Mean over texts of the sum over labels of the KL between yes-or-no predictions, in nats."""
+        import torch
+
+        return float(self.distance(torch.from_numpy(outputs), torch.from_numpy(reference), 1.0))
+
+    def thresholds(self, outputs: np.ndarray, targets: np.ndarray, metric: str) -> tuple[float, ...]:
+        """For each label the probability of `GRID` from which on its F1 is best on these rows, ties nearest to 0.5."""
+        chances = sigmoid(outputs)
+        return tuple(_best(chances[:, label], targets[:, label] > 0) for label in range(outputs.shape[1]))
+
+    def answers(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray:
+        """1 at each label whose probability reaches its threshold, int64 `[n, C]`; one half without thresholds."""
+        least = np.array(thresholds) if len(thresholds) else 0.5
+        return np.asarray(sigmoid(outputs) >= least, np.int64)
+
+    def constants(self, targets: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
+        """No label, every label, and the most frequent one."""
+        most = np.zeros_like(targets)
+        most[:, targets.mean(0).argmax()] = 1
+        common = labels[int(targets.mean(0).argmax())]
+        return {"no label": np.zeros_like(targets), "every label": np.ones_like(targets), repr(common): most}
+
+    def equal(self, ours: np.ndarray, theirs: np.ndarray, unit: float = 1.0) -> np.ndarray:
+        """The share of labels on which both answer alike."""
+        return np.asarray((ours == theirs).mean(-1), float)
+
+    def answer(self, outputs: np.ndarray, labels: Sequence[str], thresholds: Sequence[float] = ()) -> Answer:
+        """The labels that reach their threshold, the most probable first, and the probability of each label."""
+        scores = dict(zip(labels, sigmoid(outputs).tolist(), strict=True))
+        holds = self.answers(outputs[None], thresholds)[0]
+        chosen = [label for label, holding in zip(labels, holds, strict=True) if holding]
+        return Answer(tuple(sorted(chosen, key=lambda label: -scores[label])), scores)
+
+
+def sigmoid(outputs: np.ndarray) -> np.ndarray:
+    """Probabilities of yes, in double precision."""
+    chances: np.ndarray = 1 / (1 + np.exp(-np.clip(outputs.astype(np.float64), -60, 60)))
+    return chances
+
+
+def _best(chances: np.ndarray, holds: np.ndarray) -> float:
+    if holds.sum() < FEW:
+        return 0.5
+    said = chances[None] >= GRID[:, None]
+    f1 = 2 * (said & holds).sum(1) / np.maximum(said.sum(1) + holds.sum(), 1)
+    order = np.lexsort((np.abs(GRID - 0.5), -f1))
+    return float(GRID[order[0]])
+
+
+head = MultiLabel()
