@@ -15,12 +15,20 @@ from autocomp.models.student import codes_of, fingerprint, load_student, save_st
 from autocomp.pipeline.export import model_of
 from autocomp.pipeline.fake_quantize import stored_weights
 from autocomp.tasks import Example
-from autocomp.techniques import Context, quantization_aware, techniques
+from autocomp.techniques import Context, Stage, quantization_aware, techniques
 from autocomp.techniques.gradual_pruning import EVERY, zeros_after
 from autocomp.techniques.low_rank import factorize
 from autocomp.techniques.quantization_aware import CARRIED, Grid
 from autocomp.techniques.sparsity import sparsify
 from autocomp.testing.models import random_student, tiny_shape
+from autocomp.testing.technique_contract import (
+    ROUNDED,
+    contract_context,
+    contract_student,
+    file_logits,
+    grid,
+    logits,
+)
 from autocomp.training.distillation import Distillation
 from autocomp.training.hooks import Hook
 from autocomp.training.recovery import recover
@@ -53,13 +61,13 @@ def zeros(student):
     return np.concatenate([(weight == 0).ravel() for weight in linears(student).values()])
 
 
-def learn(student, teacher, steps=40, rate=3e-3, **chosen):
+def learn(student, teacher, steps=40, rate=3e-3, examples=EXAMPLES, **chosen):
     """The student trained with the hooks of some techniques, and after what these do when it is over."""
     chosen = {name: techniques[name].parse(options) for name, options in chosen.items()}
     distillation = techniques["distillation"].parse({"learning_rate": rate})
     found = {name: techniques[name].training(student, options, Context()) for name, options in chosen.items()}
     hooks = {"distillation": Distillation(student, distillation), **{n: h for n, h in found.items() if h}}
-    signal, rng = TeacherSignal(teacher, EXAMPLES), np.random.default_rng(0)
+    signal, rng = TeacherSignal(teacher, examples), np.random.default_rng(0)
     recover(student, signal, distillation, hooks, steps=steps, batch=6, rng=rng)
     for name, options in chosen.items():
         student = techniques[name].convert(student, options, Context())
@@ -246,3 +254,26 @@ def test_zeros_stay_zeros_under_levels(student, teacher):
         assert np.array_equal(encoded.codes == 0, linears(made)[name] == 0)
     again = learn(made, teacher, 50, **chosen)
     assert np.all(zeros(again)[zeros(made)]) and set(codes_of(again)) == set(names)
+
+
+@pytest.mark.parametrize("name", [name for name in techniques if techniques[name].stage < Stage.RECOVERY])
+def test_both_compose_with_every_structure(name):
+    """Its smallest setting, pruned and quantized in training, gives a file that answers as the student does."""
+    student, context = contract_student(), contract_context()
+    technique = techniques[name]
+    options = technique.settle(student, next(grid(technique)), context)
+    student = technique.prepare(student, options, context)
+    chosen = {"gradual_pruning": {"fraction": 0.4}, "quantization_aware": {"linears": 3, "embeddings": 4}}
+    made = learn(student, contract_student(), 4, **chosen)
+    whole = set(linears(made)) - dict(made.encoder.shape.ranks).keys()
+    assert codes_of(made).keys() == whole | {"embeddings.word.weight", "embeddings.position.weight"}
+    expected, found = logits(made), file_logits(made)
+    assert np.sqrt(np.mean((found - expected) ** 2)) < ROUNDED * expected.std()
+
+
+def test_pairs_have_codes_of_their_token_types():
+    student, teacher = (random_student(tiny_shape(layers=n), pairs=True) for n in (1, 3))
+    pairs = [example._replace(pair="a film") for example in EXAMPLES]
+    made = learn(student, teacher, 2, examples=pairs, quantization_aware={"embeddings": 2})
+    assert set(codes_of(made)) == {f"embeddings.{table}.weight" for table in ("word", "position", "token_type")}
+    model_of(made)
