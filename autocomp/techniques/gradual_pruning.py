@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
 
 EVERY = 20
-"""Steps between two updates of the masks: of 600 steps they take a tenth of the time."""
+"""Steps between two updates of the masks, each of which takes as long as two steps (0.2 s on a core of a Zen 4, for three
+layers of hidden size 384)."""
 
 
 class GradualPruningOptions(Options):
@@ -90,12 +91,10 @@ class _Pruning(Hook):
             return
         self._asked, weights = fraction, self._weights()
         per_group = shared_out(scaled_magnitudes(self._student.encoder), fraction)
-        groups = linear_groups(self._student.encoder.shape)
-        for name, group in {
-            name: group for group, names in groups.items() for name in names if name in weights
-        }.items():
-            weight = weights[name].detach()
-            self._masks[name] = survivors(weight, per_group[group]) & (weight != 0)
+        for group, names in linear_groups(self._student.encoder.shape).items():
+            for name in (n for n in names if n in weights):
+                weight = weights[name].detach()
+                self._masks[name] = survivors(weight, per_group[group]) & (weight != 0)
         mark_sparse(self._student, {name: mask for name, mask in self._masks.items() if not bool(mask.all())})
 
     def _hold(self) -> None:
