@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from autocomp.models.student import Student
 
 EVERY = 20
-"""Steps between two updates of the masks, each of which takes as long as two steps (0.2 s on a core of a Zen 4, for three
+"""Steps between two updates of the masks, each of which takes as long as two steps (0.2 s on a core of a Zen 4, three
 layers of hidden size 384)."""
 
 
