@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autocomp.artifact.files import read_manifest
 from autocomp.errors import InputError
 from autocomp.exit_rules import exit_rules
+from autocomp.heads import heads
 from autocomp.journal.member import Member
 from autocomp.measures import headline
 from autocomp.plan import CompressionPlan
@@ -134,8 +136,9 @@ def model_card(member: Member, student: Student, irregular: str | None) -> str:
     lines = [
         f"# {member['id']}: {member.get('describe') or 'as it is'}",
         "",
-        f"A text classifier compressed by autocomp. Labels: {', '.join(student.labels)}. Texts are "
-        f"{'pairs' if student.pairs else 'single texts'}, cut to {student.max_length} tokens.",
+        f"{_answers(student)} Texts are {'pairs' if student.pairs else 'single texts'}, "
+        f"cut to {student.max_length} tokens.",
+        *_thresholds(member, student),
         "",
         _LOAD[irregular is None],
         *([f"It is no Hugging Face model: {irregular}."] if irregular else []),
@@ -151,6 +154,24 @@ def model_card(member: Member, student: Student, irregular: str | None) -> str:
         "",
     ]
     return (_HUGGING_FACE if irregular is None else "") + "\n".join(lines)
+
+
+def _answers(student: Student) -> str:
+    head, labels = heads[student.encoder.shape.head.kind], ", ".join(student.labels)
+    if head.answer_key == "value":
+        return f"A model compressed by autocomp that gives each text one number: {labels}."
+    what = "text classifier" if head.answer_key == "label" else "multi-label text classifier"
+    return f"A {what} compressed by autocomp. Labels: {labels}."
+
+
+def _thresholds(member: Member, student: Student) -> list[str]:
+    """From which probability on each label holds, by the manifest of the member's file."""
+    folder = member.get("path")
+    if not heads[student.encoder.shape.head.kind].has_thresholds or not folder:
+        return []
+    chosen = read_manifest(Path(folder)).get("thresholds") or [0.5] * len(student.labels)
+    told = ", ".join(f"{label} {chance:g}" for label, chance in zip(student.labels, chosen, strict=True))
+    return ["", f"A label holds where the sigmoid of its logit is at least its threshold in the ONNX file: {told}."]
 
 
 def _measured(member: Member) -> list[str]:
