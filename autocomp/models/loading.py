@@ -55,6 +55,7 @@ def load_teacher(
     texts: Sequence[Text] = (),
     kind: str | None = None,
     numbers: tuple[float, float] = (1.0, 0.0),
+    log_odds: Sequence[float] = (),
 ) -> LoadedModel:
     """Import a model by name into our encoder.
 
@@ -68,6 +69,7 @@ def load_teacher(
         kind: what the task asks of a model, a name of `autocomp.heads`; None is one label of several where labels are
             given, else the model's own.
         numbers: of a task that asks for one, their spread and mean, by which the head multiplies and to which it adds.
+        log_odds: of each label of a task where each is yes or no: what a new head answers before it has learnt.
 
     Raises:
         ModelError: not an encoder we import, no safetensors, remote code, unreachable, labels that do not match,
@@ -95,6 +97,8 @@ def load_teacher(
         head, pooling_notes = _pooled(head, location)
         weights = {name: weight for name, weight in weights.items() if head.size or not name.startswith("head.dense.")}
         weights |= _fresh_head(importer, shape.with_(head=head), source_weights.missing)
+        if log_odds:
+            weights["head.classifier.bias"] = torch.tensor(log_odds, dtype=torch.float32)
     shape = shape.with_(head=head)
     encoder = encoder_from(shape, weights, _dropout(config))
     longest = min(shape.positions, files.longest or shape.positions)

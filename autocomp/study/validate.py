@@ -108,6 +108,7 @@ def check(spec: StudySpec) -> Checked:
         texts=texts,
         kind=data.kind,
         numbers=spread_and_mean(data),
+        log_odds=log_odds(data),
     )
     data = _named(data, loaded.student.labels)
     loaded, data = with_length(loaded, replace(data, notes=(*data.notes, *loaded.notes)), texts)
@@ -127,6 +128,18 @@ def spread_and_mean(data: TaskData) -> tuple[float, float]:
         return 1.0, 0.0
     numbers = np.array([row.target for row in data.train], np.float64)
     return float(numbers.std()), float(numbers.mean())
+
+
+def log_odds(data: TaskData) -> list[float]:
+    """Log odds of each label in train, where each is yes or no; none of other kinds.
+
+    A head that begins there need not learn first that most labels are rare: from zero that takes some hundred steps.
+    """
+    if heads[data.kind].answer_key != "labels":
+        return []
+    held = data.targets("train").sum(0, dtype=np.float64)
+    odds: np.ndarray = np.log((held + 1) / (len(data.train) - held + 1))
+    return [float(value) for value in odds]
 
 
 def with_absolute_paths(spec: StudySpec) -> StudySpec:
