@@ -112,13 +112,16 @@ def best_thresholds(out, holds, score):
     return max(score(holds, head.answers(out, least)) for least in product(GRID, repeat=2))
 
 
-@pytest.mark.parametrize(("metric", "average"), [("micro_f1", "micro"), ("macro_f1", "macro")])
-def test_no_other_thresholds_score_better(metric, average):
-    from sklearn.metrics import f1_score
+def micro(holds, said):
+    return 2 * (holds & (said > 0)).sum() / (holds.sum() + said.sum())
 
-    def score(holds, said):
-        return f1_score(holds, said, average=average, zero_division=0)
 
+def macro(holds, said):
+    return np.mean([micro(holds[:, label], said[:, label]) for label in range(holds.shape[1])])
+
+
+@pytest.mark.parametrize(("metric", "score"), [("micro_f1", micro), ("macro_f1", macro)])
+def test_no_other_thresholds_score_better(metric, score):
     head = heads["multi_label"]
     for seed in range(3):
         rng = np.random.default_rng(seed)
