@@ -1,4 +1,4 @@
-"""What every technique is: options with knobs, a stage, and two calls around recovery training."""
+"""What every technique is: options with knobs, a stage, and calls before, during and after recovery training."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from autocomp.space import Knob
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
+    from autocomp.training.hooks import Hook
 
 
 class Stage(IntEnum):
@@ -87,8 +88,9 @@ class PlannedModel:
 class Technique(Generic[OptionsT]):
     """A label on plain functions that do the work.
 
-    `prepare` runs before recovery training, `convert` after it; a technique overrides the one it needs.
-    Techniques that only `convert` are cheap: every recovered student is swept over them without training.
+    `prepare` runs before recovery training, `training` gives a hook that acts during it, `convert` runs after it; a
+    technique overrides what it needs. Techniques that only `convert` are cheap: every recovered student is swept over
+    them without training.
 
     Attributes:
         summary: one line for `autocomp list`.
@@ -123,6 +125,14 @@ class Technique(Generic[OptionsT]):
         """The student with the change made, before recovery. Default: unchanged."""
         return student
 
+    def training(self, student: Student, options: OptionsT, context: Context) -> Hook | None:
+        """What acts while this student is trained, told its settled options. Default: nothing.
+
+        A student that no study trains (`post_training`) never meets its hook, so `convert` must leave it complete
+        either way.
+        """
+        return None
+
     def convert(self, student: Student, options: OptionsT, context: Context) -> Student:
         """The student with the change made, after recovery. Default: unchanged."""
         return student
@@ -141,9 +151,18 @@ class Technique(Generic[OptionsT]):
         return f"{words[0].upper()}{words[1:]}." if words else ""
 
     @property
+    def trains(self) -> bool:
+        """Whether it may act during recovery."""
+        return type(self).training is not Technique.training
+
+    @property
     def is_cheap(self) -> bool:
-        """Whether it only acts after recovery, so that it can be swept."""
-        return self.stage > Stage.RECOVERY
+        """Whether it only acts after recovery, so that it can be swept.
+
+        All others decide what is trained, and are part of what makes a student the one that it is.
+        """
+        prepares = type(self).prepare is not Technique.prepare
+        return self.stage > Stage.RECOVERY and not prepares and not self.trains
 
     def parse(self, options: PlanOptions, source: str = "plan", name: str = "") -> OptionsT:
         """Checked options.

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Options, Stage, Technique, listed
+from autocomp.techniques._base import Context, Options, Stage, Technique, listed
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
+    from autocomp.models.student import Student
+    from autocomp.training.hooks import Hook
 
 
 class DistillationOptions(Options):
@@ -33,7 +35,7 @@ class DistillationOptions(Options):
 
 
 class Distillation(Technique[DistillationOptions]):
-    """The technique that says how recovery distils. It changes no weight itself; recovery reads its options."""
+    """The technique that says how recovery distils. Recovery itself reads `learning_rate` and `augment`."""
 
     summary = "recovery from the teacher's logits, hidden states and attention relations"
     paper = "arXiv:1503.02531, arXiv:1909.10351, arXiv:2012.15828"
@@ -48,6 +50,12 @@ class Distillation(Technique[DistillationOptions]):
             "relations": Knob((1.0, 0.0)),
             "learning_rate": Knob((1e-4, 2e-4, 4e-4), default=2e-4),
         }
+
+    def training(self, student: Student, options: DistillationOptions, context: Context) -> Hook:
+        """The losses to the teacher and to the labels."""
+        from autocomp.training.distillation import Distillation as Losses
+
+        return Losses(student, options)
 
     def explain(self, options: DistillationOptions, teacher: EncoderShape) -> str:
         """A sentence on what the student learnt from."""

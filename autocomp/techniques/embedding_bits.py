@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._bits import set_embedding_bits
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -20,18 +21,6 @@ class EmbeddingBitsOptions(Options):
     """Bits of word, position and token-type embeddings; 16 is FP16."""
 
     bits: Literal[2, 3, 4, 5, 6, 7, 8, 16, 32] = 32
-
-
-def set_embedding_bits(student: Student, bits: int) -> Student:
-    """The student with its tables stored at `bits`.
-
-    Where texts are no pairs the file holds no token-type table but its first row, exactly.
-    """
-    from autocomp.formats import usual_format
-
-    tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
-    formats = {f"embeddings.{table}.weight": usual_format(bits) for table in tables}
-    return replace(student, formats={**student.formats, **formats})
 
 
 class EmbeddingBits(Technique[EmbeddingBitsOptions]):

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups, listed
+from autocomp.techniques._bits import set_linear_bits
 
 if TYPE_CHECKING:
     from autocomp.models.shape import EncoderShape
@@ -49,19 +50,6 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
             return bits
         _, cost, group, wider = max(gains)
         bits[group], budget = wider, budget + cost
-
-
-def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
-    """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
-    from autocomp.formats import FLOAT32, usual_format
-    from autocomp.models.linears import linear_groups
-
-    formats = dict(student.formats)
-    for group, names in linear_groups(student.encoder.shape).items():
-        for name in names:
-            is_sparse = formats.get(name, FLOAT32).sparse
-            formats[name] = replace(usual_format(per_group[group]), sparse=is_sparse)
-    return replace(student, formats=formats)
 
 
 def _group_words(group: str) -> str:
