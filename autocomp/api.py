@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Listener = Callable[[Json], None]
 Paths = str | os.PathLike[str]
 JOURNAL = "journal.jsonl"
-_TASK_KEYS = ("text", "pair", "label", "label_names", "metric", "max_length", "positive")
+_TASK_KEYS = ("text", "pair", "label", "kind", "label_names", "metric", "max_length", "positive")
 
 
 class Run:

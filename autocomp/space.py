@@ -24,10 +24,12 @@ class Knob:
     Attributes:
         values: the grid; of what compresses, the last compresses least.
         default: taken where a person names no value; the last one when None.
+        is_fixed: whether the value stays whatever a search space asks for, because the teacher can have no other.
     """
 
     values: tuple[Any, ...]
     default: Any = None
+    is_fixed: bool = False
 
     @property
     def usual(self) -> Any:
@@ -53,11 +55,13 @@ class Knob:
         """The part of the grid that a person wants: a list of values, `{min:, max:}`, or one fixed value.
 
         Numbers may lie between the grid's. Whatever the order they are given in, the last value of the result
-        compresses least, and none occurs twice.
+        compresses least, and none occurs twice. A fixed knob stays as it is.
 
         Raises:
             SpecError: a value outside the knob, or nothing left.
         """
+        if self.is_fixed:
+            return self
         if isinstance(wanted, Mapping):
             return self._between(wanted, source, key)
         values = tuple(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else (wanted,)

@@ -36,11 +36,18 @@ class TaskSpec(Spec):
     source: str
     text: str | None = None
     pair: str | None = None
-    label: str | None = None
+    label: str | None = Field(default=None, description="or several columns of 0 and 1: a,b,c")
+    kind: str | None = None
     label_names: tuple[str, ...] | None = None
     metric: str | None = None
     positive: str | None = None
     max_length: int | None = Field(default=None, ge=8, le=4096, description="tokens; none = as long as the texts are")
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _columns_as_text(cls, label: Any) -> Any:
+        """YAML may name several columns as a list."""
+        return ",".join(label) if isinstance(label, list | tuple) and all(isinstance(c, str) for c in label) else label
 
     @field_validator("positive", mode="before")
     @classmethod

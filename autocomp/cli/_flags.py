@@ -15,7 +15,13 @@ _FLAGS: tuple[tuple[str, str, Any, str], ...] = (
     ("--task", "task.source", str, "a name of `autocomp list tasks`, a file or folder, or a hub id such as glue/sst2"),
     ("--text", "task.text", str, "column of the text"),
     ("--pair", "task.pair", str, "column of the second text"),
-    ("--label", "task.label", str, "column of the label"),
+    ("--label", "task.label", str, "column of the label, or columns of 0 and 1, one for each label: a,b,c"),
+    (
+        "--kind",
+        "task.kind",
+        str,
+        "what is learnt, a name of `autocomp list heads`: one label, several, or a number (default: as the labels are)",
+    ),
     ("--metric", "task.metric", str, "a name of `autocomp list metrics`"),
     (
         "--positive",

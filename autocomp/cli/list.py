@@ -9,6 +9,7 @@ from pathlib import Path
 REGISTRIES = {
     "techniques": "autocomp.techniques",
     "tasks": "autocomp.tasks",
+    "heads": "autocomp.heads",
     "metrics": "autocomp.metrics",
     "searchers": "autocomp.searchers",
     "measures": "autocomp.measures",

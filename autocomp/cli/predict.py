@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
 def _json(text: str | tuple[str, str], answer: Prediction, key: AnswerKey) -> str:
     named = {"text": text} if isinstance(text, str) else {"text": text[0], "pair": text[1]}
     scores = {label: round(float(score), 6) for label, score in answer.scores.items()}
-    chosen = replace(answer, scores=scores).to_json(key)
+    value = None if answer.value is None else round(answer.value, 6)
+    chosen = replace(answer, scores=scores, value=value).to_json(key)
     return one_line(strict_json.dumps({**named, **chosen, "exit_depth": int(answer.exit_depth)}))
 
 

@@ -78,9 +78,20 @@ class MultiLabel:
         return float(self.distance(torch.from_numpy(outputs), torch.from_numpy(reference), 1.0))
 
     def thresholds(self, outputs: np.ndarray, targets: np.ndarray, metric: str) -> tuple[float, ...]:
-        """For each label the probability of `GRID` from which on its F1 is best on these rows, ties nearest to 0.5."""
-        chances = sigmoid(outputs)
-        return tuple(_best(chances[:, label], targets[:, label] > 0) for label in range(outputs.shape[1]))
+        """For each label a probability of `GRID`, with the best score on these rows; of equal ones the nearest to 0.5.
+
+        Macro F1 is best where each label's own F1 is; of every other score micro F1 stands for the best. There a label
+        of which nothing was learnt is better never said than always, though its own F1 says otherwise.
+        """
+        chances, holds = sigmoid(outputs), targets > 0
+        said = chances[None] >= GRID[:, None, None]
+        found, claimed, held = (said & holds).sum(1), said.sum(1), holds.sum(0)
+        if metric == "macro_f1":
+            gains = 2 * found / np.maximum(claimed + held, 1)
+        else:
+            gains = _micro_gains(found, claimed, held)
+        chosen = GRID[np.lexsort((np.abs(GRID - 0.5)[:, None] + 0 * gains, -gains), axis=0)[0]]
+        return tuple(np.where(held < FEW, 0.5, chosen).tolist())
 
     def answers(self, outputs: np.ndarray, thresholds: Sequence[float] = ()) -> np.ndarray:
         """1 at each label whose probability reaches its threshold, int64 `[n, C]`; one half without thresholds."""
@@ -126,13 +137,24 @@ def sigmoid(outputs: np.ndarray) -> np.ndarray:
     return chances
 
 
-def _best(chances: np.ndarray, holds: np.ndarray) -> float:
-    if holds.sum() < FEW:
-        return 0.5
-    said = chances[None] >= GRID[:, None]
-    f1 = 2 * (said & holds).sum(1) / np.maximum(said.sum(1) + holds.sum(), 1)
-    order = np.lexsort((np.abs(GRID - 0.5), -f1))
-    return float(GRID[order[0]])
+def _micro_gains(found: np.ndarray, claimed: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """What each threshold of each label is worth for micro F1, `[G, C]`: the best of every label together are best.
+
+    A ratio of sums is at its largest, F, where `2 found - F claimed` is (Dinkelbach 1967, doi:10.1287/mnsc.13.7.492);
+    each round's F is that of the round before.
+
+    Args:
+        found, claimed: rows that hold a label and are said to, and rows that are said to, `[G, C]`.
+        held: rows that hold it, `[C]`.
+    """
+    best, labels = 0.0, np.arange(len(held))
+    while True:
+        gains: np.ndarray = 2 * found - best * claimed
+        chosen = gains.argmax(0)
+        reached = 2 * found[chosen, labels].sum() / max(claimed[chosen, labels].sum() + held.sum(), 1)
+        if reached <= best + 1e-12:
+            return gains
+        best = reached
 
 
 head = MultiLabel()

@@ -112,7 +112,8 @@ class DataFacts(TypedDict, total=False):
 
     Attributes:
         name: how it is called.
-        labels: names of the classes, by number.
+        kind: what is asked of a model, a name of `autocomp.heads`; older runs, which lack it, are classifications.
+        labels: names of the classes, by number; of a number, the one name that it has.
         metric: the name of its score.
         positive: the label that the metric is about; None where it is about all of them.
         train: number of rows that students are trained on.
@@ -123,6 +124,7 @@ class DataFacts(TypedDict, total=False):
     """
 
     name: str
+    kind: str
     labels: list[str]
     metric: str
     positive: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from autocomp.errors import ModelError
+from autocomp.heads import DEFAULT, heads
 from autocomp.models.encoder import plain_weights
 from autocomp.models.importing import Importer, importers
 from autocomp.models.loading import quiet_transformers
@@ -34,9 +35,11 @@ def family_of(shape: EncoderShape) -> str | None:
 
     A shape is regular if a family's importer, given the configuration that the family writes for it, reads this very
     shape again. Exit heads do not count: the model without them is what is written. Nor do ranks: such weights are
-    written multiplied out.
+    written multiplied out. Nor what is asked of the head, of which `problem_type` tells, nor its unit, in which the
+    classifier is written.
     """
-    plain = shape.with_(exits=(), ranks=())
+    head = replace(shape.head, kind=DEFAULT, scale=1.0, offset=0.0)
+    plain = shape.with_(exits=(), ranks=(), head=head)
     known = (name for name in importers if importers[name].config is not None)
     return next((name for name in known if _as_read(name, plain) == plain), None)
 
@@ -87,6 +90,10 @@ def _reasons(shape: EncoderShape) -> Iterator[str]:
             yield f"{wide}; all heads together must be as wide as the hidden size, {shape.hidden}"
         if block != shape.blocks[0]:
             yield f"block {number} is {_sizes(block)}, block 0 {_sizes(shape.blocks[0])}; all must be alike"
+    if shape.head.pooling != "first":
+        yield f"the head reads the {shape.head.pooling} of all tokens; it must read the first one"
+    if shape.head.size is None:
+        yield "the head has no dense layer before the classifier; it must have one"
     if shape.head.size != shape.hidden:
         yield f"the head's dense layer has size {shape.head.size}; it must have the hidden size, {shape.hidden}"
     bert = _as_read("bert", shape) or shape
@@ -112,7 +119,7 @@ def _config(family: str, student: Student, tokenizer: Any) -> Any:
         id2label=names,
         label2id={name: i for i, name in names.items()},
         pad_token_id=tokenizer.pad_token_id or 0,
-        problem_type="single_label_classification",
+        problem_type=heads[student.encoder.shape.head.kind].problem_type,
     )
     for name in _DROPOUTS:
         if hasattr(config, name):
@@ -122,7 +129,9 @@ def _config(family: str, student: Student, tokenizer: Any) -> Any:
 
 def _state(importer: Importer, student: Student, theirs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Our weights under their names; a token-type table that we have not is zero."""
-    weights = plain_weights(student.encoder)
+    weights, head = plain_weights(student.encoder), student.encoder.shape.head
+    weights["head.classifier.weight"] = weights["head.classifier.weight"] * head.scale
+    weights["head.classifier.bias"] = weights["head.classifier.bias"] * head.scale + head.offset
     found = {
         f"{their}.{kind}": weights[f"{our}.{kind}"]
         for our, their in importer.modules(student.encoder.shape).items()

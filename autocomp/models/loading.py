@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from autocomp.errors import ModelError
+from autocomp.heads import DEFAULT, HeadShape, heads
 from autocomp.models.adapters import adapter_labels, merged
 from autocomp.models.encoder import encoder_from, plain_weights
-from autocomp.models.folders import MINILM, ModelLocation, head_note, locate_model, minilm_folder
+from autocomp.models.folders import MINILM, ModelLocation, head_note, locate_model, minilm_folder, pooling_of
 from autocomp.models.importing import Importer, importer_of_type, importers
-from autocomp.models.labels import Matching, check_problem, match_labels, own_labels
+from autocomp.models.labels import Matching, check_kind, kind_of_model, match_labels, own_labels
 from autocomp.models.shape import EncoderShape
 from autocomp.models.student import Student, weights_fingerprint
 from autocomp.models.weight_files import Weights, check_finite, lacks_classifier, read_weights, unused_note
@@ -52,6 +53,9 @@ def load_teacher(
     pairs: bool = False,
     max_length: int | None = None,
     texts: Sequence[Text] = (),
+    kind: str | None = None,
+    numbers: tuple[float, float] = (1.0, 0.0),
+    log_odds: Sequence[float] = (),
 ) -> LoadedModel:
     """Import a model by name into our encoder.
 
@@ -62,10 +66,14 @@ def load_teacher(
         pairs: whether the task's texts are pairs.
         max_length: tokens a text is cut to; at most, and by default, what the model takes.
         texts: the task's, on some of which the tokenizer is compared with transformers'.
+        kind: what the task asks of a model, a name of `autocomp.heads`; None is one label of several where labels are
+            given, else the model's own.
+        numbers: of a task that asks for one, their spread and mean, by which the head multiplies and to which it adds.
+        log_odds: of each label of a task where each is yes or no: what a new head answers before it has learnt.
 
     Raises:
         ModelError: not an encoder we import, no safetensors, remote code, unreachable, labels that do not match,
-            weights that are not finite, a head that is no single choice, or a tokenizer unlike transformers'.
+            weights that are not finite, a head of another kind, or a tokenizer unlike transformers'.
         MissingExtra: no installed package carries MiniLM.
     """
     location = locate_model(source)
@@ -75,10 +83,23 @@ def load_teacher(
         source_weights = _weights_of(location, source, config)
         files = read_tokenizer_files(location.tokenizer, source)
     fine_tuned = not lacks_classifier(importer, importer.shape(config, 1), source_weights, source)
-    matching = _matching(source, config, labels, fine_tuned)
+    kind = kind if labels is None else kind or DEFAULT
+    kind = _kind(source, config, labels, kind) if fine_tuned else kind or DEFAULT
+    matching = _matching(source, config, labels, fine_tuned, kind)
     shape = importer.shape(config, len(matching.names))
     weights = importer.weights(source_weights.state, shape)
-    weights |= _ordered_head(weights, matching) if fine_tuned else _fresh_head(importer, shape, source_weights.missing)
+    head, pooling_notes = replace(shape.head, kind=kind), list[str]()
+    if heads[kind].answer_key == "value":
+        head = replace(head, scale=numbers[0], offset=numbers[1])
+    if fine_tuned:
+        weights |= _ordered_head(weights, matching, head)
+    else:
+        head, pooling_notes = _pooled(head, location)
+        weights = {name: weight for name, weight in weights.items() if head.size or not name.startswith("head.dense.")}
+        weights |= _fresh_head(importer, shape.with_(head=head), source_weights.missing)
+        if log_odds:
+            weights["head.classifier.bias"] = torch.tensor(log_odds, dtype=torch.float32)
+    shape = shape.with_(head=head)
     encoder = encoder_from(shape, weights, _dropout(config))
     longest = min(shape.positions, files.longest or shape.positions)
     length = min(max_length or longest, longest)
@@ -93,6 +114,7 @@ def load_teacher(
         )
     student = Student(encoder, tokenizer, matching.names, length, pairs, truncation_side=files.truncation_side)
     beside = unused_note(source_weights, fine_tuned) + ([] if fine_tuned else head_note(location.model))
+    beside += pooling_notes
     notes = (
         *location.notes,
         *source_weights.notes,
@@ -103,11 +125,23 @@ def load_teacher(
     return LoadedModel(student, fine_tuned, source, weights_fingerprint(plain_weights(encoder)), longest, notes)
 
 
-def _matching(source: str, config: Any, labels: Sequence[str] | None, fine_tuned: bool) -> Matching:
-    if fine_tuned:
-        check_problem(config, source)
+def _kind(source: str, config: Any, labels: Sequence[str] | None, wanted: str | None) -> str:
+    """The kind of a fine-tuned model, which must be the wanted one."""
+    own = kind_of_model(config, source)
+    if wanted is not None:
+        check_kind(source, own, wanted, labels or ())
+    return own
+
+
+def _pooled(head: HeadShape, location: ModelLocation) -> tuple[HeadShape, list[str]]:
+    """A new head that reads what sentence-transformers reads, without a dense layer; the family's where nobody says."""
+    pooling, notes = pooling_of(location.model)
+    return (head, notes) if pooling is None else (replace(head, size=None, pooling=pooling), notes)
+
+
+def _matching(source: str, config: Any, labels: Sequence[str] | None, fine_tuned: bool, kind: str) -> Matching:
     own = own_labels(config)
-    if labels is not None and fine_tuned:
+    if labels is not None and fine_tuned and heads[kind].answer_key != "value":
         return match_labels(source, own, labels)
     names = own if labels is None else tuple(labels)
     return Matching(names, tuple(range(len(names))))
@@ -164,10 +198,13 @@ def _known() -> str:
     return f"one of {', '.join(importers.names())} is needed"
 
 
-def _ordered_head(weights: dict[str, Tensor], matching: Matching) -> dict[str, Tensor]:
-    """The classifier with its rows in the order of the task's labels."""
+def _ordered_head(weights: dict[str, Tensor], matching: Matching, head: HeadShape) -> dict[str, Tensor]:
+    """The classifier with its rows in the order of the task's labels, in the unit of the numbers that are learnt."""
     rows = list(matching.rows)
-    return {f"head.classifier.{kind}": weights[f"head.classifier.{kind}"][rows] for kind in ("weight", "bias")}
+    weight, bias = (weights[f"head.classifier.{part}"][rows] for part in ("weight", "bias"))
+    if not head.is_plain:
+        weight, bias = weight / head.scale, (bias - head.offset) / head.scale
+    return {"head.classifier.weight": weight, "head.classifier.bias": bias}
 
 
 def _fresh_head(importer: Importer, shape: EncoderShape, missing: frozenset[str]) -> dict[str, Tensor]:
@@ -177,7 +214,7 @@ def _fresh_head(importer: Importer, shape: EncoderShape, missing: frozenset[str]
     sizes = {"head.dense": (inner, shape.hidden), "head.classifier": (shape.head.labels, inner)}
     fresh: dict[str, Tensor] = {}
     for ours, theirs in importer.head(shape).items():
-        if f"{theirs}.weight" in missing:
+        if f"{theirs}.weight" in missing and (shape.head.size or ours != "head.dense"):
             fresh[f"{ours}.weight"] = torch.empty(sizes[ours]).normal_(0.0, 0.02, generator=generator)
             fresh[f"{ours}.bias"] = torch.zeros(sizes[ours][0])
     return fresh

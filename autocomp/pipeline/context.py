@@ -166,8 +166,13 @@ def read_data(folder: Path) -> TaskData:
     """Inverse of `write_data`."""
     with gzip.open(folder / "data.json.gz", "rt", encoding="utf-8") as file:
         fields = json.load(file)
-    splits = {s: tuple(Example(*row) for row in fields[s]) for s in ("train", "search", "held_out")}
+    splits = {s: tuple(_example(*row) for row in fields[s]) for s in ("train", "search", "held_out")}
     return TaskData(**{**fields, **splits, "labels": tuple(fields["labels"]), "notes": tuple(fields["notes"])})
+
+
+def _example(text: str, pair: str | None, target: int | float | list[int]) -> Example:
+    """A row of which JSON has made the tuple of several labels a list."""
+    return Example(text, pair, tuple(target) if isinstance(target, list) else target)
 
 
 def texts_of(examples: Iterable[Example]) -> list[str | tuple[str, str]]:

@@ -172,9 +172,10 @@ class _Follower:
         return torch.cat([actual[:, :kept], expected[:, kept:]], 1)
 
     def _product(self, name: str, x: Tensor, bias: Tensor) -> Tensor:
-        """An int8 product; in the last layer of the first token only, but for keys and values."""
-        is_last = self._depth == self._student.encoder.shape.depth and name.startswith("blocks.")
-        reads_all = not is_last or name.endswith((".key", ".value"))
+        """An int8 product; where one token's state is read, in the last layer of that one, but for keys and values."""
+        shape = self._student.encoder.shape
+        is_last = self._depth == shape.depth and name.startswith("blocks.")
+        reads_all = not (is_last and shape.reads_first_only) or name.endswith((".key", ".value"))
         for weight in self._linears[name]:
             x = nn.functional.linear(in_8_bits(x, x if reads_all else x[:, :1]), weight)
         return x + bias

@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 import numpy as np
 
 from autocomp.errors import listed
+from autocomp.heads import DEFAULT
 from autocomp.journal import read_events
 from autocomp.journal.member import RankAgreement, with_figures
 from autocomp.measures import FigureJson, headline
@@ -54,6 +55,7 @@ class Summary(TypedDict):
     final: bool
     model: str | None
     task: str | None
+    kind: str
     metric: str
     positive: str | None
     notes: list[str]
@@ -105,6 +107,7 @@ def summarise(state: RunState, run: Path) -> Summary:
         "final": state.final,
         "model": state.spec.get("model"),
         "task": state.data.get("name") or (state.spec.get("task") or {}).get("source"),
+        "kind": state.data.get("kind") or DEFAULT,
         "metric": metric,
         "positive": positive,
         "notes": list(state.data.get("notes") or ()),

@@ -13,6 +13,7 @@ import numpy as np
 
 from autocomp.budget import Budget, parse_budget
 from autocomp.errors import BudgetError, RunFolderError
+from autocomp.heads import heads
 from autocomp.journal.member import DataFacts
 from autocomp.measures import OF_RECORDS, measures
 from autocomp.pipeline.context import texts_of
@@ -94,12 +95,21 @@ def check(spec: StudySpec) -> Checked:
     searchers[spec.searcher]
     space_spec = read_space(spec.space, spec.include)
     task = spec.task
-    columns = {k: getattr(task, k) for k in ("text", "pair", "label", "label_names", "metric", "positive")}
+    columns = {k: getattr(task, k) for k in ("text", "pair", "label", "label_names", "metric", "positive", "kind")}
     data = resolve_task(task.source, max_length=task.max_length, **columns)
     from autocomp.models.loading import load_teacher
 
     texts = texts_of_task(data)
-    loaded = load_teacher(spec.model, data.labels, pairs=data.pairs, max_length=data.max_length, texts=texts)
+    loaded = load_teacher(
+        spec.model,
+        data.labels,
+        pairs=data.pairs,
+        max_length=data.max_length,
+        texts=texts,
+        kind=data.kind,
+        numbers=spread_and_mean(data),
+        log_odds=log_odds(data),
+    )
     data = _named(data, loaded.student.labels)
     loaded, data = with_length(loaded, replace(data, notes=(*data.notes, *loaded.notes)), texts)
     space = build_space(space_spec, loaded.student.encoder.shape, spec.space)
@@ -110,6 +120,26 @@ def check(spec: StudySpec) -> Checked:
 def _named(data: TaskData, labels: tuple[str, ...]) -> TaskData:
     """The task under the model's label names, where its own are only numbers; the model's notes say so."""
     return data if data.labels == labels else replace(data, labels=labels)
+
+
+def spread_and_mean(data: TaskData) -> tuple[float, float]:
+    """Standard deviation and mean of the numbers in train; 1 and 0 of a task that asks for labels."""
+    if heads[data.kind].answer_key != "value":
+        return 1.0, 0.0
+    numbers = np.array([row.target for row in data.train], np.float64)
+    return float(numbers.std()), float(numbers.mean())
+
+
+def log_odds(data: TaskData) -> list[float]:
+    """Log odds of each label in train, where each is yes or no; none of other kinds.
+
+    A head that begins there need not learn first that most labels are rare: from zero that takes some hundred steps.
+    """
+    if heads[data.kind].answer_key != "labels":
+        return []
+    held = data.targets("train").sum(0, dtype=np.float64)
+    odds: np.ndarray = np.log((held + 1) / (len(data.train) - held + 1))
+    return [float(value) for value in odds]
 
 
 def with_absolute_paths(spec: StudySpec) -> StudySpec:
@@ -155,6 +185,7 @@ def data_facts(data: TaskData) -> DataFacts:
     """What a run keeps of its data: sizes and names, no texts."""
     return {
         "name": data.name,
+        "kind": data.kind,
         "labels": list(data.labels),
         "metric": data.metric,
         "positive": data.positive_label,

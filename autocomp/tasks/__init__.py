@@ -41,6 +41,7 @@ def resolve_task(
     metric: str | None = None,
     max_length: int | None = None,
     positive: str | None = None,
+    kind: str | None = None,
 ) -> TaskData:
     """Load a task by its name, by the path of its files, or by its id on the Hugging Face hub, in this order.
 
@@ -48,27 +49,29 @@ def resolve_task(
 
     Args:
         task: `prompt_injection`, `data/reviews`, `data/reviews.csv`, `glue/sst2`, `owner/name:part`.
-        text, pair, label: names of the columns, where they are not found by themselves (files and hub only).
+        text, pair, label: names of the columns, where they are not found by themselves (files and hub only); several
+            columns of 0 and 1, one for each label, are `a,b,c`.
         label_names: names of integer labels, or the order of named ones (files and hub only).
-        metric: name of the score; accuracy unless the task says otherwise.
+        metric: name of the score; else the task's own, or that of the kind (accuracy of one label).
         max_length: longest input in tokens; None is the task's own, or follows from the texts.
         positive: name of the label that metrics such as F1 are about; else a guess, which is noted (`with_positive`).
+        kind: what is asked of a model, a name of `autocomp.heads` (files and hub only); None follows from the labels.
 
     Raises:
         UnknownName: if it is nothing of these.
         DataError: if the data cannot be used, or a column is given for a registered task.
         MissingExtra: if the package that holds the data is absent.
     """
-    columns = {"text": text, "pair": pair, "label": label, "label_names": label_names}
+    columns = {"text": text, "pair": pair, "label": label, "label_names": label_names, "kind": kind}
     path = Path(task).expanduser()
     if task in tasks:
         return _registered(task, columns, metric, max_length, positive)
     if path.exists():
-        return load_files(path, text, pair, label, metric, label_names, max_length, positive)
+        return load_files(path, text, pair, label, metric, label_names, max_length, positive, kind)
     if _looks_like_path(task):
         raise DataError(f"task {task}: no such file or folder (looked in {Path.cwd()})")
     if "/" in task:
-        return load_hub(task, text, pair, label, metric, label_names, max_length, positive)
+        return load_hub(task, text, pair, label, metric, label_names, max_length, positive, kind)
     raise UnknownName("task", task, tasks.names())
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autocomp.errors import DataError, listed, short_repr
+from autocomp.heads import AnswerKey, Target, heads
 from autocomp.tasks._base import Example, TaskData
+from autocomp.tasks._kinds import (
+    KINDS,
+    flag_columns,
+    joined_flags,
+    label_columns,
+    label_lists,
+    numbers_of,
+    settled_kind,
+)
 from autocomp.tasks._labels import Value, in_order, label_values, numbering
 from autocomp.tasks._positive import with_positive
 from autocomp.tasks._splits import finish_task, is_blank, normalized
@@ -27,11 +37,11 @@ PAIRS = (
     ("text", "text2"),
 )
 TEXTS = ("text", "sentence", "content", "review", "tweet", "comment", "message", "question")
-FLAGS = ({"0", "1"}, {"0.0", "1.0"}, {"false", "true"})
-FLAG_ROWS = 1000
-LABELS = ("label", "labels", "sentiment", "class", "category", "target", "gold_label", "intent")
+LABELS = ("label", "labels", "sentiment", "class", "category", "target", "gold_label", "intent", "score", "similarity")
 
-Row = tuple[str, str | None, Value]
+Cell = Value | float | tuple[Value, ...]
+"""What a row holds: the value of a label, a number, or the values of several labels."""
+Row = tuple[str, str | None, Cell]
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -40,11 +50,12 @@ class Reading:
     """What the user wants of the data; where it is None, it follows from the data.
 
     Attributes:
-        text, pair, label: column names.
+        text, pair, label: column names; several columns of 0 and 1 are one label each, `a,b,c`.
         label_names: names of integer labels by value, or the order of named labels.
         metric: name of the score.
         max_length: longest input in tokens; None follows from the texts.
         positive: name of the label that metrics such as F1 are about.
+        kind: what is asked of a model, a name of `autocomp.heads`.
     """
 
     text: str | None = None
@@ -54,6 +65,7 @@ class Reading:
     metric: str | None = None
     max_length: int | None = None
     positive: str | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,19 +85,64 @@ def read_tables(name: str, tables: Mapping[str, Table], reading: Reading, notes:
             train, and whatever `finish_task` refuses.
     """
     remarks = list(notes)
+    several = label_columns(name, tables["train"], reading.label)
+    flags = several if len(several) > 1 else ()
+    if flags:
+        tables, reading = _with_lists(name, tables, flags, reading, remarks)
     columns = find_columns(name, tables["train"], reading)
     read = ", ".join(f"{role} = {short_repr(column)}" for role, column in vars(columns).items() if column)
     remarks.append(f"columns: {read}")
     _note_flags(tables["train"], columns, remarks)
-    rows = _rows_of_splits(name, tables, columns, remarks)
-    known = in_order(value for found in rows.values() for _, _, value in found)
+    kind, rows = _rows_of_splits(name, tables, columns, reading.kind, bool(flags), remarks)
+    form = heads[kind].answer_key
+    if form == "value":
+        labels, examples = _name_of_number(name, columns.label, reading.label_names), _numbered(rows)
+        return _finished(name, labels, kind, examples, remarks, reading)
+    known = in_order(value for found in rows.values() for _, _, cell in found for value in _values(cell))
     _check_known(name, rows, columns.label)
-    found = numbering(name, known, _class_names(tables["train"], columns.label), reading.label_names)
+    found = numbering(name, known, flags or _class_names(tables["train"], columns.label), reading.label_names)
     remarks += [note for note in (found.note, _alike_labels(found.labels)) if note]
-    examples = {split: _encode(part, found.index) for split, part in rows.items()}
-    data = finish_task(name, found.labels, reading.metric or "accuracy", examples, remarks, reading.max_length)
+    examples = {split: _encode(part, found.index, form) for split, part in rows.items()}
+    data = _finished(name, found.labels, kind, examples, remarks, reading)
     values = {str(value): index for value, index in found.index.items()}
     return with_positive(data, reading.positive, found.coded, values)
+
+
+def _finished(
+    name: str,
+    labels: Sequence[str],
+    kind: str,
+    examples: Mapping[str, Sequence[Example]],
+    notes: Sequence[str],
+    reading: Reading,
+) -> TaskData:
+    metric = reading.metric or heads[kind].default_metric
+    data = finish_task(name, labels, metric, examples, notes, reading.max_length, kind=kind)
+    return data if heads[kind].answer_key == "label" else with_positive(data, reading.positive)
+
+
+def _with_lists(
+    name: str, tables: Mapping[str, Table], flags: tuple[str, ...], reading: Reading, remarks: list[str]
+) -> tuple[Mapping[str, Table], Reading]:
+    """The tables with a column of lists for several columns of 0 and 1, and the reading of that."""
+    kind = reading.kind or KINDS["labels"]
+    if heads[kind].answer_key != "labels":
+        rule = f"several label columns are several labels a row, which --kind {KINDS['labels']} learns"
+        raise DataError(f"{name}: {rule}, got --kind {kind} and the columns {listed(flags)}; name one column")
+    label = ",".join(flags)
+    remarks.append(f"columns {listed(flags)} say of each label whether it holds: several labels a row, kind {kind}")
+    joined: dict[str, Table] = {s: joined_flags(f"{name}, {s}", table, flags, label) for s, table in tables.items()}
+    return joined, replace(reading, label=label, kind=kind)
+
+
+def _name_of_number(name: str, column: str, given: tuple[str, ...] | None) -> tuple[str, ...]:
+    if given is not None and len(given) != 1:
+        raise DataError(f"{name}: label_names must be the one name of a number, got {len(given)} ({listed(given)})")
+    return given or (column,)
+
+
+def _values(cell: Cell) -> tuple[Value, ...]:
+    return cell if isinstance(cell, tuple) else (cell,)  # type: ignore[return-value]
 
 
 def _alike_labels(labels: Sequence[str]) -> str:
@@ -100,18 +157,30 @@ def _alike_labels(labels: Sequence[str]) -> str:
 
 
 def _rows_of_splits(
-    name: str, tables: Mapping[str, Table], columns: Columns, remarks: list[str]
-) -> dict[str, list[Row]]:
-    """Rows that have text and label, of each split."""
+    name: str, tables: Mapping[str, Table], columns: Columns, wanted: str | None, are_flags: bool, remarks: list[str]
+) -> tuple[str, dict[str, list[Row]]]:
+    """The kind of answer, and the rows that have text and label, of each split.
+
+    Args:
+        are_flags: whether labels are names of columns.
+    """
     for split, table in tables.items():
         _check_columns(f"{name}, {split}", table, columns)
     remarks.append(f"rows read: {', '.join(f'{split} {len(table):,}' for split, table in tables.items())}")
     values = {split: _raw_labels(f"{name}, {split}", table, columns.label) for split, table in tables.items()}
-    classes = all(_class_names(table, columns.label) for table in tables.values())
+    kind = settled_kind(name, columns.label, values, wanted, remarks)
+    form = heads[kind].answer_key
     # names of classes stay as they are, also where they look like numbers or lists
-    labels: Mapping[str, Sequence[Value]] = values if classes else label_values(name, columns.label, values, remarks)
-    rows = {s: _rows(f"{name}, {s}", table, columns, labels[s], s, remarks) for s, table in tables.items()}
-    return _labelled(name, columns.label, rows, remarks)
+    are_names = are_flags or all(_class_names(table, columns.label) for table in tables.values())
+    cells: Mapping[str, Sequence[Cell]] = values
+    if form == "value":
+        cells = numbers_of(name, columns.label, values)
+    elif form == "labels":
+        cells = label_lists(name, columns.label, values, remarks, are_names)
+    elif not are_names or any(isinstance(value, list) for part in values.values() for value in part):
+        cells = label_values(name, columns.label, values, remarks, keeps_joined=wanted is not None)
+    rows = {s: _rows(f"{name}, {s}", table, columns, cells[s], s, remarks) for s, table in tables.items()}
+    return kind, _labelled(name, columns.label, rows, remarks)
 
 
 def find_columns(name: str, table: Table, reading: Reading) -> Columns:
@@ -132,7 +201,7 @@ def find_columns(name: str, table: Table, reading: Reading) -> Columns:
     if text is None or label is None:
         role = "text" if text is None else "label"
         flags = [] if text is None else flag_columns(table)
-        several = f"{listed(flags)} hold 0 or 1: autocomp learns one label a row, one of these columns; "
+        several = f"{listed(flags)} hold 0 or 1: --label {','.join(flags)} reads several labels a row; "
         raise DataError(
             f"{name}: cannot tell which column is the {role}; the columns are {listed(available)}; "
             f"{several if len(flags) > 1 else ''}"
@@ -153,20 +222,13 @@ def _text_columns(lower: Mapping[str, str], reading: Reading) -> tuple[str | Non
     return next((lower[c] for c in TEXTS if c in lower and lower[c] != reading.pair), None), reading.pair
 
 
-def flag_columns(table: Table) -> list[str]:
-    """Columns whose values in the first rows are all 0 or 1: several of them may be several labels a row."""
-    return [column for column in table.column_names if _are_flags(table[column][:FLAG_ROWS])]
-
-
-def _are_flags(values: Sequence[object]) -> bool:
-    return {str(value).lower() for value in values if value is not None} in FLAGS
-
-
 def _note_flags(table: Table, columns: Columns, remarks: list[str]) -> None:
     flags = flag_columns(table)
     others = [column for column in flags if column not in vars(columns).values()]
     if columns.label in flags and others:
-        remarks.append(f"columns {listed(others)} hold 0 or 1 too and are not read: one label a row is learnt")
+        every = ",".join(column for column in flags if column not in (columns.text, columns.pair))
+        way_out = f"--label {every} reads several labels a row"
+        remarks.append(f"columns {listed(others)} hold 0 or 1 too and are not read; {way_out}")
 
 
 def _check_columns(place: str, table: Table, columns: Columns) -> None:
@@ -178,7 +240,7 @@ def _check_columns(place: str, table: Table, columns: Columns) -> None:
 
 
 def _rows(
-    place: str, table: Table, columns: Columns, values: Sequence[Value], split: str, remarks: list[str]
+    place: str, table: Table, columns: Columns, values: Sequence[Cell], split: str, remarks: list[str]
 ) -> list[Row]:
     """Rows of one table; those without text are dropped, which is noted in `remarks`."""
     texts = _texts(place, columns.text, table, split, remarks)
@@ -223,14 +285,23 @@ def _raw_labels(place: str, table: Table, column: str) -> list[Any]:
     values, names = list(table[column][:]), _class_names(table, column)
     if names is None:
         return values
-    wrong = next((v for v in values if isinstance(v, int) and v >= len(names)), None)
+    flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
+    wrong = next((v for v in flat if isinstance(v, int) and v >= len(names)), None)
     if wrong is not None:
         raise DataError(f"{place}: label {wrong} in column {short_repr(column)} has no name; they are {listed(names)}")
-    return [names[v] if isinstance(v, int) and v >= 0 else None for v in values]
+
+    def named(value: Any) -> Any:
+        if isinstance(value, list):
+            return [named(v) for v in value]
+        return names[value] if isinstance(value, int) and value >= 0 else None
+
+    return [named(value) for value in values]
 
 
 def _class_names(table: Table, column: str) -> tuple[str, ...] | None:
-    names = getattr(table.features[column], "names", None)
+    """Names of the numbers in a column of `datasets`, or in its lists."""
+    feature = table.features[column]
+    names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
     return tuple(names) if names else None
 
 
@@ -254,9 +325,10 @@ def _labelled(name: str, column: str, rows: dict[str, list[Row]], remarks: list[
 
 
 def _check_known(name: str, rows: Mapping[str, Sequence[Row]], column: str) -> None:
-    known = {value for _, _, value in rows["train"]}
+    known = {value for _, _, cell in rows["train"] for value in _values(cell)}
     for split, split_rows in rows.items():
-        foreign = next((value for _, _, value in split_rows if value not in known), None)
+        every = (value for _, _, cell in split_rows for value in _values(cell))
+        foreign = next((value for value in every if value not in known), None)
         if foreign is not None:
             raise DataError(
                 f"{name}, {split}: label {short_repr(foreign)} in column {short_repr(column)} does not occur in train, "
@@ -264,5 +336,13 @@ def _check_known(name: str, rows: Mapping[str, Sequence[Row]], column: str) -> N
             )
 
 
-def _encode(rows: Sequence[Row], index: Mapping[Value, int]) -> list[Example]:
-    return [Example(text, second, index[value]) for text, second, value in rows]
+def _encode(rows: Sequence[Row], index: Mapping[Value, int], form: AnswerKey) -> list[Example]:
+    def target(cell: Cell) -> Target:
+        found = sorted({index[value] for value in _values(cell)})
+        return tuple(found) if form == "labels" else found[0]
+
+    return [Example(text, second, target(cell)) for text, second, cell in rows]
+
+
+def _numbered(rows: Mapping[str, Sequence[Row]]) -> dict[str, list[Example]]:
+    return {s: [Example(text, second, float(cell)) for text, second, cell in part] for s, part in rows.items()}  # type: ignore[arg-type]

@@ -45,6 +45,7 @@ def load_files(
     label_names: Sequence[str] | None = None,
     max_length: int | None = None,
     positive: str | None = None,
+    kind: str | None = None,
 ) -> TaskData:
     """Read a file, or a folder with `train` and, if it has them, `validation` (`dev`) and `test` files.
 
@@ -56,15 +57,19 @@ def load_files(
     Args:
         path: the file or folder.
         text, pair, label: column names, where the usual ones do not serve.
-        metric: name of the score, accuracy by default.
+        metric: name of the score; by default that of the kind, accuracy of one label.
         label_names: names of integer labels by value, or the order of named ones.
         max_length: longest input in tokens; None follows from the texts.
         positive: name of the label that metrics such as F1 are about.
+        kind: what is asked of a model, a name of `autocomp.heads`; None follows from the label column.
+        kind: what is asked of a model, a name of `autocomp.heads`; None follows from the label column.
 
     Raises:
         DataError: if there is nothing to read, or it cannot be read or used.
     """
-    reading = Reading(text, pair, label, tuple(label_names) if label_names else None, metric, max_length, positive)
+    reading = Reading(
+        text, pair, label, tuple(label_names) if label_names else None, metric, max_length, positive, kind
+    )
     notes: list[str] = []
     saved = saved_splits(path)
     if saved:

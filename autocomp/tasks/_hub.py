@@ -33,6 +33,7 @@ def load_hub(
     label_names: Sequence[str] | None = None,
     max_length: int | None = None,
     positive: str | None = None,
+    kind: str | None = None,
     cache_dir: Path | None = None,
 ) -> TaskData:
     """Load a data set of the hub: `glue/sst2`, `owner/name`, `owner/name:part`.
@@ -43,10 +44,12 @@ def load_hub(
     Args:
         name: the id.
         text, pair, label: column names, where the usual ones do not serve.
-        metric: name of the score; GLUE's own for cola, mrpc and qqp, else accuracy.
+        metric: name of the score; GLUE's own for cola, mrpc and qqp, else that of the kind.
         label_names: names of integer labels by value, or the order of named ones.
         max_length: longest input in tokens; None follows from the texts.
         positive: name of the label that metrics such as F1 are about.
+        kind: what is asked of a model, a name of `autocomp.heads`; None follows from the label column.
+        kind: what is asked of a model, a name of `autocomp.heads`; None follows from the label column.
         cache_dir: where downloads are kept; the hub library's own place by default.
 
     Raises:
@@ -61,6 +64,7 @@ def load_hub(
         metric or METRICS.get(f"{repository}:{part}"),
         max_length,
         positive,
+        kind,
     )
     splits = _download(name, repository, part, cache_dir)
     notes: list[str] = []

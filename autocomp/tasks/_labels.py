@@ -1,4 +1,4 @@
-"""What do the values of the label column stand for? Numbers or names, several at once (refused), and their order."""
+"""What do the values of the label column stand for? Numbers or names, and their order."""
 
 from __future__ import annotations
 
@@ -14,24 +14,32 @@ Value = str | int | None
 # 007 is no number: it would lose what it says; nor are 40 digits
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,38})(\.[0-9]{1,39})?")
 _EXPLICIT = re.compile(r"\s*([^=]*[^=\s])\s*=\s*(\S.*)")
-_LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
-_ZEROS_AND_ONES = re.compile(r"[01]([\s,;|]+[01])+")
-_SINGLE = "autocomp learns one label a row; keep one of them, or name a column that holds one with label=…"
+LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
+ZEROS_AND_ONES = re.compile(r"[01]([\s,;|]+[01])+")
+_JOINED = "--kind multi_label takes them apart, --kind classification keeps each text as one label"
+_LISTS = "--kind multi_label learns lists, of which every row has one; one label a row is a name or a whole number"
 
 
 def label_values(
-    name: str, column: str, splits: Mapping[str, Sequence[object]], notes: list[str]
+    name: str,
+    column: str,
+    splits: Mapping[str, Sequence[object]],
+    notes: list[str],
+    keeps_joined: bool = False,
 ) -> dict[str, list[Value]]:
     """Labels of all splits as whole numbers or as names; None where there is none.
 
     Names that are all written as whole numbers (`0`, `1.0`, ` 1`, but not `007`) are numbers; booleans are `false` and
     `true`. Whether labels are numbers is decided for all splits together.
 
+    Args:
+        keeps_joined: whether names that look like several, joined, are names all the same; else they are refused.
+
     Raises:
         DataError: values of several types, fractions, several labels a row.
     """
     splits = _out_of_lists(splits, notes)
-    every = [value for values in splits.values() for value in values if not _is_missing(value)]
+    every = [value for values in splits.values() for value in values if not is_missing(value)]
     kinds = {type(value) for value in every}
     _check_types(name, column, splits, kinds, every)
     texts = {value.strip() for value in every if isinstance(value, str)}
@@ -40,8 +48,9 @@ def label_values(
     elif texts:
         if kinds != {str}:
             raise _mixed(name, column, splits)
-        _refuse_several(name, column, texts)
-        return {split: [None if _is_missing(v) else str(v).strip() for v in values] for split, values in splits.items()}
+        if not keeps_joined:
+            _refuse_several(name, column, texts)
+        return {split: [None if is_missing(v) else str(v).strip() for v in values] for split, values in splits.items()}
     return {split: [_plain(name, column, value) for value in values] for split, values in splits.items()}
 
 
@@ -54,7 +63,8 @@ def _out_of_lists(splits: Mapping[str, Sequence[object]], notes: list[str]) -> M
     return {s: [v[0] if isinstance(v, list | tuple) else v for v in values] for s, values in splits.items()}
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Whether a cell holds nothing: no value, NaN or white space."""
     return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
@@ -65,7 +75,7 @@ def _check_types(
         example = short_repr(next(value for value in every if type(value) is kind))
         if issubclass(kind, list | tuple | dict | set):
             raise DataError(
-                f"{name}: column {short_repr(column)} holds several labels a row, such as {example}; {_SINGLE}"
+                f"{name}: column {short_repr(column)} holds several labels a row, such as {example}; {_LISTS}"
             )
         raise DataError(
             f"{name}: labels in column {short_repr(column)} must be names or whole numbers, "
@@ -77,7 +87,7 @@ def _check_types(
 
 def _mixed(name: str, column: str, splits: Mapping[str, Sequence[object]]) -> DataError:
     types = {
-        split: " and ".join(sorted({type(value).__name__ for value in values if not _is_missing(value)})) or "nothing"
+        split: " and ".join(sorted({type(value).__name__ for value in values if not is_missing(value)})) or "nothing"
         for split, values in splits.items()
     }
     words = "; ".join(f"{kinds} in {split}" for split, kinds in types.items())
@@ -85,7 +95,7 @@ def _mixed(name: str, column: str, splits: Mapping[str, Sequence[object]]) -> Da
 
 
 def _plain(name: str, column: str, value: object) -> Value:
-    if _is_missing(value):
+    if is_missing(value):
         return None
     if isinstance(value, bool):
         return str(value).lower()
@@ -93,7 +103,7 @@ def _plain(name: str, column: str, value: object) -> Value:
     if (fraction and int(fraction or 0)) if isinstance(value, str) else not float(value).is_integer():  # type: ignore[arg-type]
         raise DataError(
             f"{name}: labels in column {short_repr(column)} must be names or whole numbers, got {value} "
-            "(a score? autocomp does classification only)"
+            "(a score? --kind regression learns the number)"
         )
     return int(whole) if isinstance(value, str) else int(value)  # type: ignore[call-overload]
 
@@ -105,23 +115,26 @@ def _refuse_several(name: str, column: str, texts: Iterable[str]) -> None:
         return
     for text in sorted(known):
         alone = [
-            part for separator in ",;|/+& " for part in _parts(text, separator) if set(_parts(text, separator)) <= known
+            part
+            for separator in ",;|/+& "
+            for part in parts_of(text, separator)
+            if set(parts_of(text, separator)) <= known
         ]
-        if _LIST.fullmatch(text) or _ZEROS_AND_ONES.fullmatch(text) or alone:
+        if LIST.fullmatch(text) or ZEROS_AND_ONES.fullmatch(text) or alone:
             raise DataError(
-                f"{name}: column {short_repr(column)} holds several labels a row, such as {short_repr(text)}; {_SINGLE}"
+                f"{name}: column {short_repr(column)} holds several labels a row, such as {short_repr(text)}; {_JOINED}"
             )
     for separator in ",;|":
-        several = {text: _parts(text, separator) for text in known if _parts(text, separator)}
+        several = {text: parts_of(text, separator) for text in known if parts_of(text, separator)}
         parts = {part for joined in several.values() for part in joined}
         if len(several) > 3 and len(several) > 0.5 * len(known) and len(parts) < len(several):
             example = short_repr(min(several))
             raise DataError(
-                f"{name}: column {short_repr(column)} holds several labels a row, such as {example}; {_SINGLE}"
+                f"{name}: column {short_repr(column)} holds several labels a row, such as {example}; {_JOINED}"
             )
 
 
-def _parts(text: str, separator: str) -> list[str]:
+def parts_of(text: str, separator: str) -> list[str]:
     """What a text joins by a separator; nothing where it joins nothing."""
     parts = [part.strip() for part in text.split(separator)]
     return parts if len(parts) > 1 and all(parts) else []
@@ -172,7 +185,9 @@ def numbering(
     """
     if len(known) > MOST_LABELS:
         most = f"more than {MOST_LABELS}"
-        raise DataError(f"{name}: the label column holds {len(known)} different values, {most}; is it the right one?")
+        are_numbers = all(isinstance(value, int) for value in known)
+        way_out = "is it the right one?" + " If they are numbers to be learnt as such: --kind regression" * are_numbers
+        raise DataError(f"{name}: the label column holds {len(known)} different values, {most}; {way_out}")
     if given is not None and len({label.casefold() for label in given}) != len(given):
         raise DataError(f"{name}: label_names must differ from each other, got {listed(given)}")
     if class_names is not None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from autocomp.errors import DataError, listed, short_repr
+from autocomp.heads import DEFAULT, heads
 from autocomp.metrics import needs_positive
 from autocomp.tasks._base import TaskData
 
@@ -38,11 +39,10 @@ def with_positive(
     Raises:
         DataError: no label has that name, or there are not two labels.
     """
-    if len(data.labels) != 2:
+    if len(data.labels) != 2 or heads[data.kind].answer_key != "label":
         if requested is not None:
-            raise DataError(
-                f"task {data.name}: positive={short_repr(requested)} needs exactly 2 labels, got {listed(data.labels)}"
-            )
+            got = f"{listed(data.labels)}{'' if data.kind == DEFAULT else f' of kind {data.kind}'}"
+            raise DataError(f"task {data.name}: positive={short_repr(requested)} needs exactly 2 labels, got {got}")
         return data
     index, why = _settled(data, requested, coded, values or {})
     note = f"{NOTE}{short_repr(data.labels[index])} ({why})"

@@ -189,10 +189,12 @@ def _remarks(split: str, rows: Sequence[Example], labels: Sequence[str]) -> list
     kinds = Counter(key for key, _ in {(_key(row), row.target) for row in rows})
     conflicts = sum(count > 1 for count in kinds.values())
     repeats = len(rows) - sum(kinds.values())
-    remarks = [f"{split}: texts with more than one label: {conflicts}"] * bool(conflicts)
+    numbers = any(isinstance(row.target, float) for row in rows)
+    several = any(isinstance(row.target, tuple) for row in rows)
+    held = "set of labels" if several else "number" if numbers else "label"
+    remarks = [f"{split}: texts with more than one {held}: {conflicts}"] * bool(conflicts)
     remarks += [f"{split}: {repeats} repeated rows left in place"] * bool(repeats and split != "train")
     holding = {label for row in rows for label in labels_in(row.target)}
-    numbers = any(isinstance(row.target, float) for row in rows)
     absent = [] if numbers else sorted(set(range(len(labels))) - holding)
     remarks += [f"{split}: no row of {listed(labels[i] for i in absent)}"] * bool(absent and rows)
     return remarks

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from autocomp.errors import UnknownName
 from autocomp.exit_rules import DEFAULT, exit_rules
+from autocomp.heads import heads
 from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
@@ -74,8 +75,8 @@ class Exits(Technique[ExitsOptions]):
     Options = ExitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
-        """Thresholds that are in use, and none."""
-        return {"threshold": Knob(exit_rules[DEFAULT].grid)}
+        """Thresholds that are in use, and none; only that for a kind of answer that no rule calls sure."""
+        return {"threshold": _thresholds(shape, DEFAULT)}
 
     def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
         """Where a space names another rule, that rule and its thresholds: one rule a space.
@@ -86,7 +87,7 @@ class Exits(Technique[ExitsOptions]):
         if "rule" not in wanted:
             return self.knobs(shape)
         rule = str(wanted["rule"])
-        return {"rule": Knob((rule,)), "threshold": Knob(exit_rules[rule].grid)}
+        return {"rule": Knob((rule,)), "threshold": _thresholds(shape, rule)}
 
     def settle(self, student: Student, options: ExitsOptions, context: Context) -> ExitsOptions:
         """A student without exit heads (one layer) leaves nowhere."""
@@ -110,6 +111,11 @@ class Exits(Technique[ExitsOptions]):
         if options.is_off:
             return ""
         return f"A text is answered before the last layer {exit_rules[options.rule].explain(options.threshold)}."
+
+
+def _thresholds(shape: EncoderShape, rule: str) -> Knob:
+    grid = exit_rules[rule].grid
+    return Knob(grid) if heads[shape.head.kind].exit_rules else Knob(grid[-1:], is_fixed=True)
 
 
 technique = Exits()

@@ -10,6 +10,7 @@ import torch
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import InfeasiblePlan
+from autocomp.heads import HeadShape
 from autocomp.models.encoder import plain_weights
 from autocomp.models.shape import BlockShape
 from autocomp.models.slicing import add_exits
@@ -65,11 +66,13 @@ def random_plan(rng: np.random.Generator, shape) -> CompressionPlan:
 
 
 @cache
-def compressed(seed: int):
-    """The first feasible plan of a seed, on its teacher."""
+def compressed(seed: int, head: HeadShape | None = None):
+    """The first feasible plan of a seed, on its teacher, or on one with another head."""
     for again in range(20):
         rng = np.random.default_rng([seed, again])
         teacher = random_teacher(rng)
+        if head is not None:
+            teacher = random_student(teacher.encoder.shape.with_(head=head), seed=seed, pairs=teacher.pairs)
         plan = random_plan(rng, teacher.encoder.shape)
         try:
             student, _ = prepare(teacher, plan, full_context(teacher, rng))
@@ -89,7 +92,8 @@ def written(student, **options):
 
 
 def examples(student) -> list[Example]:
-    return [Example(text, "and a second text" if student.pairs else None, 0) for text in TEXTS]
+    target = () if student.encoder.shape.head.kind == "multi_label" else 0
+    return [Example(text, "and a second text" if student.pairs else None, target) for text in TEXTS]
 
 
 def outputs(session, given) -> dict[str, np.ndarray]:
@@ -141,6 +145,27 @@ def test_every_plan_exports_loads_and_agrees(seeds, kit):
             errors = np.mean((mine - theirs) ** 2, axis=1) / np.mean(theirs**2)
             error = np.sqrt(np.mean(errors))
             assert error <= (ROUNDED if is_int8 else EXACT), (seed, error, plan)
+
+
+HEADS = (
+    HeadShape(3, None, kind="multi_label", pooling="mean"),
+    HeadShape(1, None, kind="regression", pooling="mean", scale=1.5, offset=2.7),
+    HeadShape(1, 24, kind="regression", scale=0.3, offset=-0.2),
+    HeadShape(2, 24, pooling="mean"),
+)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: f"{head.kind}-{head.pooling}")
+def test_every_plan_agrees_whatever_the_head_reads_and_answers(head):
+    for seed in range(6):
+        plan, student = compressed(seed, head)
+        expected = torch.cat([as_rounded(student, batch).logits for batch in batches(student)]).numpy()
+        session = open_session(written(student).SerializeToString())
+        got = np.concatenate([outputs(session, given)["logits"] for given in inputs(student)])
+        is_int8 = any(f.runs_int8 for n, f in student.formats.items() if n.startswith("blocks"))
+        spread = np.sqrt(np.mean(((expected - head.offset) / head.scale) ** 2))
+        error = np.sqrt(np.mean(((got - expected) / head.scale) ** 2)) / spread
+        assert error <= (ROUNDED if is_int8 else EXACT), (seed, error, plan)
 
 
 def test_random_plans_cover_every_technique_and_pairs_of_them():

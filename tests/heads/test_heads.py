@@ -136,6 +136,44 @@ def test_thresholds_are_where_f1_is_best_and_rare_labels_keep_the_half():
     assert head.answer(out[holds[:, 0]][0], "ab", (first, second)).labels == ("a",)
 
 
+def best_thresholds(out, holds, score):
+    """The best of all combinations of thresholds, one by one."""
+    from itertools import product
+
+    from autocomp.heads.multi_label import GRID
+
+    head = heads["multi_label"]
+    return max(score(holds, head.answers(out, least)) for least in product(GRID, repeat=2))
+
+
+def micro(holds, said):
+    return 2 * (holds & (said > 0)).sum() / (holds.sum() + said.sum())
+
+
+def macro(holds, said):
+    return np.mean([micro(holds[:, label], said[:, label]) for label in range(holds.shape[1])])
+
+
+@pytest.mark.parametrize(("metric", "score"), [("micro_f1", micro), ("macro_f1", macro)])
+def test_no_other_thresholds_score_better(metric, score):
+    head = heads["multi_label"]
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        holds = rng.random((120, 2)) < [0.4, 0.1]
+        out = rng.normal(size=(120, 2)) + np.where(holds, 1.0, -1.0) * [1.0, 0.2]
+        reached = score(holds, head.answers(out, head.thresholds(out, holds, metric)))
+        assert reached >= best_thresholds(out, holds, score) - 1e-9
+
+
+def test_a_label_of_which_nothing_is_known_is_not_said_for_micro_f1():
+    rng = np.random.default_rng(0)
+    holds = rng.random((400, 2)) < [0.4, 0.05]
+    out = np.column_stack([np.where(holds[:, 0], 2.0, -2.0), np.full(400, -2.9)])
+    head = heads["multi_label"]
+    assert not head.answers(out, head.thresholds(out, holds, "micro_f1"))[:, 1].any()
+    assert head.answers(out, head.thresholds(out, holds, "macro_f1"))[:, 1].all()
+
+
 def test_rare_labels_reach_every_split():
     rows = [(0,)] * 80 + [(0, 1)] * 10 + [()] * 10
     strata = heads["multi_label"].strata(rows, 2)

@@ -122,3 +122,42 @@ def test_files_and_broken_configs_are_no_models(saved, tmp_path):
     (folder / "config.json").write_text("[1]")
     with pytest.raises(ModelError, match=r"no readable config\.json"):
         load_teacher(str(folder))
+
+
+MEAN = {"word_embedding_dimension": 32, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+
+
+@pytest.mark.parametrize(
+    ("pooling", "read"),
+    [
+        (MEAN, "mean"),
+        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "first"),
+        ({"embedding_dimension": 32, "pooling_mode": "mean"}, "mean"),
+        ({"pooling_mode": "cls"}, "first"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_new_head_reads_what_sentence_transformers_reads(tmp_path, saved, pooling, read, inside):
+    root = saved("bert", "Model")
+    if inside:
+        (tmp_path / "sentences").mkdir()
+        root.rename(tmp_path / "sentences" / "0_Transformer")
+        root = tmp_path / "sentences"
+        modules = [{"type": "a.Transformer", "path": "0_Transformer"}, {"type": "a.Pooling", "path": "1_Pooling"}]
+        (root / "modules.json").write_text(json.dumps(modules))
+    (root / "1_Pooling").mkdir()
+    (root / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    loaded = load_teacher(str(root), ["a", "b"], kind="multi_label")
+    head = loaded.student.encoder.shape.head
+    assert (head.pooling, head.size, head.kind) == (read, None, "multi_label")
+    assert any(note.startswith("1_Pooling: the new head reads") for note in loaded.notes)
+
+
+@pytest.mark.parametrize("pooling", [{**MEAN, "pooling_mode_cls_token": True}, {"pooling_mode": "lasttoken"}, {}])
+def test_a_pooling_that_is_not_known_is_said(saved, pooling):
+    root = saved("bert", "Model")
+    (root / "1_Pooling").mkdir()
+    (root / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    loaded = load_teacher(str(root), ["a", "b"])
+    assert loaded.student.encoder.shape.head.size == 32
+    assert any("the family's own head is trained" in note for note in loaded.notes)

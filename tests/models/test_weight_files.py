@@ -106,23 +106,54 @@ def test_half_precision_and_old_names_are_read(saved, dtype):
         )
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"problem_type": "multi_label_classification"}, r"each label with yes or no \(problem_type 'multi_label"),
-        ({"architectures": ["BertForMultiLabelSequenceClassification"]}, r"yes or no \(BertForMultiLabel"),
-        ({"function_to_apply": "sigmoid"}, r"yes or no \(function_to_apply 'sigmoid'\)"),
-        ({"problem_type": "regression"}, r"one number, which is a regression \(problem_type 'regression'\)"),
-    ],
-)
-def test_heads_that_are_no_single_choice_are_refused(saved, changes, said):
-    with pytest.raises(ModelError, match=said):
-        load_teacher(config(saved("bert"), **changes), ["a", "b"])
+MULTI_LABEL = [
+    {"problem_type": "multi_label_classification"},
+    {"architectures": ["BertForMultiLabelSequenceClassification"]},
+    {"function_to_apply": "sigmoid"},
+    {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}},
+]
+IDENTITY = {"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "5.1.0"}}
 
 
-def test_one_number_is_a_regression(saved):
-    with pytest.raises(ModelError, match=r"one number, which is a regression \(num_labels 1\)"):
-        load_teacher(str(saved("bert", num_labels=1)), ["a", "b"])
+@pytest.mark.parametrize("changes", MULTI_LABEL)
+def test_yes_or_no_for_each_label_is_multi_label(saved, changes):
+    folder = config(saved("bert"), **changes)
+    student = load_teacher(folder, ["LABEL_1", "LABEL_0"], kind="multi_label").student
+    assert student.encoder.shape.head.kind == load_teacher(folder).student.encoder.shape.head.kind == "multi_label"
+    own = load_teacher(folder).student.encoder.head.classifier.weight
+    torch.testing.assert_close(student.encoder.head.classifier.weight, own[[1, 0]])
+    with pytest.raises(ModelError, match=r"in the kind multi_label .*asks for classification .*as --kind multi_label"):
+        load_teacher(folder, ["a", "b"])
+
+
+@pytest.mark.parametrize("changes", [{}, {"problem_type": "regression"}, IDENTITY])
+@torch.no_grad()
+def test_one_output_is_a_number_in_the_unit_of_the_task(saved, changes):
+    folder = config(saved("bert", num_labels=1), **changes)
+    own = load_teacher(folder).student.encoder
+    assert own.shape.head.kind == "regression"
+    loaded = load_teacher(folder, ["score"], kind="regression", numbers=(1.5, 2.7))
+    head = loaded.student.encoder.shape.head
+    assert (loaded.student.labels, head.scale, head.offset, loaded.fine_tuned) == (("score",), 1.5, 2.7, True)
+    ids = torch.tensor([[2, 9, 11, 3]])
+    expected, found = (encoder(ids, torch.ones_like(ids)).logits for encoder in (own, loaded.student.encoder))
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(
+        ModelError, match=r"in the kind regression \(one number\), and the task asks for classification"
+    ):
+        load_teacher(folder, ["a", "b"])
+
+
+@pytest.mark.parametrize("key", ["sbert_ce_default_activation_function", "function_to_apply"])
+def test_a_number_that_a_function_changes_is_refused(saved, key):
+    folder = config(saved("bert", num_labels=1), **{key: "torch.nn.modules.activation.Sigmoid"})
+    with pytest.raises(ModelError, match=r"gives the sigmoid of its one output, .*same order: .*Identity"):
+        load_teacher(folder, ["score"], kind="regression")
+
+
+def test_several_numbers_are_refused(saved):
+    with pytest.raises(ModelError, match=r"gives 2 numbers \(problem_type 'regression'\); autocomp learns one"):
+        load_teacher(config(saved("bert"), problem_type="regression"), ["score"], kind="regression")
 
 
 def test_what_a_model_without_a_head_was_for_is_of_no_matter(saved):

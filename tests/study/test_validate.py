@@ -1,5 +1,6 @@
 """Checking a study before it starts, and how many tokens it keeps of a text."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -85,6 +86,20 @@ def checked(folder, monkeypatch):
 
 def longest_text(checked):
     return int(count_tokens(checked.loaded.student.tokenizer, texts_of_task(checked.data)).max())
+
+
+def test_a_new_head_begins_at_what_the_labels_or_numbers_are_by_themselves(folder, checked):
+    rows = [{"text": f"a film {i}", "held": ["x"] * (i % 4 == 0) + ["y"] * (i % 2), "score": i / 8} for i in range(80)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = str(folder / "rows.jsonl")
+    made = checked(source=source, label="held")
+    share = made.data.targets("train").mean(0)
+    bias = made.loaded.student.encoder.head.classifier.bias.detach().numpy()
+    assert np.abs(1 / (1 + np.exp(-bias)) - share).max() < 0.02 and 0.2 < share[0] < 0.3
+    made = checked(source=source, label="score")
+    head, numbers = made.loaded.student.encoder.shape.head, made.data.targets("train")
+    assert (head.scale, head.offset) == pytest.approx((numbers.std(), numbers.mean()))
+    assert checked().loaded.student.encoder.head.classifier.bias.abs().max() == 0
 
 
 def test_a_study_keeps_its_longest_text(checked):

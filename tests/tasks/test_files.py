@@ -296,7 +296,7 @@ def test_unbalanced_quotes_in_a_tsv_are_characters(tmp_path):
         ("a.csv", b"", r"a\.csv: the file is empty"),
         ("a.csv", b"text,label\n", "there are no rows below the header"),
         ("a.jsonl", b"\n", r"a\.jsonl: there are no rows"),
-        ("a.csv", b"text,label\na,0.5\nb,1.0\n", "got 0.5 .a score. autocomp does classification only"),
+        ("a.csv", b"text,label\na,0.5\nb,1.0\n", "2 rows are too few to cut held_out and search from"),
         ("a.csv", b"\n", "there are no rows below the header"),
         ("a.csv", b"text,label\na,b,c\n", "the header has 2 columns but the row that ends in line 2 has 3; quote"),
         ("a.csv", b"text,label\na,b\nc,d,e\n", "the header has 2 columns but the row that ends in line 3 has 3; quote"),
@@ -337,10 +337,14 @@ def test_a_truncated_gzip_file_is_unreadable(tmp_path):
         ([{"text": ["a", "b"], "label": "a"}] * 3, {}, r"column 'text' must hold text, got \['a', 'b'\] \(list\)"),
         (
             [{"text": "a", "label": ["a", "b"]}] * 3,
-            {},
+            {"kind": "classification"},
             r"column 'label' holds several labels a row, such as \['a', 'b'\]",
         ),
-        ([{"text": "a", "label": 2.5}, {"text": "b", "label": 1.0}], {}, "got 2.5 .*classification only"),
+        (
+            [{"text": "a", "label": 2.5}, {"text": "b", "label": 1.0}],
+            {"kind": "classification"},
+            r"got 2.5 \(a score\? --kind regression learns the number\)",
+        ),
         (
             [{"text": "a", "label": 1}, {"text": "b", "label": "x"}],
             {},

@@ -103,10 +103,12 @@ def test_several_columns_of_zeros_and_ones_are_refused_unless_one_is_named(tmp_p
     rows = [{"text": f"t {i}", "toxic": i % 2, "insult": i // 2 % 2} for i in range(60)]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(DataError, match="toxic, insult hold 0 or 1: autocomp learns one label a row"):
+    with pytest.raises(DataError, match="toxic, insult hold 0 or 1: --label toxic,insult reads several labels a row"):
         resolve_task(str(path))
     task = resolve_task(str(path), label="toxic")
-    assert "columns insult hold 0 or 1 too and are not read: one label a row is learnt" in task.notes
+    assert (
+        "columns insult hold 0 or 1 too and are not read; --label toxic,insult reads several labels a row" in task.notes
+    )
 
 
 @pytest.mark.parametrize(

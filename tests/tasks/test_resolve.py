@@ -59,7 +59,7 @@ def test_an_id_with_a_slash_goes_to_the_hub(monkeypatch):
     asked = []
     monkeypatch.setattr(resolve_module, "load_hub", lambda *values: asked.append(values))
     resolve_task("glue/sst2", metric="f1")
-    assert asked == [("glue/sst2", None, None, None, "f1", None, None, None)]
+    assert asked == [("glue/sst2", None, None, None, "f1", None, None, None, None)]
 
 
 @pytest.mark.parametrize(
