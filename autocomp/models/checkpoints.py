@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from autocomp.architectures import EncoderShape
 from autocomp.errors import ModelError
 from autocomp.models.encoder import plain_weights
 from autocomp.models.importing import Importer, importers
 from autocomp.models.loading import quiet_transformers
-from autocomp.models.shape import EncoderShape
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student

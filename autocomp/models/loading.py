@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autocomp.architectures import EncoderShape
 from autocomp.errors import ModelError
 from autocomp.models.adapters import adapter_labels, merged
 from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.models.folders import MINILM, ModelLocation, head_note, locate_model, minilm_folder
 from autocomp.models.importing import Importer, importer_of_type, importers
 from autocomp.models.labels import Matching, check_problem, match_labels, own_labels
-from autocomp.models.shape import EncoderShape
 from autocomp.models.student import Student, weights_fingerprint
 from autocomp.models.weight_files import Weights, check_finite, lacks_classifier, read_weights, unused_note
 from autocomp.tokenizers.files import Text, agreed_tokenizer, read_tokenizer, read_tokenizer_files, sample_of

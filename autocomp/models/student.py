@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from autocomp.architectures import EncoderShape
+from autocomp.architectures._encoder import Encoder
 from autocomp.errors import ModelError
 from autocomp.exit_rules import DEFAULT
 from autocomp.formats import WeightFormat
-from autocomp.models.encoder import Encoder, encoder_from, plain_weights
-from autocomp.models.shape import EncoderShape
+from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.storage import atomic_folder
 from autocomp.strict_json import JsonView
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 
@@ -27,10 +27,13 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
 
     Where texts are no pairs the file holds no token-type table but its first row, exactly.
     """
+    from autocomp.architectures import parts_of
     from autocomp.formats import usual_format
 
-    tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
-    formats = {f"embeddings.{table}.weight": usual_format(bits) for table in tables}
+    shape = student.encoder.shape
+    folded = "" if student.pairs and shape.token_types > 1 else "token_types"
+    tables = [part.name for part in parts_of(shape) if part.kind == "table" and part.axes[0] != folded]
+    formats = {name: usual_format(bits) for name in tables}
     return replace(student, formats={**student.formats, **formats})
 
 
@@ -41,6 +44,7 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
     paper = "Zafrir et al. 2019 (Q8BERT), arXiv:1910.06188"
     stage = Stage.NUMERICS
     touches = frozenset({"embeddings.format"})
+    architectures = EVERY
     Options = EmbeddingBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups
+from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique, check_groups
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 
@@ -69,6 +69,7 @@ class Sparsity(Technique[SparsityOptions]):
     paper = "Gordon et al. 2020, arXiv:2002.08307"
     stage = Stage.SPARSITY
     touches = frozenset({"linears.zeros"})
+    architectures = EVERY
     Options = SparsityOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

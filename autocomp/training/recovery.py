@@ -19,9 +19,9 @@ from autocomp.training.loop import Progress, Trained, train
 from autocomp.training.teacher_signal import RELATED, Answers, TeacherSignal, run_teacher, side_by_side
 
 if TYPE_CHECKING:
-    from autocomp.models.encoder import Outputs
+    from autocomp.architectures._encoder import Outputs
+    from autocomp.architectures._tokens import Tokens
     from autocomp.models.student import Student
-    from autocomp.models.tokens import Tokens
     from autocomp.tasks import Example
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.exit_rules import exit_rules
 from autocomp.heads import HeadShape
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.techniques import Options, Stage, Technique, techniques
 
 TEACHER = EncoderShape(30_522, 512, 2, 384, 384, (BlockShape(12, 32, 1536),) * 6, tuple(range(6)), HeadShape(2, 384))

@@ -1,0 +1,125 @@
+"""What a student is made of: the teacher's layers, or something else that starts from its word vectors.
+
+A plan that names an architecture has no steps of techniques that its students cannot have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import ConfigDict, field_validator
+
+from autocomp.architectures import DEFAULT, architectures
+from autocomp.errors import InfeasiblePlan
+from autocomp.plan import Options as PlanOptions
+from autocomp.space import Knob
+from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique
+
+if TYPE_CHECKING:
+    from autocomp.architectures import EncoderShape
+    from autocomp.models.student import Student
+
+
+class ArchitectureOptions(Options):
+    """`kind`: a name of `autocomp.architectures`; all others are sizes, whole numbers that it asks for by name."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, int]
+
+    kind: str = DEFAULT
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if kind not in architectures:
+            raise ValueError(f"must be one of {', '.join(architectures)}")
+        return kind
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes that are given."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Architecture(Technique[ArchitectureOptions]):
+    """The technique that says what a student is made of."""
+
+    summary = "what a student is made of: the teacher's layers, or none of them (static)"
+    paper = "Joulin et al. 2017 (fastText), arXiv:1607.01759"
+    stage = Stage.ARCHITECTURE
+    touches = frozenset({"architecture"})
+    architectures = EVERY
+    Options = ArchitectureOptions
+
+    def applies(self, architecture: str, option: str = "") -> bool:
+        """To every student, each architecture with the sizes that it asks for."""
+        return option in ("", "kind") or option in architectures[architecture].options
+
+    def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
+        """The architectures, and all sizes of each."""
+        return self.knobs_for(shape, {})
+
+    def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
+        """The architectures, and the sizes of those that a space asks for."""
+        kind = Knob((*(name for name in architectures if name != DEFAULT), DEFAULT))
+        asked = wanted.get("kind", kind.values)
+        names = [asked] if isinstance(asked, str) else [name for name in kind.values if name in asked]
+        sizes: dict[str, Knob] = {}
+        for name in names if all(kind.contains(name) for name in names) else ():
+            for option, knob in architectures[name].knobs(shape).items():
+                values = {*knob.values, *(sizes[option].values if option in sizes else ())}
+                sizes[option] = Knob(tuple(sorted(values)))
+        return {"kind": kind, **sizes}
+
+    def settle(self, student: Student, options: ArchitectureOptions, context: Context) -> ArchitectureOptions:
+        """Name every size of the architecture.
+
+        Raises:
+            InfeasiblePlan: a size that it does not have.
+        """
+        knobs = architectures[options.kind].knobs(student.encoder.shape)
+        unknown = sorted(set(options.sizes) - set(knobs))
+        if unknown:
+            known = ", ".join(knobs) or "none"
+            raise InfeasiblePlan(f"architecture.{unknown[0]} is no size of {options.kind} students (known: {known})")
+        sizes = {name: options.sizes.get(name, knob.usual) for name, knob in knobs.items()}
+        return ArchitectureOptions(kind=options.kind, **sizes)
+
+    def prepare(self, student: Student, options: ArchitectureOptions, context: Context) -> Student:
+        """A student of the architecture, begun from the teacher's weights."""
+        from autocomp.models.encoder import encoder_like, plain_weights
+
+        teacher = student.encoder
+        if options.kind == teacher.shape.architecture:
+            return student
+        architecture = architectures[options.kind]
+        shape = architecture.shape(teacher.shape, self.settle(student, options, context).sizes)
+        weights = architecture.weights(shape, plain_weights(teacher), _counts(student, context), context.rng)
+        return replace(student, encoder=encoder_like(teacher, shape, weights), origin=())
+
+    def planned(self, model: PlannedModel, options: ArchitectureOptions) -> PlannedModel:
+        """The architecture's shape; none of its layers descends from one of the teacher's."""
+        if options.kind == model.shape.architecture:
+            return model
+        return replace(model, shape=architectures[options.kind].shape(model.shape, options.sizes), origin=())
+
+    def describe(self, options: ArchitectureOptions, teacher: EncoderShape) -> str:
+        """`no layers, 128 dimensions, 32,768 rows for word pairs`."""
+        architecture = architectures[options.kind]
+        known = {name: knob.usual for name, knob in architecture.knobs(teacher).items()}
+        return architecture.describe(known | options.sizes)
+
+
+def _counts(student: Student, context: Context) -> np.ndarray:
+    """How often each piece occurs in the training texts, `[V]`."""
+    vocabulary = student.tokenizer.get_vocab()
+    counts = np.zeros(student.encoder.shape.vocabulary)
+    for piece, count in context.pieces.items():
+        if piece in vocabulary:
+            counts[vocabulary[piece]] = count
+    return counts
+
+
+technique = Architecture()
