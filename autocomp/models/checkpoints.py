@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from autocomp.architectures import EncoderShape
+from autocomp.architectures import DEFAULT, EncoderShape
 from autocomp.errors import ModelError
 from autocomp.models.encoder import plain_weights
 from autocomp.models.importing import Importer, importers
@@ -36,6 +36,8 @@ def family_of(shape: EncoderShape) -> str | None:
     shape again. Exit heads do not count: the model without them is what is written. Nor do ranks: such weights are
     written multiplied out.
     """
+    if shape.architecture != DEFAULT:
+        return None
     plain = shape.with_(exits=(), ranks=())
     known = (name for name in importers if importers[name].config is not None)
     return next((name for name in known if _as_read(name, plain) == plain), None)
@@ -81,6 +83,9 @@ def _as_read(family: str, shape: EncoderShape) -> EncoderShape | None:
 
 def _reasons(shape: EncoderShape) -> Iterator[str]:
     """What a BERT of this depth, width and number of heads would have otherwise."""
+    if shape.architecture != DEFAULT:
+        yield f"its architecture is {shape.architecture}; families are {DEFAULT}s"
+        return
     for number, block in enumerate(shape.blocks):
         if block.heads * block.head_size != shape.hidden:
             wide = f"block {number} has {block.heads} heads of {block.head_size}, {block.heads * block.head_size} wide"

@@ -6,13 +6,12 @@ A plan that names an architecture has no steps of techniques that its students c
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import ConfigDict, field_validator
+from pydantic import Field, create_model, field_validator
 
 from autocomp.architectures import DEFAULT, architectures
-from autocomp.errors import InfeasiblePlan
 from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
 from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique
@@ -23,10 +22,7 @@ if TYPE_CHECKING:
 
 
 class ArchitectureOptions(Options):
-    """`kind`: a name of `autocomp.architectures`; all others are sizes, whole numbers that it asks for by name."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[str, int]
+    """`kind`: a name of `autocomp.architectures`; all others are sizes that some architecture asks for by name."""
 
     kind: str = DEFAULT
 
@@ -40,7 +36,14 @@ class ArchitectureOptions(Options):
     @property
     def sizes(self) -> dict[str, int]:
         """The sizes that are given."""
-        return dict(self.__pydantic_extra__ or {})
+        return {name: value for name, value in self.model_dump(exclude={"kind"}).items() if value is not None}
+
+
+def with_sizes() -> type[ArchitectureOptions]:
+    """The options, with every size that an architecture has: a whole number, or None where nobody chose it."""
+    names = {option for name in architectures for option in architectures[name].options}
+    size: Any = (Annotated[int, Field(ge=0)] | None, None)
+    return create_model("ArchitectureOptions", __base__=ArchitectureOptions, **dict.fromkeys(sorted(names), size))
 
 
 class Architecture(Technique[ArchitectureOptions]):
@@ -51,7 +54,7 @@ class Architecture(Technique[ArchitectureOptions]):
     stage = Stage.ARCHITECTURE
     touches = frozenset({"architecture"})
     architectures = EVERY
-    Options = ArchitectureOptions
+    Options = with_sizes()
 
     def applies(self, architecture: str, option: str = "") -> bool:
         """To every student, each architecture with the sizes that it asks for."""
@@ -66,26 +69,21 @@ class Architecture(Technique[ArchitectureOptions]):
         kind = Knob((*(name for name in architectures if name != DEFAULT), DEFAULT))
         asked = wanted.get("kind", kind.values)
         names = [asked] if isinstance(asked, str) else [name for name in kind.values if name in asked]
-        sizes: dict[str, Knob] = {}
+        sizes: dict[str, set[int]] = {}
         for name in names if all(kind.contains(name) for name in names) else ():
             for option, knob in architectures[name].knobs(shape).items():
-                values = {*knob.values, *(sizes[option].values if option in sizes else ())}
-                sizes[option] = Knob(tuple(sorted(values)))
-        return {"kind": kind, **sizes}
+                sizes.setdefault(option, set()).update(knob.values)
+        return {"kind": kind, **{option: Knob(tuple(sorted(values))) for option, values in sizes.items()}}
 
     def settle(self, student: Student, options: ArchitectureOptions, context: Context) -> ArchitectureOptions:
-        """Name every size of the architecture.
+        """Name every size of the architecture, and none that only others have."""
+        if options.kind == student.encoder.shape.architecture:
+            return self.parse({"kind": options.kind})
+        return self.parse({"kind": options.kind, **self._sizes(options, student.encoder.shape)})
 
-        Raises:
-            InfeasiblePlan: a size that it does not have.
-        """
-        knobs = architectures[options.kind].knobs(student.encoder.shape)
-        unknown = sorted(set(options.sizes) - set(knobs))
-        if unknown:
-            known = ", ".join(knobs) or "none"
-            raise InfeasiblePlan(f"architecture.{unknown[0]} is no size of {options.kind} students (known: {known})")
-        sizes = {name: options.sizes.get(name, knob.usual) for name, knob in knobs.items()}
-        return ArchitectureOptions(kind=options.kind, **sizes)
+    def _sizes(self, options: ArchitectureOptions, teacher: EncoderShape) -> dict[str, int]:
+        knobs = architectures[options.kind].knobs(teacher)
+        return {name: options.sizes.get(name, knob.usual) for name, knob in knobs.items()}
 
     def prepare(self, student: Student, options: ArchitectureOptions, context: Context) -> Student:
         """A student of the architecture, begun from the teacher's weights."""
@@ -95,7 +93,7 @@ class Architecture(Technique[ArchitectureOptions]):
         if options.kind == teacher.shape.architecture:
             return student
         architecture = architectures[options.kind]
-        shape = architecture.shape(teacher.shape, self.settle(student, options, context).sizes)
+        shape = architecture.shape(teacher.shape, self._sizes(options, teacher.shape))
         weights = architecture.weights(shape, plain_weights(teacher), _counts(student, context), context.rng)
         return replace(student, encoder=encoder_like(teacher, shape, weights), origin=())
 
@@ -103,22 +101,25 @@ class Architecture(Technique[ArchitectureOptions]):
         """The architecture's shape; none of its layers descends from one of the teacher's."""
         if options.kind == model.shape.architecture:
             return model
-        return replace(model, shape=architectures[options.kind].shape(model.shape, options.sizes), origin=())
+        shape = architectures[options.kind].shape(model.shape, self._sizes(options, model.shape))
+        return replace(model, shape=shape, origin=())
 
     def describe(self, options: ArchitectureOptions, teacher: EncoderShape) -> str:
         """`no layers, 128 dimensions, 32,768 rows for word pairs`."""
-        architecture = architectures[options.kind]
-        known = {name: knob.usual for name, knob in architecture.knobs(teacher).items()}
-        return architecture.describe(known | options.sizes)
+        if options.kind == teacher.architecture:
+            return ""
+        return architectures[options.kind].describe(self._sizes(options, teacher))
 
 
 def _counts(student: Student, context: Context) -> np.ndarray:
-    """How often each piece occurs in the training texts, `[V]`."""
+    """How often each piece occurs in the training texts, `[V]`; special ones like the most frequent."""
     vocabulary = student.tokenizer.get_vocab()
     counts = np.zeros(student.encoder.shape.vocabulary)
     for piece, count in context.pieces.items():
         if piece in vocabulary:
             counts[vocabulary[piece]] = count
+    special = [number for number, token in student.tokenizer.get_added_tokens_decoder().items() if token.special]
+    counts[special] = counts.max()
     return counts
 
 

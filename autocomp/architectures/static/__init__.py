@@ -39,7 +39,7 @@ class Static:
     summary = "no layers: the weighted mean of word vectors and hashed word pairs, one hidden layer"
     follows_states = False
     options = ("dimensions", "pairs")
-    rate = 20.0
+    rate = 10.0
 
     def knobs(self, teacher: EncoderShape) -> dict[str, Knob]:
         """Width of the word vectors, and rows of the table of pairs."""
