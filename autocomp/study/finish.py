@@ -17,8 +17,7 @@ from autocomp.study.preparation import landmark_members
 if TYPE_CHECKING:
     from autocomp.journal.events import Member
     from autocomp.record import TrialRecord
-    from autocomp.study.open_run import OpenRun
-    from autocomp.study.preparation import Prepared
+    from autocomp.study.preparation import OpenRun, Prepared
     from autocomp.study.search import Search
 
 LEAST_TIMING_S = 2.0

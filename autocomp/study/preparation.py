@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autocomp.journal.events import TeacherMeasured
+from autocomp.journal.events import JobProgressed, TeacherMeasured, WarningGiven
 from autocomp.pipeline.baselines import BASELINE, landmark_measurements, landmark_member
 from autocomp.pipeline.checkpoint_export import keep
 from autocomp.pipeline.context import ContextKeys, StudyContext, data_stage, open_context, teacher_before
 from autocomp.pipeline.job_io import BaselineJob, BaselineResult
+from autocomp.pipeline.jobs import teller
 from autocomp.pipeline.teacher import forward_s, knowledge_stage, teacher_stage
 from autocomp.result_cache import CachedResult, ResultCache, default_store
 from autocomp.study.concerns import concerns_of
@@ -18,12 +21,61 @@ from autocomp.study.gpu_sharing import Sharing, settle_sharing
 from autocomp.study.workers import usable_gpus
 
 if TYPE_CHECKING:
+    from autocomp.executors import WorkerPool
+    from autocomp.journal import Journal
     from autocomp.journal.events import Member
+    from autocomp.journal.file import Listener
     from autocomp.measurement import Measurement
-    from autocomp.study.open_run import OpenRun
+    from autocomp.spec import StudySpec
+    from autocomp.study.budget_tracker import BudgetTracker
+    from autocomp.study.validate import Checked
 
 Landmarks = dict[str, dict[str, "Measurement"]]
 """Measurements of the teacher and of what can be had without a search, by name and measure."""
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A study that is going on: Preparation, Search and Finish take one each.
+
+    Attributes:
+        folder: the run directory.
+        checked: the study with everything that it names.
+        journal: to which everything is written first.
+        workers: who does the jobs.
+        budget: what was spent and what is left.
+        listen: is told of every event, and of progress that no journal keeps.
+    """
+
+    folder: Path
+    checked: Checked
+    journal: Journal
+    workers: WorkerPool
+    budget: BudgetTracker
+    listen: Listener | None = None
+
+    @property
+    def spec(self) -> StudySpec:
+        """What the user asked for."""
+        return self.checked.spec
+
+    def warn(self, text: str) -> None:
+        """Tell the journal, and whoever listens, what is not as it should be."""
+        self.journal.append(WarningGiven(text=text))
+
+    def progress(self, text: str) -> Callable[[float], None]:
+        """A function that tells how far the teacher is.
+
+        It tells the listener, and a file that shows for how long the study lived if it is killed.
+        """
+        write = teller(self.folder, "teacher")
+
+        def tell(fraction: float) -> None:
+            write(text, fraction)
+            if self.listen:
+                self.listen(JobProgressed(job="teacher", text=text, fraction=round(fraction, 3)))
+
+        return tell
 
 
 @dataclass(frozen=True)

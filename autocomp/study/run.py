@@ -17,9 +17,8 @@ from autocomp.spec import StudySpec
 from autocomp.storage import write_atomically
 from autocomp.study.budget_tracker import BudgetTracker
 from autocomp.study.finish import Finish
-from autocomp.study.open_run import OpenRun
 from autocomp.study.pins import check_unchanged, pins, spec_of
-from autocomp.study.preparation import Preparation
+from autocomp.study.preparation import OpenRun, Preparation
 from autocomp.study.search import Search
 from autocomp.study.validate import Checked, check, check_study, data_facts, new_run, with_absolute_paths
 from autocomp.study.workers import open_pool

@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from autocomp.journal.events import Member
     from autocomp.journal.file import Listener
     from autocomp.space import SearchSpace
-    from autocomp.study.open_run import OpenRun
-    from autocomp.study.preparation import Prepared
+    from autocomp.study.preparation import OpenRun, Prepared
 
 POLL_S = 0.5
 SWEEP = 8
