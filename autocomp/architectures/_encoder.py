@@ -71,6 +71,12 @@ class Outputs:
     keys: Tensor
     values: Tensor
 
+    @classmethod
+    def of_pooled(cls, logits: Tensor, states: Tensor, attention_mask: Tensor) -> Outputs:
+        """Those of an encoder without layers: answers and the states `[B, N, H]` that they were pooled from."""
+        nothing = states.new_zeros(len(states), 1, states.shape[1], 0)
+        return cls(logits, (states,), (Tokens.of_input(attention_mask),), {}, nothing, nothing, nothing)
+
 
 class Encoder(nn.Module):
     """An encoder of the given shape with a head; `shape` always describes the weights it holds.

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autocomp.architectures import architectures
 from autocomp.heads import HeadShape, heads
 from autocomp.training.accelerator import autocast, current_device, on_device, ready_to_read
 from autocomp.training.batches import Batch, Unread, collate, encode, shuffled, varied, word_averages, words_of
@@ -64,7 +65,8 @@ def recover(
     losses = _losses(student, signal, options, bridges, batch, rng)
     with on_device(student.encoder, signal.teacher.encoder, bridges):
         weights = [*student.encoder.parameters(), *bridges.parameters()]
-        return train(weights, losses, steps, options.learning_rate, deadline=deadline, progress=progress)
+        rate = options.learning_rate * architectures[student.encoder.shape.architecture].rate
+        return train(weights, losses, steps, rate, deadline=deadline, progress=progress)
 
 
 def _bridges(student: Student, teacher: Student) -> nn.Module:

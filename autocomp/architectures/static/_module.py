@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from autocomp.architectures._encoder import Encoder, Masks, Outputs
 from autocomp.architectures._shape import EncoderShape
-from autocomp.architectures._tokens import Tokens
 from autocomp.architectures.static._pairs import STEP
 
 
@@ -67,5 +66,4 @@ class StaticEncoder(Encoder):
         self.check_length(input_ids.shape[1])
         states = self.embeddings(input_ids)
         logits = self.head(states, self.embeddings.weights(input_ids, attention_mask))
-        nothing = states.new_zeros(len(states), 1, states.shape[1], 0)
-        return Outputs(logits, (states,), (Tokens.of_input(attention_mask),), {}, nothing, nothing, nothing)
+        return Outputs.of_pooled(logits, states, attention_mask)
