@@ -134,7 +134,7 @@ def test_a_static_member_has_a_file_that_answers_and_is_shown(study, call):
     assert said.status == 0 and '"positive"' in said.out, said
     assert one["score"] > 0.9 and one["latency_ms"] < study.summary["teacher"]["latency_ms"]
     assert call("show", study.run, "--json").status == 0
-    said = call("inspect", one["path"], "--json")
+    said = call("inspect", one["path"], "--tokens", "16", "--json")
     assert said.status == 0, said.err
 
 
@@ -143,7 +143,7 @@ def test_a_static_member_has_a_card_and_stands_on_the_page(study):
     shown = card(study.run, one, evidence_of(study.run, read_state(study.run)))
     assert shown["notes"] == [] and shown["layers"]["rows"] == [] and shown["layers"]["embeddings"]["bytes"] > 0
     assert sum(part["bytes"] for part in shown["sizes"]["parts"]) == one["bytes"]
-    page_data(study.run)
+    page_data([study.run])
 
 
 def test_a_static_member_is_exported_to_train_it_further(study, call, tmp_path):
