@@ -85,7 +85,7 @@ class Architecture(Protocol):
     """What a module of this folder defines.
 
     Attributes:
-        summary: one line for people.
+        summary: what its students are, one line for people.
         follows_states: whether its students have states after each layer, and queries, keys and values, that can follow
             the teacher's; if not they learn from answers and labels alone.
         options: names of the sizes that a plan chooses.

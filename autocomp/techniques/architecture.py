@@ -110,6 +110,11 @@ class Architecture(Technique[ArchitectureOptions]):
             return ""
         return architectures[options.kind].describe(self._sizes(options, teacher))
 
+    def explain(self, options: ArchitectureOptions, teacher: EncoderShape) -> str:
+        """A sentence on what takes the place of the teacher's layers, and its sizes."""
+        words = self.describe(options, teacher)
+        return words and f"It is no {teacher.architecture} but {architectures[options.kind].summary}: {words}."
+
 
 def _counts(student: Student, context: Context) -> np.ndarray:
     """How often each piece occurs in the training texts, `[V]`; special ones like the most frequent."""

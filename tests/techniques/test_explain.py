@@ -12,6 +12,12 @@ BITS = {"blocks.0.attention": 2, "blocks.0.feed_forward": 3, "blocks.1.attention
 SAID = [
     ("attention_heads", {"per_layer": [6, 4]}, "Its layers keep 6 and 4 of 12 attention heads"),
     ("depth", {"layers": 2, "kept": [0, 1]}, "Keeps 2 of the teacher's 6 layers: the lowest 2."),
+    (
+        "architecture",
+        {"kind": "static", "dimensions": 128, "pairs": 8192},
+        "It is no transformer but the weighted mean of word vectors and hashed word pairs, and one hidden layer: no layers,"
+        " 128 dimensions, 8,192 rows for word pairs",
+    ),
     ("depth", {"layers": 2, "kept": [0, 5]}, "Keeps 2 of the teacher's 6 layers: numbers 1 and 6 from below."),
     ("depth", {"layers": 1}, "Keeps 1 of the teacher's 6 layers: the lowest one."),
     ("distillation", {"hidden": 0}, "It was trained again, to follow the teacher's answers and the labels."),

@@ -36,7 +36,7 @@ RARE = 1e-3
 class Static:
     """See the module."""
 
-    summary = "no layers: the weighted mean of word vectors and hashed word pairs, one hidden layer"
+    summary = "the weighted mean of word vectors and hashed word pairs, and one hidden layer"
     follows_states = False
     options = ("dimensions", "pairs")
     rate = 10.0
