@@ -15,8 +15,8 @@ SAID = [
     (
         "architecture",
         {"kind": "static", "dimensions": 128, "pairs": 8192},
-        "It is no transformer but the weighted mean of word vectors and hashed word pairs, and one hidden layer: no layers,"
-        " 128 dimensions, 8,192 rows for word pairs",
+        "It is no transformer but the weighted mean of word vectors and hashed word pairs, and one hidden layer: no "
+        "layers, 128 dimensions, 8,192 rows for word pairs",
     ),
     ("depth", {"layers": 2, "kept": [0, 5]}, "Keeps 2 of the teacher's 6 layers: numbers 1 and 6 from below."),
     ("depth", {"layers": 1}, "Keeps 1 of the teacher's 6 layers: the lowest one."),
