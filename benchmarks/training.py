@@ -33,7 +33,7 @@ from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.training import accelerator
 from autocomp.training.accelerator import computing_on, current_device, gpu_name, gpus
-from autocomp.training.recovery import recover
+from autocomp.training.distillation import distil
 from autocomp.training.teacher_signal import TeacherCache, TeacherSignal
 
 HAS_BF16 = accelerator.has_bf16
@@ -59,7 +59,7 @@ def steps(student: Student, signal: TeacherSignal, way: dict[str, Any], count: i
     """Seconds of a step."""
     accelerator.has_bf16 = lambda kind="cpu": way["bf16"]  # type: ignore[assignment]
     options, rng = DistillationOptions(hidden=1.0), np.random.default_rng(seed)
-    done = recover(student, signal, options, steps=count, batch=32, rng=rng)
+    done = distil(student, signal, options, steps=count, batch=32, rng=rng)
     return done.seconds / done.steps
 
 

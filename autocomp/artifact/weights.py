@@ -27,14 +27,16 @@ class WeightStore:
     Attributes:
         weights: float arrays by parameter name.
         formats: storage by parameter name; absent means FP32.
+        codes: what is stored of weights that are not to be rounded here, by parameter name, in the weights' formats.
     """
 
     weights: Mapping[str, np.ndarray]
     formats: Mapping[str, WeightFormat]
+    codes: Mapping[str, Encoded] = field(default_factory=dict)
     _encoded: dict[str, Encoded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in self.formats:
+        for name in {**self.formats, **self.codes}:
             if name not in self.weights or self.weights[name].ndim != 2:
                 raise ExportMismatch(
                     f"a format is given for {name!r}, which is not a matrix of this model; leave it out"
@@ -153,7 +155,7 @@ class WeightStore:
 
     def _coded(self, name: str) -> Encoded:
         if name not in self._encoded:
-            self._encoded[name] = encode(self.array(name), self._format(name))
+            self._encoded[name] = self.codes.get(name) or encode(self.array(name), self._format(name))
         return self._encoded[name]
 
 

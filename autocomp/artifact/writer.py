@@ -23,6 +23,7 @@ from autocomp.artifact.weights import WeightStore
 from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.formats import WeightFormat
 from autocomp.formats.factors import with_factors
+from autocomp.formats.numbers import Encoded
 from autocomp.heads import heads
 
 THRESHOLD = "exit_threshold"
@@ -49,6 +50,7 @@ def write_model(
     pairs: bool,
     exit_threshold: float | None = None,
     exit_rule: str = DEFAULT,
+    codes: Mapping[str, Encoded] | None = None,
 ) -> onnx.ModelProto:
     """The model as ONNX.
 
@@ -62,6 +64,7 @@ def write_model(
         exit_threshold: leave after an exit when every row of the batch is sure by it; it becomes the initializer
             `exit_threshold`. None leaves the exits out of the file.
         exit_rule: what being sure means, a name of `autocomp.exit_rules`.
+        codes: what to store instead of rounding the weights, by parameter name and in the formats given.
 
     Raises:
         ExportMismatch: a weight is missing, or a format is given for something that is not a matrix.
@@ -69,7 +72,7 @@ def write_model(
         UnknownName: there is no such exit rule.
     """
     weights, formats = with_factors(dict(shape.ranks), weights, formats)
-    store, takes_types = WeightStore(weights, formats), pairs and shape.token_types > 1
+    store, takes_types = WeightStore(weights, formats, codes or {}), pairs and shape.token_types > 1
     return _Writer(shape, store, takes_types, exit_threshold, exit_rule).model()
 
 

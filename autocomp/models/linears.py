@@ -11,20 +11,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from autocomp.architectures import EncoderShape, groups_of, parts_of
+from autocomp.errors import ModelError
 from autocomp.formats.factors import balanced_factors, factor_names
 
 
-class Parameterized(Protocol):
-    """Whatever has parameters by name: a module of torch."""
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Names and parameters."""
-
-
-class Shaped(Parameterized, Protocol):
+class Shaped(Protocol):
     """An encoder, of which only its shape and its parameters are needed."""
 
     shape: EncoderShape
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and parameters."""
 
 
 def linear_groups(shape: EncoderShape) -> dict[str, list[str]]:
@@ -48,7 +45,7 @@ def scaled_magnitudes(encoder: Shaped) -> dict[str, np.ndarray]:
             [
                 np.zeros(0, np.float32),
                 *(
-                    (weights[n].detach().abs() / weights[n].detach().std()).flatten().numpy()
+                    (weights[n].detach().abs() / weights[n].detach().std()).flatten().cpu().numpy()
                     for n in names
                     if n in weights
                 ),
@@ -86,19 +83,51 @@ def hold_as_factors(encoder: nn.Module, shape: EncoderShape) -> None:
         parametrize.register_parametrization(encoder.get_submodule(owner), parameter, LowRank(rank))
 
 
-def stored_parameters(encoder: Parameterized) -> dict[str, nn.Parameter]:
-    """What is stored: parameters by their names, those of low rank as `NAME.up` and `NAME.down`."""
-    stored = {}
+def stored_parameters(encoder: Shaped) -> dict[str, nn.Parameter]:
+    """What is stored: parameters by their names, those of low rank as `NAME.up` and `NAME.down`.
+
+    A weight that something else parametrizes, as a hook may in training, is the one tensor that this starts from, under
+    the weight's own name; parameters of the parametrization itself are not stored.
+
+    Raises:
+        ModelError: something else than a low rank makes a weight of several tensors.
+    """
+    stored, ranks = {}, dict(encoder.shape.ranks)
     for name, parameter in encoder.named_parameters():
-        owner, is_factor, rest = name.partition(".parametrizations.")
-        if is_factor:
-            weight, _, original = rest.partition(".original")
-            name = factor_names(f"{owner}.{weight}")[int(original or 0)]
-        stored[name] = parameter
+        owner, is_held, rest = name.partition(".parametrizations.")
+        if is_held:
+            weight, _, tensor = rest.partition(".")
+            name = _stored_name(f"{owner}.{weight}", tensor, f"{owner}.{weight}" in ranks)
+        if name:
+            stored[name] = parameter
     return stored
 
 
-def full_sizes(encoder: Parameterized) -> dict[str, tuple[int, ...]]:
+def _stored_name(weight: str, tensor: str, is_low_rank: bool) -> str:
+    """The name of one tensor that a weight is made of; empty for what is not stored."""
+    if not tensor.startswith("original"):
+        return ""
+    number = tensor.removeprefix("original")
+    if number and not is_low_rank:
+        raise ModelError(f"{weight} is parametrized by several tensors; only a low rank can be stored as such")
+    return factor_names(weight)[int(number)] if number else weight
+
+
+def foreign_parametrizations(encoder: nn.Module) -> list[str]:
+    """Names of the weights that anything but a low rank parametrizes."""
+    names = []
+    for prefix, module in encoder.named_modules():
+        if parametrize.is_parametrized(module):
+            held = module.get_submodule("parametrizations").named_children()
+            names += [f"{prefix}.{name}" for name, parts in held if not _is_low_rank(parts)]
+    return names
+
+
+def _is_low_rank(parts: nn.Module) -> bool:
+    return [type(part) for part in parts.children()] == [LowRank]
+
+
+def full_sizes(encoder: Shaped) -> dict[str, tuple[int, ...]]:
     """Size of every weight by its name, whole even where it is held as factors."""
     sizes = {name: tuple(parameter.shape) for name, parameter in stored_parameters(encoder).items()}
     ups = [name for name in sizes if name.endswith(".up")]

@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from safetensors import SafetensorError
+from safetensors import numpy as numpy_files
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -19,10 +20,15 @@ from autocomp.architectures._encoder import Encoder
 from autocomp.errors import ModelError
 from autocomp.exit_rules import DEFAULT
 from autocomp.formats import WeightFormat
+from autocomp.formats.numbers import Encoded
+from autocomp.models import codes as coding
+from autocomp.models.codes import Coded, CodedJson
 from autocomp.models.encoder import encoder_from, plain_weights
+from autocomp.models.linears import foreign_parametrizations
 from autocomp.storage import atomic_folder
 from autocomp.strict_json import JsonView
 
+_CODES = "codes.safetensors"
 _FILES = ("shape.json", "student.json", "tokenizer.json", "weights.safetensors")
 
 
@@ -41,6 +47,7 @@ class Student:
         exit_rule: a name of `autocomp.exit_rules`.
         origin: the teacher's depth that each layer descends from; None means the same depth.
         truncation_side: at which end a text that is too long loses tokens.
+        codes: of weights that were trained under what their format stores, by name; read by `codes_of`.
     """
 
     encoder: Encoder
@@ -53,6 +60,18 @@ class Student:
     origin: tuple[int, ...] | None = None
     exit_rule: str = DEFAULT
     truncation_side: Literal["left", "right"] = "right"
+    codes: dict[str, Coded] = field(default_factory=dict)
+
+
+def codes_of(student: Student) -> dict[str, Encoded]:
+    """Codes to be stored as they are, by the weight's name: those whose weight and format are still the same."""
+    weights = plain_weights(student.encoder) if student.codes else {}
+    known = {name: (held, coding.weight_of(weights, name)) for name, held in student.codes.items()}
+    return {
+        name: held.encoded
+        for name, (held, weight) in known.items()
+        if weight is not None and held.is_of(weight, student.formats.get(name))
+    }
 
 
 class StudentJson(TypedDict):
@@ -67,13 +86,20 @@ class StudentJson(TypedDict):
     exit_rule: str
     origin: tuple[int, ...] | None
     truncation_side: Literal["left", "right"]
+    codes: NotRequired[dict[str, CodedJson]]
 
 
 def save_student(student: Student, folder: Path) -> None:
-    """Write `shape.json`, `weights.safetensors`, `tokenizer.json` and `student.json`.
+    """Write `shape.json`, `weights.safetensors`, `tokenizer.json`, `student.json`, and `codes.safetensors` if any.
 
     Atomic: all files are written beside `folder`, which is then renamed into place; an older one is replaced.
+
+    Raises:
+        ModelError: a weight is parametrized by something else than a low rank, which the files could not hold.
     """
+    left = foreign_parametrizations(student.encoder)
+    if left:
+        raise ModelError(f"{', '.join(left)} cannot be saved: parametrized still; remove that first")
     with atomic_folder(Path(folder), replace=True) as new:
         new.mkdir()
         _write(student, new)
@@ -101,6 +127,8 @@ def fingerprint(student: Student) -> str:
     for text in (_dump(student.encoder.shape.to_json()), _dump(facts_of(student)), student.tokenizer.to_str()):
         digest.update(text.encode())
     digest.update(weights_fingerprint(plain_weights(student.encoder)).encode())
+    for name, array in sorted(coding.arrays_of(student.codes).items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
 
 
@@ -117,6 +145,8 @@ def weights_fingerprint(weights: Mapping[str, Tensor]) -> str:
 def _write(student: Student, folder: Path) -> None:
     weights = {name: tensor.cpu().contiguous() for name, tensor in plain_weights(student.encoder).items()}
     save_file(weights, folder / "weights.safetensors")
+    if student.codes:
+        numpy_files.save_file(coding.arrays_of(student.codes), folder / _CODES)
     (folder / "tokenizer.json").write_text(student.tokenizer.to_str(), encoding="utf-8")
     (folder / "shape.json").write_text(_dump(student.encoder.shape.to_json()), encoding="utf-8")
     (folder / "student.json").write_text(_dump(facts_of(student)), encoding="utf-8")
@@ -136,12 +166,13 @@ def _read(folder: Path) -> Student:
         exit_rule=facts.get("exit_rule", DEFAULT),
         origin=tuple(facts["origin"]) if facts["origin"] is not None else None,
         truncation_side=facts.get("truncation_side", "right"),
+        codes=coding.codes_from(facts["codes"], numpy_files.load_file(folder / _CODES)) if "codes" in facts else {},
     )
 
 
 def facts_of(student: Student) -> StudentJson:
     """All of a student but its weights, its shape and its tokenizer, as plain data."""
-    return {
+    facts: StudentJson = {
         "labels": list(student.labels),
         "max_length": student.max_length,
         "pairs": student.pairs,
@@ -152,6 +183,9 @@ def facts_of(student: Student) -> StudentJson:
         "origin": student.origin,
         "truncation_side": student.truncation_side,
     }
+    if student.codes:
+        facts["codes"] = coding.facts_of(student.codes)
+    return facts
 
 
 def _dump(value: object) -> str:

@@ -82,7 +82,7 @@ def student_of(member: Member) -> Student:
     student = converted(member)
     with stored_weights(student):
         encoder = encoder_from(student.encoder.shape, plain_weights(student.encoder), student.encoder.dropout)
-    return replace(student, encoder=encoder)
+    return replace(student, encoder=encoder, codes={})
 
 
 def _folder(member: Member) -> Path:

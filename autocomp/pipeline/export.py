@@ -92,8 +92,9 @@ def write_artifact(student: Student, folder: str | Path, facts: OptionalFacts | 
 
 
 def model_of(student: Student) -> onnx.ModelProto:
-    """A student as ONNX, its weights stored as its `formats` say."""
+    """A student as ONNX, its weights stored as its `formats` say, by its `codes` where it has them."""
     from autocomp.models.encoder import plain_weights
+    from autocomp.models.student import codes_of
 
     return write_model(
         student.encoder.shape,
@@ -102,6 +103,7 @@ def model_of(student: Student) -> onnx.ModelProto:
         pairs=student.pairs,
         exit_threshold=student.exit_threshold,
         exit_rule=student.exit_rule,
+        codes=codes_of(student),
     )
 
 

@@ -21,6 +21,7 @@ from autocomp.formats import FLOAT32, WeightFormat
 from autocomp.formats.factors import balanced_factors, factor_names, multiplies
 from autocomp.formats.numbers import decode, encode, stored_bytes
 from autocomp.models.linears import stored_parameters
+from autocomp.models.student import codes_of
 from autocomp.training.predictions import Predictions, predict
 
 if TYPE_CHECKING:
@@ -60,10 +61,13 @@ def leave(predictions: Predictions, threshold: float | None, depth: int, rule: s
 
 @contextmanager
 def stored_weights(student: Student) -> Iterator[None]:
-    """The encoder holds what its formats can store while this lasts."""
-    weights = stored_parameters(student.encoder)
+    """The encoder holds what its formats can store while this lasts, and what its codes are where it has them."""
+    weights, known = stored_parameters(student.encoder), codes_of(student)
     lossy = {n: f for n, f in student.formats.items() if f.bits < 32}
-    lost = {part: value for name, f in lossy.items() for part, value in _held(student.encoder, name, f).items()}
+    trained = {name: decode(known[name], f) for name, f in lossy.items() if name in known}
+    rest = {name: f for name, f in lossy.items() if name not in known}
+    lost = {part: value for name, f in rest.items() for part, value in _held(student.encoder, name, f).items()}
+    lost |= trained
     before = {name: weights[name].data for name in lost}
     try:
         for name, value in lost.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
     from autocomp.spec import SpaceSpec
+    from autocomp.training.hooks import Hook
 
 
 KIND = "architecture.kind"
@@ -100,7 +101,7 @@ def is_cheap(step: Step) -> bool:
 
 
 def structural(plan: CompressionPlan) -> CompressionPlan:
-    """The part of a plan that recovery depends on."""
+    """The part of a plan that a recovered student depends on: all that acts before or during its training."""
     return CompressionPlan(tuple(s for s in plan.steps if not is_cheap(s)))
 
 
@@ -143,17 +144,48 @@ def convert_step(student: Student, step: Step, context: Context) -> tuple[Studen
     return technique.convert(student, options, context), Step(step.technique, options.model_dump(mode="json"))
 
 
+def recovers(name: str) -> bool:
+    """Whether a technique is one that recovery follows: its options have what `RecoveryOptions` asks for."""
+    return techniques[name].stage is Stage.RECOVERY
+
+
+def is_trained(names: Iterable[str]) -> bool:
+    """Whether students of these techniques are trained at all."""
+    return any(recovers(name) or techniques[name].trains for name in names)
+
+
+def _training(plan: CompressionPlan) -> CompressionPlan:
+    """The structural part of a plan, with distillation by its defaults if no step of it says how to recover."""
+    steps = structural(plan).steps
+    if any(recovers(s.technique) for s in steps):
+        return CompressionPlan(steps)
+    added = {s.technique: s for s in (*steps, Step("distillation", {}))}
+    return CompressionPlan(tuple(added[name] for name in in_stage_order(list(added))))
+
+
 def recovery_options(plan: CompressionPlan) -> Any:
-    """Options of the plan's step at the recovery stage, or that technique's defaults.
+    """Options of the plan's step at the recovery stage, or the defaults of `distillation`."""
+    step = next(s for s in _training(plan).steps if recovers(s.technique))
+    return techniques[step.technique].parse(step.options, name=step.technique)
 
-    The training loop reads `DistillationOptions`; another technique of this stage has to extend them.
-    """
-    from autocomp.techniques.distillation import DistillationOptions
 
-    steps = [s for s in plan.steps if techniques[s.technique].stage is Stage.RECOVERY]
-    if not steps:
-        return DistillationOptions()
-    return techniques[steps[0].technique].parse(steps[0].options, name=steps[0].technique)
+def hooks_of(student: Student, plan: CompressionPlan, context: Context) -> dict[str, Hook]:
+    """What acts while a prepared student is trained, by the techniques' names, in stage order."""
+    found = {}
+    for step in _training(plan).steps:
+        technique = techniques[step.technique]
+        hook = technique.training(student, technique.parse(step.options, name=step.technique), context)
+        if hook is not None:
+            found[step.technique] = hook
+    return found
+
+
+def complete(student: Student, plan: CompressionPlan, context: Context) -> Student:
+    """The student with what the settled structural steps do after its training, or in place of it if it has none."""
+    for step in structural(plan).steps:
+        technique = techniques[step.technique]
+        student = technique.convert(student, technique.parse(step.options, name=step.technique), context)
+    return student
 
 
 def describe(plan: CompressionPlan, teacher: EncoderShape) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
@@ -13,18 +13,23 @@ import numpy as np
 
 from autocomp.budget import Fidelity
 from autocomp.pipeline.context import content_of
-from autocomp.pipeline.plans import prepare, recovery_options, seeded, structural
+from autocomp.pipeline.plans import complete, hooks_of, prepare, recovers, recovery_options, seeded, structural
 from autocomp.pipeline.teacher import as_student
 from autocomp.plan import CompressionPlan
 from autocomp.result_cache import CachedResult, Facts, Inputs
 from autocomp.techniques import Context
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from autocomp.models.student import Student
     from autocomp.pipeline.context import StudyContext
+    from autocomp.tasks import Example
     from autocomp.training.loop import Trained
     from autocomp.training.teacher_signal import TeacherCache
 
+TRAINING = "training.safetensors"
+"""In the stage of a student that hooks trained beside its distillation: what its next rung goes on from."""
 Progress = Callable[[float], None]
 T = TypeVar("T")
 
@@ -59,7 +64,7 @@ def recovered_stage(
     fresh, settled = prepare(as_student(context.teacher), plan, technique_context(context))
     recovery = _Recovery(context, settled, fresh, deadline, progress)
     if not rungs:
-        return recovery.store(recovery.inputs([], None), fresh, {"steps": 0}), settled
+        return recovery.store(recovery.inputs([], None), fresh, {"steps": 0}, {}), settled
     parent: CachedResult | None = None
     for passed in range(1, len(rungs) + 1):
         parent = recovery.rung(rungs[:passed], parent)
@@ -98,7 +103,7 @@ class _Recovery:
 
         student = load_student(parent.folder / "student") if parent else self.fresh
         steps = max(1, rungs[-1].steps - (int(parent.facts["steps"]) if parent else 0))
-        trained = self.train(student, steps, rungs[-1].batch, inputs)
+        trained = self.train(student, steps, rungs[-1].batch, inputs, parent)
         cut_short = {} if trained.steps >= steps else {"stopped_after": trained.steps}
         facts: StudentFacts = {
             "steps": rungs[-1].steps,
@@ -106,10 +111,13 @@ class _Recovery:
             "train_s": trained.seconds,
             "loss": trained.loss,
         }
-        return self.store({**inputs, **cut_short}, student, facts)
+        return self.store({**inputs, **cut_short}, student, facts, trained.state)
 
-    def train(self, student: Student, steps: int, batch: int, inputs: Inputs) -> Trained:
-        """Recover a student in place."""
+    def train(self, student: Student, steps: int, batch: int, inputs: Inputs, parent: CachedResult | None) -> Trained:
+        """Recover a student in place; its state is kept where more than distillation acts.
+
+        By distillation alone each rung is a training of its own, with a new optimizer and a new bridge.
+        """
         from autocomp.training.recovery import recover
         from autocomp.training.teacher_signal import TeacherSignal
 
@@ -117,29 +125,65 @@ class _Recovery:
         order = int(seeded(self.context.seed, "lesson", len(inputs["rungs"])).integers(2**31))
         signal = TeacherSignal(self.context.teacher, self.context.data.train, order, _teacher_cache(self.context.run))
         rng = seeded(self.context.seed, "recovery", inputs)
-        return recover(
+        known = technique_context(self.context, rng=seeded(self.context.seed, "hooks", inputs))
+        hooks = hooks_of(student, self.plan, known)
+        keeps = any(not recovers(name) for name in hooks)
+        trained = recover(
             student,
             signal,
             recovery_options(self.plan),
+            hooks,
             steps=steps,
             batch=batch,
             rng=rng,
+            before=_state_of(parent) if keeps else None,
             deadline=self.deadline,
             progress=self.progress,
         )
+        return trained if keeps else replace(trained, state={})
 
-    def store(self, inputs: Inputs, student: Student, facts: StudentFacts) -> CachedResult:
-        """The student with exit heads fitted, as a stage."""
+    def store(self, inputs: Inputs, student: Student, facts: StudentFacts, state: Mapping[str, Tensor]) -> CachedResult:
+        """The student, complete and with exit heads fitted, as a stage, with the state of its training if there is any.
+
+        Exit heads learn what the file would answer, with the weights as it stores them.
+        """
 
         def build(folder: Path) -> Facts:
-            from autocomp.models.student import save_student
-            from autocomp.training.predictions import fit_exits
+            from safetensors.torch import save_file
 
+            from autocomp.models.student import save_student
+
+            whole = complete(student, self.plan, technique_context(self.context))
             rng = seeded(self.context.seed, "exits", inputs)
-            save_student(fit_exits(student, self.context.data.train, rng), folder / "student")
+            save_student(_with_exits(whole, self.context.data.train, rng), folder / "student")
+            if state:
+                save_file(dict(state), folder / TRAINING)
             return facts
 
         return self.context.store.make("student", inputs, build)
+
+
+def _state_of(parent: CachedResult | None) -> dict[str, Tensor]:
+    """What the training of a stage's student left for its next rung."""
+    from safetensors.torch import load_file
+
+    return load_file(parent.folder / TRAINING) if parent and (parent.folder / TRAINING).is_file() else {}
+
+
+def _with_exits(student: Student, examples: Sequence[Example], rng: np.random.Generator) -> Student:
+    """The student with exit heads fitted to it as its formats store it; its own weights stay as they are."""
+    from autocomp.models.linears import stored_parameters
+    from autocomp.pipeline.fake_quantize import stored_weights
+    from autocomp.training.predictions import fit_exits
+
+    own = {name: parameter.data for name, parameter in stored_parameters(student.encoder).items()}
+    with stored_weights(student):
+        rounded = {n for n, p in stored_parameters(student.encoder).items() if p.data_ptr() != own[n].data_ptr()}
+        fitted = fit_exits(student, examples, rng)
+    for name, parameter in stored_parameters(fitted.encoder).items() if fitted is not student else ():
+        if name in rounded:
+            parameter.data = own[name].clone()
+    return fitted
 
 
 @lru_cache(maxsize=1)

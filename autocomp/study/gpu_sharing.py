@@ -231,13 +231,13 @@ def _steps(context: StudyContext, student: Student, steps: int, deadline: float)
     import numpy as np
 
     from autocomp.techniques.distillation import DistillationOptions
-    from autocomp.training.recovery import recover
+    from autocomp.training.distillation import distil
     from autocomp.training.teacher_signal import TeacherSignal
 
     signal = TeacherSignal(context.teacher, context.data.train)
     options = DistillationOptions(hidden=1.0, relations=1.0)
     rng = np.random.default_rng(context.seed)
-    done = recover(student, signal, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)
+    done = distil(student, signal, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)
     return done.seconds / max(1, done.steps)
 
 

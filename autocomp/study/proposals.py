@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from autocomp.pipeline.jobs import Job
-from autocomp.pipeline.plans import plan_of, structural
+from autocomp.pipeline.plans import is_trained, plan_of, structural
 from autocomp.plan import CompressionPlan
 from autocomp.study.asha import Finished, Promotions
-from autocomp.techniques import Stage, techniques
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +28,7 @@ PROMOTION = "promotion"
 
 
 def identity(plan: CompressionPlan) -> str:
-    """What makes two plans one student: their structural part."""
+    """What makes two plans one student: all of them that acts before or during its training."""
     return structural(plan).fingerprint
 
 
@@ -73,9 +72,8 @@ class Proposals:
 
     @property
     def first_rung(self) -> tuple[Fidelity, ...]:
-        """What a new student passes; nothing in a space without recovery."""
-        recovers = any(techniques[name].stage is Stage.RECOVERY for name in self.space.techniques)
-        return self.rungs[:1] if recovers else ()
+        """What a new student passes; nothing in a space whose students are not trained."""
+        return self.rungs[:1] if is_trained(self.space.techniques) else ()
 
     def next(self, schedule: Schedule) -> Job | None:
         """The next job that fits the schedule; None if there is none."""

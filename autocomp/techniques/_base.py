@@ -1,4 +1,4 @@
-"""What every technique is: options with knobs, a stage, and two calls around recovery training."""
+"""What every technique is: options with knobs, a stage, and calls before, during and after recovery training."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from autocomp.space import Knob
 if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
+    from autocomp.training.hooks import Hook
 
 
 class Stage(IntEnum):
@@ -43,7 +44,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-EVERY: frozenset[str] = frozenset()
+ANY_ARCHITECTURE: frozenset[str] = frozenset()
 """As the `architectures` of a technique: those of every kind of student."""
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -91,15 +92,16 @@ class PlannedModel:
 class Technique(Generic[OptionsT]):
     """A label on plain functions that do the work.
 
-    `prepare` runs before recovery training, `convert` after it; a technique overrides the one it needs.
-    Techniques that only `convert` are cheap: every recovered student is swept over them without training.
+    `prepare` runs before recovery training, `training` gives a hook that acts during it, `convert` runs after it; a
+    technique overrides what it needs. Techniques that only `convert` are cheap: every recovered student is swept over
+    them without training.
 
     Attributes:
         summary: one line for `autocomp list`.
         paper: where it comes from.
         stage: when it runs.
         touches: parts of the model it claims; two techniques conflict only if they claim the same part.
-        architectures: whose students it can change, by the names of `autocomp.architectures`; `EVERY` for all.
+        architectures: whose students it can change, by their names; `ANY_ARCHITECTURE` for all.
         Options: its options' class.
     """
 
@@ -136,6 +138,14 @@ class Technique(Generic[OptionsT]):
         """The student with the change made, before recovery. Default: unchanged."""
         return student
 
+    def training(self, student: Student, options: OptionsT, context: Context) -> Hook | None:
+        """What acts while this student is trained, told its settled options. Default: nothing.
+
+        A student that no study trains (`post_training`) never meets its hook, so `convert` must leave it complete
+        either way.
+        """
+        return None
+
     def convert(self, student: Student, options: OptionsT, context: Context) -> Student:
         """The student with the change made, after recovery. Default: unchanged."""
         return student
@@ -154,9 +164,18 @@ class Technique(Generic[OptionsT]):
         return f"{words[0].upper()}{words[1:]}." if words else ""
 
     @property
+    def trains(self) -> bool:
+        """Whether it may act during recovery."""
+        return type(self).training is not Technique.training
+
+    @property
     def is_cheap(self) -> bool:
-        """Whether it only acts after recovery, so that it can be swept."""
-        return self.stage > Stage.RECOVERY
+        """Whether it only acts after recovery, so that it can be swept.
+
+        All others decide what is trained, and are part of what makes a student the one that it is.
+        """
+        prepares = type(self).prepare is not Technique.prepare
+        return self.stage > Stage.RECOVERY and not prepares and not self.trains
 
     def parse(self, options: PlanOptions, source: str = "plan", name: str = "") -> OptionsT:
         """Checked options.

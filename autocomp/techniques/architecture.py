@@ -14,7 +14,7 @@ from pydantic import Field, create_model, field_validator
 from autocomp.architectures import DEFAULT, architectures
 from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
-from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
@@ -53,7 +53,7 @@ class Architecture(Technique[ArchitectureOptions]):
     paper = "Joulin et al. 2017 (fastText), arXiv:1607.01759"
     stage = Stage.ARCHITECTURE
     touches = frozenset({"architecture"})
-    architectures = EVERY
+    architectures = ANY_ARCHITECTURE
     Options = with_sizes()
 
     def applies(self, architecture: str, option: str = "") -> bool:

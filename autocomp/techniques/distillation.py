@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import EVERY, Context, Options, Stage, Technique, listed
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, Stage, Technique, listed
 
 if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
+    from autocomp.training.hooks import Hook
 
 
 INNER = ("hidden", "relations")
@@ -38,13 +39,13 @@ class DistillationOptions(Options):
 
 
 class Distillation(Technique[DistillationOptions]):
-    """The technique that says how recovery distils. It changes no weight itself; recovery reads its options."""
+    """The technique that says how recovery distils. Recovery itself reads `learning_rate` and `augment`."""
 
     summary = "recovery from the teacher's logits, hidden states and attention relations"
     paper = "arXiv:1503.02531, arXiv:1909.10351, arXiv:2012.15828"
     stage = Stage.RECOVERY
     touches = frozenset({"recovery"})
-    architectures = EVERY
+    architectures = ANY_ARCHITECTURE
     Options = DistillationOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
@@ -66,6 +67,12 @@ class Distillation(Technique[DistillationOptions]):
         if self.applies(student.encoder.shape.architecture, "hidden"):
             return options
         return options.model_copy(update=dict.fromkeys(INNER, 0.0))
+
+    def training(self, student: Student, options: DistillationOptions, context: Context) -> Hook:
+        """The losses to the teacher and to the labels."""
+        from autocomp.training.distillation import Distillation as Losses
+
+        return Losses(student, options)
 
     def explain(self, options: DistillationOptions, teacher: EncoderShape) -> str:
         """A sentence on what the student learnt from."""

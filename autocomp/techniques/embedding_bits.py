@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from autocomp.space import Knob
-from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._bits import set_embedding_bits
 
 if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
@@ -22,21 +23,6 @@ class EmbeddingBitsOptions(Options):
     bits: Literal[2, 3, 4, 5, 6, 7, 8, 16, 32] = 32
 
 
-def set_embedding_bits(student: Student, bits: int) -> Student:
-    """The student with its tables stored at `bits`.
-
-    Where texts are no pairs the file holds no token-type table but its first row, exactly.
-    """
-    from autocomp.architectures import parts_of
-    from autocomp.formats import usual_format
-
-    shape = student.encoder.shape
-    folded = "" if student.pairs and shape.token_types > 1 else "token_types"
-    tables = [part.name for part in parts_of(shape) if part.kind == "table" and part.axes[0] != folded]
-    formats = {name: usual_format(bits) for name in tables}
-    return replace(student, formats={**student.formats, **formats})
-
-
 class EmbeddingBits(Technique[EmbeddingBitsOptions]):
     """The technique that sets how many bits the embedding tables take."""
 
@@ -44,7 +30,7 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
     paper = "Zafrir et al. 2019 (Q8BERT), arXiv:1910.06188"
     stage = Stage.NUMERICS
     touches = frozenset({"embeddings.format"})
-    architectures = EVERY
+    architectures = ANY_ARCHITECTURE
     Options = EmbeddingBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

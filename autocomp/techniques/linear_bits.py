@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique, check_groups, listed
+from autocomp.techniques._base import (
+    ANY_ARCHITECTURE,
+    Context,
+    Options,
+    PlannedModel,
+    Stage,
+    Technique,
+    check_groups,
+    listed,
+)
+from autocomp.techniques._bits import set_linear_bits
 
 if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
@@ -51,19 +61,6 @@ def allocate(sizes: Mapping[str, int], sensitivity: Mapping[str, Mapping[int, fl
         bits[group], budget = wider, budget + cost
 
 
-def set_linear_bits(student: Student, per_group: Mapping[str, int]) -> Student:
-    """The student with the linear weights of each group stored at its bits; sparse ones stay sparse."""
-    from autocomp.formats import FLOAT32, usual_format
-    from autocomp.models.linears import linear_groups
-
-    formats = dict(student.formats)
-    for group, names in linear_groups(student.encoder.shape).items():
-        for name in names:
-            is_sparse = formats.get(name, FLOAT32).sparse
-            formats[name] = replace(usual_format(per_group[group]), sparse=is_sparse)
-    return replace(student, formats=formats)
-
-
 def _group_words(group: str) -> str:
     """`attention of layer 1` for `blocks.0.attention`."""
     kind, *rest = group.split(".")
@@ -79,7 +76,7 @@ class LinearBits(Technique[LinearBitsOptions]):
     paper = "Dong et al. 2020 (HAWQ-V2), arXiv:1911.03852; Shen et al. 2020 (Q-BERT), arXiv:1909.05840"
     stage = Stage.NUMERICS
     touches = frozenset({"linears.format"})
-    architectures = EVERY
+    architectures = ANY_ARCHITECTURE
     Options = LinearBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique, check_groups
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique, check_groups
+from autocomp.techniques._zeros import shared_out, sparsify
 
 if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
@@ -27,41 +27,6 @@ class SparsityOptions(Options):
     per_group: dict[str, Annotated[float, Field(ge=0, lt=1)]] | None = None
 
 
-def shared_out(magnitudes: dict[str, np.ndarray], fraction: float) -> dict[str, float]:
-    """Fraction of each group that falls below one common threshold on its scaled magnitudes."""
-    everything = np.concatenate(list(magnitudes.values()))
-    rank = int(fraction * (len(everything) - 1))
-    threshold = np.partition(everything, rank)[rank] if len(everything) else 0.0
-    return {
-        group: round(float(np.mean(values < threshold)), 4) if len(values) else 0.0
-        for group, values in magnitudes.items()
-    }
-
-
-def sparsify(student: Student, per_group: dict[str, float]) -> Student:
-    """A copy of the student whose smallest linear weights are zero, marked to be stored sparse.
-
-    Weights of low rank stay as they are: they would no longer be of that rank.
-    """
-    import copy
-
-    import torch
-
-    from autocomp.formats import WeightFormat
-    from autocomp.models.linears import linear_groups
-
-    encoder, formats = copy.deepcopy(student.encoder), dict(student.formats)
-    weights = dict(encoder.named_parameters())
-    for group, names in linear_groups(encoder.shape).items():
-        for name in [n for n in names if n in weights] if per_group[group] > 0 else ():
-            with torch.no_grad():
-                size = weights[name].abs()
-                cut = torch.kthvalue(size.flatten(), 1 + int(per_group[group] * (size.numel() - 1))).values
-                weights[name].mul_(size >= cut)
-            formats[name] = WeightFormat(formats[name].bits if name in formats else 32, sparse=True)
-    return replace(student, encoder=encoder, formats=formats)
-
-
 class Sparsity(Technique[SparsityOptions]):
     """The technique that zeroes the smallest linear weights."""
 
@@ -69,7 +34,7 @@ class Sparsity(Technique[SparsityOptions]):
     paper = "Gordon et al. 2020, arXiv:2002.08307"
     stage = Stage.SPARSITY
     touches = frozenset({"linears.zeros"})
-    architectures = EVERY
+    architectures = ANY_ARCHITECTURE
     Options = SparsityOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

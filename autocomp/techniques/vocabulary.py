@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import EVERY, Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
     from autocomp.architectures import EncoderShape
@@ -44,7 +44,7 @@ class Vocabulary(Technique[VocabularyOptions]):
     paper = "Zhao et al. 2019, arXiv:1909.11687"
     stage = Stage.VOCABULARY
     touches = frozenset({"vocabulary"})
-    architectures = EVERY
+    architectures = ANY_ARCHITECTURE
     Options = VocabularyOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

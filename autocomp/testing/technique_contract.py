@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,15 +27,19 @@ import torch
 from autocomp.artifact.runtime import open_session
 from autocomp.errors import InfeasiblePlan, SpecError
 from autocomp.formats import FLOAT32
-from autocomp.models.linears import linear_groups
-from autocomp.models.student import Student, fingerprint
+from autocomp.models.linears import foreign_parametrizations, linear_groups
+from autocomp.models.student import Student, fingerprint, load_student, save_student
 from autocomp.pipeline.export import model_of
 from autocomp.pipeline.fake_quantize import leave, stored_weights
 from autocomp.tasks import Example
-from autocomp.techniques import Context, Options, Technique
+from autocomp.techniques import Context, Options, Stage, Technique, techniques
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training.batches import collate, encode
+from autocomp.training.distillation import Distillation
+from autocomp.training.hooks import Hook
 from autocomp.training.predictions import predict
+from autocomp.training.recovery import recover
+from autocomp.training.teacher_signal import TeacherSignal
 
 TEXTS = (
     "the film was good",
@@ -45,6 +52,9 @@ TEXTS = (
 WIDTHS = (2, 3, 4, 5, 6, 7, 8, 32)
 EXACT, ROUNDED = 1e-4, 0.1
 """Root mean square error of a file's logits over their deviation; the larger where linears run in int8."""
+
+STEPS = 3
+"""Of the trainings: enough for a hook to be called at every place, and to begin and end what it does by fractions."""
 
 AnyTechnique = Technique[Any]
 
@@ -75,16 +85,46 @@ def contract_context() -> Context:
 
 
 def applied(technique: AnyTechnique, options: Options, student: Student, context: Context | None = None) -> Student:
-    """The student after both of the technique's calls."""
+    """The student after all of the technique's calls, trained for some steps if it gives a hook.
+
+    Of a technique that recovery follows, as `distillation`, the training is left out: it may change whatever it wants.
+    """
     context = context or replace(contract_context(), rng=np.random.default_rng(0))
     settled = technique.settle(student, options, context)
-    return technique.convert(technique.prepare(student, settled, context), settled, context)
+    prepared = technique.prepare(student, settled, context)
+    if technique.stage is not Stage.RECOVERY:
+        prepared = trained(technique, settled, prepared, context)
+    return technique.convert(prepared, settled, context)
+
+
+def trained(technique: AnyTechnique, settled: Options, student: Student, context: Context) -> Student:
+    """A copy of a prepared student after some steps with the technique's hook; the student itself if it gives none."""
+    copied = replace(student, encoder=deepcopy(student.encoder))
+    hook = technique.training(copied, settled, context)
+    if hook is None:
+        return student
+    train(copied, hook)
+    return copied
+
+
+def train(student: Student, hook: Hook, before: Mapping[str, torch.Tensor] | None = None) -> Mapping[str, torch.Tensor]:
+    """Distil the contract's student into this one with a hook beside; what the training leaves for a later one."""
+    options, signal = techniques["distillation"].parse({}), TeacherSignal(contract_student(), _examples())
+    hooks = {"distillation": Distillation(student, options), "hook": hook}
+    rng = np.random.default_rng(0)
+    return recover(student, signal, options, hooks, steps=STEPS, batch=len(TEXTS), rng=rng, before=before).state
 
 
 def grid(technique: AnyTechnique) -> Iterator[Options]:
-    """The options of every combination of the technique's knobs."""
+    """The options of every combination of the technique's knobs.
+
+    Of a technique that trains, for which each takes a training, so many that each value of each knob occurs.
+    """
     knobs = technique.knobs(contract_student().encoder.shape)
-    for values in itertools.product(*(knob.values for knob in knobs.values())):
+    each = [knob.values for knob in knobs.values()]
+    most = max(map(len, each), default=0)
+    diagonal = (tuple(values[-1 - i % len(values)] for values in each) for i in range(most))
+    for values in diagonal if technique.trains else itertools.product(*each):
         yield technique.parse(dict(zip(knobs, values, strict=True)))
 
 
@@ -213,6 +253,39 @@ def check_nothing_need_be_known(technique: AnyTechnique) -> None:
             assert str(error), f"{options!r} is refused without a reason"
 
 
+def check_what_trains_is_not_cheap(technique: AnyTechnique) -> None:
+    """Two settings of what acts before or during a training are two students, which a sweep cannot tell apart."""
+    prepares = type(technique).prepare is not Technique.prepare
+    assert not (technique.is_cheap and (prepares or technique.trains)), "is_cheap, but it prepares or trains"
+
+
+def check_hooks_leave_students_that_can_be_kept(technique: AnyTechnique) -> None:
+    """After its training a student has no parametrization left, and comes back from its files with the same answers."""
+    for options in _that_train(technique):
+        made = applied(technique, options, contract_student())
+        assert not foreign_parametrizations(made.encoder), f"{options!r} leaves weights parametrized"
+        with TemporaryDirectory() as folder:
+            save_student(made, Path(folder) / "s")
+            again = load_student(Path(folder) / "s")
+        assert fingerprint(again) == fingerprint(made), f"{options!r}: what is saved is another student"
+        assert np.array_equal(logits(again), logits(made)), f"{options!r}: what is saved answers otherwise"
+
+
+def check_trainings_go_on(technique: AnyTechnique) -> None:
+    """A hook's state is what a later hook is given, and the student is as whole after a second training."""
+    for options in _that_train(technique):
+        student, context = contract_student(), replace(contract_context(), rng=np.random.default_rng(0))
+        first = technique.training(student, options, context)
+        assert first is not None
+        state = train(student, first)
+        made = technique.convert(student, options, context)
+        again = technique.training(made, options, context)
+        assert again is not None, f"{options!r}: a longer training has no hook"
+        train(made, again, state)
+        assert again.state().keys() == first.state().keys(), f"{options!r}: the state has other names the second time"
+        _assert_same_answers(technique.convert(made, options, context), f"{options!r}, trained twice")
+
+
 CHECKS: tuple[Callable[[AnyTechnique], None], ...] = (
     check_is_described,
     check_defaults_change_nothing,
@@ -226,7 +299,20 @@ CHECKS: tuple[Callable[[AnyTechnique], None], ...] = (
     check_changes_are_described,
     check_files_answer_as_students_do,
     check_nothing_need_be_known,
+    check_what_trains_is_not_cheap,
+    check_hooks_leave_students_that_can_be_kept,
+    check_trainings_go_on,
 )
+
+
+def _that_train(technique: AnyTechnique) -> list[Options]:
+    """The first and the last of the settings that give a hook, but for those of a technique that recovery follows."""
+    student, context = contract_student(), contract_context()
+    settled = (technique.settle(student, options, context) for options in grid(technique))
+    if technique.stage is Stage.RECOVERY or not technique.trains:
+        return []
+    found = [options for options in settled if technique.training(student, options, context) is not None]
+    return found[:: max(1, len(found) - 1)]
 
 
 def _examples() -> list[Example]:

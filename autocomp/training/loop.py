@@ -1,12 +1,12 @@
-"""The one training loop (a loss of a batch, AdamW, linear warm-up and decay, a deadline), and fine-tuning on labels."""
+"""The one training loop (losses, hooks, AdamW, linear warm-up and decay, a deadline), and fine-tuning on labels."""
 
 from __future__ import annotations
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from autocomp.heads import heads
 from autocomp.models.slicing import keep_vocabulary
 from autocomp.training.accelerator import autocast, current_device, on_device
 from autocomp.training.batches import Encoded, collate, encode, shuffled
+from autocomp.training.hooks import Hook, Learnt
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -26,43 +27,71 @@ if TYPE_CHECKING:
 BATCH = 32
 """Texts in a batch of fine-tuning."""
 WARM_UP = 0.1
+WEIGHT_DECAY = 0.01
+PEAK = "peak"
+"""Key of a group's highest learning rate in the optimizer's groups."""
 Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run did: steps, seconds, mean loss of its last tenth."""
+    """What a training run did.
+
+    Attributes:
+        steps, seconds: that it took.
+        loss: mean of its last tenth.
+        state: what a later training of the same student may go on from: moments of AdamW and states of hooks.
+    """
 
     steps: int
     seconds: float
     loss: float
+    state: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter],
+    learning_rate: float,
+    learnt: Sequence[Learnt] = (),
+    *,
+    weight_decay: float = WEIGHT_DECAY,
+) -> torch.optim.AdamW:
+    """AdamW over parameters at a peak of their learning rate, and over those of hooks at their own."""
+    groups = [(list(parameters), learning_rate)]
+    groups += [(list(own.module.parameters()), own.peak_beside(learning_rate)) for own in learnt]
+    free = [([p for p in group if p.requires_grad], peak) for group, peak in groups]
+    return torch.optim.AdamW(
+        [{"params": group, PEAK: peak} for group, peak in free if group],
+        lr=learning_rate,
+        weight_decay=weight_decay,
+        fused=True,
+    )
 
 
 def train(
-    parameters: Iterable[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
     losses: Iterator[Tensor],
     steps: int,
-    learning_rate: float,
     *,
+    hooks: Sequence[Hook] = (),
     deadline: float = math.inf,
-    weight_decay: float = 0.01,
     progress: Progress | None = None,
 ) -> Trained:
-    """Take one optimizer step for each of `steps` losses.
+    """Take one optimizer step for each of `steps` losses, and let the hooks finish.
 
     The schedule follows whichever is further along, steps or time, so that a run that meets its deadline has still
     decayed to zero.
 
     Args:
+        optimizer: of `adamw`.
         losses: yields the scalar loss of the next batch, graph attached.
+        hooks: called around each step, in this order; what they add to the loss is in it already.
         deadline: seconds since the epoch (`time.time()`) at which to be finished.
         progress: called with the fraction done about once a second.
 
     Raises:
         TrainingDiverged: a loss that is not a number.
     """
-    weights = [p for p in parameters if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay, fused=True)
     started = reported = time.time()
     allowed = max(deadline - started, 1e-3)
     history: list[float] = []
@@ -74,7 +103,10 @@ def train(
         if progress and now - reported > 1:
             reported = now
             progress(fraction)
-        history.append(_step(optimizer, weights, losses, learning_rate * schedule(fraction, steps)))
+        _set_rates(optimizer, schedule(fraction, steps))
+        history.append(_step(optimizer, losses, hooks, fraction))
+    for hook in hooks:
+        hook.finish()
     recent = history[-max(1, done // 10) :]
     return Trained(done, time.time() - started, sum(recent) / len(recent) if recent else math.nan)
 
@@ -86,21 +118,46 @@ def schedule(fraction: float, steps: int) -> float:
     return (1 - fraction) / (1 - WARM_UP)
 
 
-def _step(
-    optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], losses: Iterator[Tensor], rate: float
-) -> float:
-    """One optimizer step at a learning rate; the loss before it."""
+def _set_rates(optimizer: torch.optim.Optimizer, part: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = group[PEAK] * part
+
+
+def _step(optimizer: torch.optim.Optimizer, losses: Iterator[Tensor], hooks: Sequence[Hook], fraction: float) -> float:
+    """One optimizer step; the loss before it."""
+    for hook in hooks:
+        hook.before_step(fraction)
     loss = next(losses)
     value = float(loss.detach())
     if not math.isfinite(value):
+        rate = optimizer.param_groups[0]["lr"]
         raise TrainingDiverged(f"the loss became {value}; a smaller learning rate than {rate:.2g} may help")
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(weights, 1.0)
+    for hook in hooks:
+        hook.before_update(fraction)
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    for hook in hooks:
+        hook.after_step(fraction)
     return value
+
+
+def moments(optimizer: torch.optim.Optimizer, names: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """What AdamW knows of parameters after its steps, as `NAME:exp_avg` and so on; nothing of those it never moved."""
+    known = {name: optimizer.state.get(parameter, {}) for name, parameter in names.items()}
+    return {f"{name}:{key}": value.detach().cpu() for name, found in known.items() for key, value in found.items()}
+
+
+def set_moments(
+    optimizer: torch.optim.Optimizer, names: Mapping[str, nn.Parameter], known: Mapping[str, Tensor]
+) -> None:
+    """Let AdamW go on from what `moments` gave at the end of an earlier training."""
+    for key, value in known.items():
+        name, _, kind = key.rpartition(":")
+        if name in names:
+            parameter = names[name]
+            optimizer.state[parameter][kind] = value.clone().to(parameter.device)
 
 
 def fine_tune(
@@ -126,7 +183,8 @@ def fine_tune(
     losses = _losses(small, replace(data, ids=[np.searchsorted(used, i) for i in data.ids]), rng)
     small.encoder.train()
     with on_device(small.encoder):
-        done = train(small.encoder.parameters(), losses, steps, learning_rate, deadline=deadline, progress=progress)
+        optimizer = adamw(small.encoder.parameters(), learning_rate)
+        done = train(optimizer, losses, steps, deadline=deadline, progress=progress)
     return _written_back(teacher, small, used), done
 
 

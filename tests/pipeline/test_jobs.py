@@ -199,7 +199,7 @@ def test_recovery_that_is_cut_short_is_never_taken_for_a_whole_one(job, context,
     assert time.time() - started < 90 and records[0].status == "complete" and 0 < trained < 100_000
     student = json.loads((context.store.folder(result["facts"]["student"]) / "stage.json").read_text())
     assert student["inputs"]["stopped_after"] == trained
-    monkeypatch.setattr(recovery, "train", lambda w, losses, steps, rate, **_: loop.train(w, losses, trained + 1, rate))
+    monkeypatch.setattr(recovery, "train", lambda given, losses, steps, **_: loop.train(given, losses, trained + 1))
     second, _ = run(job(slow, train_until=time.time() + 1.0, point={"depth.layers": 2}))
     assert (second["facts"]["was_cached"], second["facts"]["trained"]) == (False, trained + 1)
 

@@ -28,6 +28,11 @@ SAID = [
         "A text is answered before the last layer as soon as the head after a layer is at least 90",
     ),
     ("feed_forward", {"per_layer": [768, 768]}, "Every layer keeps 768 of 1,536 feed-forward neurons"),
+    (
+        "gradual_pruning",
+        {"fraction": 0.6},
+        "60 % of the linear weights, the smallest ones, are zero and left out of the file; they went little by little",
+    ),
     ("hidden_size", {"size": 256}, "Between layers a token is 256 numbers instead of 384."),
     ("layer_sharing", {"layers": 3, "runs": [3, 3]}, "6 layers share 2 sets of weights"),
     ("linear_bits", {"bits": 4}, "Weights of the linear layers take 4 bits each instead of 32."),
@@ -46,6 +51,11 @@ SAID = [
         "number_system",
         {"bits": 3, "numbers": "codebook", "outliers": 0.001},
         "Weights of the linear layers take 3 bits each",
+    ),
+    (
+        "quantization_aware",
+        {"linears": 3, "embeddings": 2},
+        "Weights of the linear layers take 3 bits each and numbers of the embedding tables take 2 bits each, and",
     ),
     ("sparsity", {"fraction": 0.5}, "50 % of the linear weights, the smallest ones, are zero"),
     (

@@ -9,14 +9,14 @@ from autocomp.models.encoder import plain_weights
 from autocomp.models.linears import linear_groups
 from autocomp.tasks import Example
 from autocomp.techniques import Context, techniques
+from autocomp.techniques._zeros import sparsify
 from autocomp.techniques.layer_sharing import runs_of, shared_already
 from autocomp.techniques.low_rank import factorize
-from autocomp.techniques.sparsity import sparsify
 from autocomp.techniques.token_elimination import schedule
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.testing.technique_contract import is_changed
 from autocomp.training.batches import encode
-from autocomp.training.recovery import recover
+from autocomp.training.distillation import distil
 from autocomp.training.teacher_signal import TeacherSignal
 
 
@@ -151,7 +151,7 @@ def test_recovery_trains_a_student_of_all_forms_towards_its_teacher(student):
     logits = predict(teacher, data).logits
     before = divergence(small, logits, predict(small, data).logits)
     options = techniques["distillation"].parse({"relations": 0.5, "labels": 0.0, "learning_rate": 3e-3})
-    recover(small, TeacherSignal(teacher, examples), options, steps=25, batch=8, rng=np.random.default_rng(0))
+    distil(small, TeacherSignal(teacher, examples), options, steps=25, batch=8, rng=np.random.default_rng(0))
     assert divergence(small, logits, predict(small, data).logits) < 0.5 * before
     for name, rank in shape.ranks:
         assert np.linalg.matrix_rank(plain_weights(small.encoder)[name].numpy(), rtol=1e-4) <= rank

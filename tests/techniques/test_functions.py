@@ -13,14 +13,14 @@ from autocomp.models.linears import group_sizes, linear_groups, scaled_magnitude
 from autocomp.tasks import Example
 from autocomp.techniques import Context, techniques
 from autocomp.techniques._base import best, kept_counts, rounded
+from autocomp.techniques._bits import set_embedding_bits, set_linear_bits
+from autocomp.techniques._zeros import shared_out, sparsify
 from autocomp.techniques.attention_heads import shrink_heads
 from autocomp.techniques.depth import chosen_layers, shrink_depth
-from autocomp.techniques.embedding_bits import set_embedding_bits
 from autocomp.techniques.exits import set_threshold
 from autocomp.techniques.feed_forward import shrink_feed_forward
 from autocomp.techniques.hidden_size import shrink_hidden
-from autocomp.techniques.linear_bits import WIDTHS, allocate, set_linear_bits
-from autocomp.techniques.sparsity import shared_out, sparsify
+from autocomp.techniques.linear_bits import WIDTHS, allocate
 from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.models import random_student, tiny_shape
 from autocomp.training.batches import collate, encode

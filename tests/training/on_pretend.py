@@ -25,9 +25,9 @@ from autocomp.testing.technique_contract import applied, contract_student, grid
 from autocomp.training import accelerator
 from autocomp.training.accelerator import computing_on, on_device
 from autocomp.training.batches import collate, encode, in_order
+from autocomp.training.distillation import distil
 from autocomp.training.loop import fine_tune
 from autocomp.training.predictions import fit_exits, predict
-from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherSignal
 
 EXAMPLES = write_examples(32, 0)
@@ -51,7 +51,7 @@ def recovered(name: str) -> str:
     student = applied(techniques[name], next(iter(grid(techniques[name]))), teacher)
     if not is_cheap(Step(name, {})):
         signal = TeacherSignal(teacher, EXAMPLES)
-        recover(student, signal, INSIDE, steps=2, batch=16, rng=np.random.default_rng(0))
+        distil(student, signal, INSIDE, steps=2, batch=16, rng=np.random.default_rng(0))
         student = fit_exits(replace(student, exit_threshold=None), EXAMPLES, np.random.default_rng(0))
     return f"{fingerprint(student)} {digest(simulate(student, encode(student, EXAMPLES)).logits)}"
 

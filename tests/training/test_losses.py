@@ -5,7 +5,7 @@ import torch
 
 from autocomp.heads import heads
 from autocomp.training.batches import word_averages
-from autocomp.training.recovery import hidden_distance, relation_distance
+from autocomp.training.distillation import hidden_distance, relation_distance
 
 
 def draw(*size: int, seed: int = 0) -> torch.Tensor:

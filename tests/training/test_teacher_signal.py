@@ -11,7 +11,7 @@ from autocomp.techniques.distillation import DistillationOptions
 from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.training import teacher_signal as signal_module
 from autocomp.training.batches import encode
-from autocomp.training.recovery import recover
+from autocomp.training.distillation import distil
 from autocomp.training.teacher_signal import RELATED, TeacherCache, TeacherSignal, run_teacher
 
 ROWS = (0, 3, 5)
@@ -36,7 +36,7 @@ def learn(teacher, examples, layers, cache, *, steps=6, pieces=None, **options):
     student = student if pieces is None else shrink_vocabulary(student, pieces, {"good": 9, "bad": 9})
     options = DistillationOptions(learning_rate=3e-3, **options)
     signal = TeacherSignal(teacher, examples, 7, cache)
-    recover(student, signal, options, steps=steps, batch=32, rng=np.random.default_rng(1))
+    distil(student, signal, options, steps=steps, batch=32, rng=np.random.default_rng(1))
     return fingerprint(student)
 
 

@@ -15,11 +15,11 @@ from autocomp.techniques.feed_forward import shrink_feed_forward
 from autocomp.techniques.hidden_size import shrink_hidden
 from autocomp.techniques.vocabulary import shrink_vocabulary
 from autocomp.testing.models import random_student, tiny_shape
-from autocomp.training import recovery
 from autocomp.training.batches import collate, encode
+from autocomp.training.distillation import Distillation, distil
+from autocomp.training.hooks import Reading
 from autocomp.training.loop import fine_tune
 from autocomp.training.predictions import divergence, fit_exits, predict
-from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import TeacherSignal, run_teacher
 
 ALL = DistillationOptions(hidden=1.0, relations=1.0, learning_rate=3e-3)
@@ -39,12 +39,12 @@ def inner_losses(student, teacher, examples) -> tuple[float, float]:
     """The hidden and the relation loss of an untrained bridge."""
     batch, found = collate(student, encode(student, examples), range(len(examples))), []
     for options in (DistillationOptions(hidden=1.0), DistillationOptions(hidden=0.0, relations=1.0)):
-        names = recovery._names(student, teacher, options)
-        answers = run_teacher(teacher, encode(teacher, examples), range(len(examples)), names)
-        read = recovery._DistillationBatch(batch, answers, names, torch.zeros(len(examples), dtype=torch.bool))
+        hook = Distillation(student, options)
+        hook.begin(teacher)
+        answers = run_teacher(teacher, encode(teacher, examples), range(len(examples)), hook.states())
+        read = Reading(batch, answers, torch.zeros(len(examples), dtype=torch.bool))
         with torch.no_grad():
-            out = student.encoder(batch.ids, batch.mask)
-            found.append(float(recovery._inner_losses(out, read, options, torch.nn.Identity())))
+            found.append(float(hook.inner_loss(read, student.encoder(batch.ids, batch.mask))))
     return found[0], found[1]
 
 
@@ -80,9 +80,7 @@ def test_recovery_brings_the_student_to_its_teacher(teacher, examples, unseen):
     reference = predict(teacher, encode(teacher, unseen)).logits
     before = divergence(student, reference, predict(student, encode(student, unseen)).logits)
     options = DistillationOptions(labels=0.0, learning_rate=3e-3)
-    done = recover(
-        student, TeacherSignal(teacher, examples), options, steps=100, batch=32, rng=np.random.default_rng(0)
-    )
+    done = distil(student, TeacherSignal(teacher, examples), options, steps=100, batch=32, rng=np.random.default_rng(0))
     after = divergence(student, reference, predict(student, encode(student, unseen)).logits)
     assert done.steps == 100 and not student.encoder.training
     assert after < 0.5 * before
@@ -94,7 +92,7 @@ def test_recovery_drops_nothing_out(teacher, examples):
         student = cut(teacher)
         whole = encoder_from(student.encoder.shape, plain_weights(student.encoder), dropout)
         student = replace(student, encoder=whole)
-        recover(student, TeacherSignal(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
+        distil(student, TeacherSignal(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
         assert student.encoder.dropout == dropout, "who trains it further finds it as it was"
         return plain_weights(student.encoder)
 
@@ -103,14 +101,14 @@ def test_recovery_drops_nothing_out(teacher, examples):
 
 def test_recovery_leaves_the_teacher_alone(teacher, examples):
     before = fingerprint(teacher)
-    recover(cut(teacher), TeacherSignal(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
+    distil(cut(teacher), TeacherSignal(teacher, examples), ALL, steps=3, batch=16, rng=np.random.default_rng(0))
     assert fingerprint(teacher) == before
 
 
 def test_hidden_and_relation_losses_go_down(teacher, examples, unseen):
     start, student = cut(teacher), cut(teacher)
     only = DistillationOptions(logits=0.0, labels=0.0, hidden=1.0, relations=1.0, learning_rate=3e-3)
-    recover(student, TeacherSignal(teacher, examples), only, steps=60, batch=32, rng=np.random.default_rng(0))
+    distil(student, TeacherSignal(teacher, examples), only, steps=60, batch=32, rng=np.random.default_rng(0))
     before, after = inner_losses(start, teacher, unseen), inner_losses(student, teacher, unseen)
     assert after[0] < 0.7 * before[0]
     assert after[1] < 0.7 * before[1]
@@ -128,7 +126,7 @@ def test_recovery_works_across_vocabularies_hidden_sizes_and_heads(teacher, exam
     student = shrink_hidden(student, 24, np.arange(32.0))
     student.max_length = 24
     weights = student.encoder.blocks[2].attention.query.weight.detach().clone()
-    done = recover(student, TeacherSignal(teacher, examples), ALL, steps=80, batch=32, rng=np.random.default_rng(0))
+    done = distil(student, TeacherSignal(teacher, examples), ALL, steps=80, batch=32, rng=np.random.default_rng(0))
     assert np.isfinite(done.loss)
     assert not torch.equal(weights, student.encoder.blocks[2].attention.query.weight)
     assert accuracy(student, unseen) > 0.9
@@ -139,7 +137,7 @@ def test_recovery_with_the_same_generator_gives_the_same_weights(teacher, exampl
     def run(seed):
         student = cut(teacher) if options is not ALL else shrink_hidden(cut(teacher), 16, np.arange(32.0))
         signal, rng = TeacherSignal(teacher, examples[:64], seed), np.random.default_rng(seed)
-        recover(student, signal, options, steps=4, batch=16, rng=rng)
+        distil(student, signal, options, steps=4, batch=16, rng=rng)
         return fingerprint(student)
 
     assert run(1) == run(1) != run(2)
@@ -191,6 +189,6 @@ def test_recovery_reads_labels_and_logits_by_their_weights(teacher, examples):
     for labels in (0.0, 1.0):
         student = cut(teacher)
         options = DistillationOptions(logits=1.0 - labels, labels=labels, learning_rate=3e-3)
-        recover(student, taught, options, steps=60, batch=32, rng=np.random.default_rng(0))
+        distil(student, taught, options, steps=60, batch=32, rng=np.random.default_rng(0))
         results[labels] = accuracy(student, examples)
     assert results[0.0] > 0.9 and results[1.0] < 0.1

@@ -10,9 +10,9 @@ from autocomp.tasks import Example
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.testing.models import random_student, tiny_shape
-from autocomp.training import recovery
 from autocomp.training.batches import FEWEST, MOST, varied, words_of
-from autocomp.training.recovery import recover
+from autocomp.training.distillation import Distillation, distil
+from autocomp.training.recovery import readings
 from autocomp.training.teacher_signal import TeacherSignal
 
 TEXT = " ".join(f"w{i}" for i in range(400))
@@ -64,7 +64,7 @@ def read_by_teacher(options, steps, batch=4, texts=8):
     examples = [Example(f"text number {i} of some words that follow", None, i % 2) for i in range(texts)]
     signal = TeacherSignal(teacher, examples)
     student = shrink_depth(teacher, range(1))
-    losses = recovery._batches(student, signal, options, batch, np.random.default_rng(0))
+    losses = readings(student, signal, (), options.augment, batch, np.random.default_rng(0))
     return [next(losses) for _ in range(steps)], signal, student
 
 
@@ -85,6 +85,13 @@ def test_nothing_varies_where_nobody_wants_it():
     assert not any(batch.varied.any() for batch in read)
 
 
+def losses_of(student, signal, options):
+    hook = Distillation(student, options)
+    hook.begin(signal.teacher)
+    for read in readings(student, signal, hook.states(), options.augment, 4, np.random.default_rng(0)):
+        yield hook.loss(read, student.encoder(read.inputs.ids, read.inputs.mask))
+
+
 def test_of_variants_the_teachers_answers_count_and_no_label():
     options = DistillationOptions(augment=1.0, hidden=0.0, labels=1.0)
     _, signal, student = read_by_teacher(options, 1)
@@ -92,10 +99,7 @@ def test_of_variants_the_teachers_answers_count_and_no_label():
     other = replace(signal, examples=wrong)
     first, second = (
         [float(next(losses).detach()) for _ in range(5)]
-        for losses in (
-            recovery._losses(student, one, options, torch.nn.Identity(), 4, np.random.default_rng(0))
-            for one in (signal, other)
-        )
+        for losses in (losses_of(student, one, options) for one in (signal, other))
     )
     assert all(abs(a - b) > 0.1 for a, b in zip(first[:2], second[:2], strict=True))
     assert first[2:] == second[2:]
@@ -105,7 +109,7 @@ def test_equal_generators_give_equal_students():
     made = []
     for seed in (3, 3, 4):
         _, signal, student = read_by_teacher(DistillationOptions(), 1)
-        recover(student, signal, DistillationOptions(), steps=6, batch=4, rng=np.random.default_rng(seed))
+        distil(student, signal, DistillationOptions(), steps=6, batch=4, rng=np.random.default_rng(seed))
         made.append(student.encoder.state_dict())
     alike = [[torch.equal(weight, other[name]) for name, weight in made[0].items()] for other in made[1:]]
     assert all(alike[0]) and not all(alike[1]), "and other ones others"
