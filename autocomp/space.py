@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
@@ -104,30 +105,66 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """When a knob is active: while the knob `of` has one of `values`. Otherwise it changes nothing."""
+
+    of: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class SearchSpace:
     """The joint space: knobs by dotted name `technique.option`; a plan picks one value of each.
+
+    Points that differ in inactive knobs alone are one point: in it, each inactive knob has the last value of its grid.
 
     Attributes:
         knobs: `{"depth.layers": Knob, …}` in declaration order.
         techniques: names of the techniques it uses, in stage order.
+        conditions: of knobs that are not always active; one that they depend on has no condition itself.
     """
 
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     techniques: tuple[str, ...] = ()
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Number of distinct points."""
-        return int(np.prod([len(k.values) for k in self.knobs.values()], dtype=object)) if self.knobs else 1
+        deciding = {condition.of for condition in self.conditions.values()}
+        free = [len(k.values) for name, k in self.knobs.items() if name not in self.conditions and name not in deciding]
+        return math.prod([*free, *(self._size_under(name) for name in deciding)])
+
+    def _size_under(self, deciding: str) -> int:
+        """Distinct points of a knob and all that depend on it."""
+        depending = {name: c for name, c in self.conditions.items() if c.of == deciding}
+        return sum(
+            math.prod(len(self.knobs[name].values) for name, c in depending.items() if value in c.values)
+            for value in self.knobs[deciding].values
+        )
+
+    def is_active(self, name: str, point: Point) -> bool:
+        """Whether a knob changes anything at a point."""
+        condition = self.conditions.get(name)
+        return condition is None or point[condition.of] in condition.values
+
+    def canonical(self, point: Point) -> Point:
+        """The point with inactive knobs at the last value of their grids."""
+        return {
+            name: value if self.is_active(name, point) else self.knobs[name].values[-1] for name, value in point.items()
+        }
 
     def sample(self, rng: np.random.Generator) -> Point:
-        """One uniformly drawn point, `{knob: value}`."""
-        return {name: knob.values[int(rng.integers(len(knob.values)))] for name, knob in self.knobs.items()}
+        """One drawn point, `{knob: value}`: uniform over the values of each active knob."""
+        return self.canonical(
+            {name: knob.values[int(rng.integers(len(knob.values)))] for name, knob in self.knobs.items()}
+        )
 
     def contains(self, point: Point) -> bool:
-        """Whether a point names every knob with a value of its grid."""
-        return set(point) == set(self.knobs) and all(self.knobs[k].contains(v) for k, v in point.items())
+        """Whether a point names every knob with a value of its grid, inactive ones with their last."""
+        is_on_grid = set(point) == set(self.knobs) and all(self.knobs[k].contains(v) for k, v in point.items())
+        return is_on_grid and self.canonical(point) == point
 
     def nearest(self, point: Point) -> Point:
         """The space's point closest to `point`; knobs it lacks take their usual value."""
-        return {name: knob.nearest(point.get(name, knob.usual)) for name, knob in self.knobs.items()}
+        return self.canonical({name: knob.nearest(point.get(name, knob.usual)) for name, knob in self.knobs.items()})

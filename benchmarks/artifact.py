@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import onnx
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.formats import WeightFormat, usual_format
 from autocomp.formats.numbers import encode, stored_bytes
 from autocomp.heads import HeadShape
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.timing import once, time_interleaved
 
 RESULTS = Path(__file__).parent / "results"

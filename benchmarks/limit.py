@@ -26,13 +26,13 @@ import onnx
 from artifact import formats, machine, random_weights
 from onnx import TensorProto, helper
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.formats import usual_format
 from autocomp.heads import HeadShape
 from autocomp.inspection.speed import floor, gemm_rates
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.timing import time_interleaved
 
 RESULTS = Path(__file__).parent / "results"

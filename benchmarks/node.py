@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from autocomp.architectures._encoder import Encoder
 from autocomp.artifact.converting import TEXTS
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.formats import WeightFormat
 from autocomp.heads import HeadShape
-from autocomp.models.encoder import Encoder, encoder_from, plain_weights
+from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.models.loading import MINILM, load_teacher
 from autocomp.models.slicing import add_exits, keep_layers, keep_ranks, keep_tokens
 from autocomp.models.student import Student

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.devices.probing import FILES, Timed, latency_table, machine, timed
 from autocomp.devices.samples import NEVER, Sample, samples
 from autocomp.heads import HeadShape
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.spec import LatencyTable
 
 RESULTS = Path(__file__).parent / "results"

@@ -28,13 +28,13 @@ import numpy as np
 from _replay import OBJECTIVES, Replay, SimulatedExecutor, record_from
 
 from autocomp import searchers as room
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.budget import parse_budget
 from autocomp.environment import machine_facts, versions
 from autocomp.heads import HeadShape
 from autocomp.journal import Journal
 from autocomp.journal.events import StudyBegun, TrialRecorded
 from autocomp.measures import OF_RECORDS
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.pipeline.context import ContextKeys, Speed, StudyContext, open_context, write_data
 from autocomp.pipeline.evaluate import HERE
 from autocomp.pipeline.plans import build_space, plan_of

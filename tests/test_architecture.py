@@ -48,7 +48,7 @@ ADAPTERS = {
 #: Imports point inwards: a room may be imported only by rooms of a higher rank, so no two import each other.
 RANKS = {
     "formats": 1, "heads": 1, "metrics": 1, "searchers": 1, "executors": 1, "tokenizers": 1, "journal": 1,
-    "exit_rules": 2, "tasks": 2,
+    "exit_rules": 2, "tasks": 2, "architectures": 2,
     "models": 3,
     "artifact": 4, "training": 4,
     "inspection": 5, "techniques": 5,

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
+from autocomp.architectures import EncoderShape
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.tokens import Tokens, additive_mask, mean_weights, most_attended, rows_at
 from autocomp.artifact.weights import WeightStore
 from autocomp.errors import ExportMismatch
 from autocomp.formats.factors import factor_names
-from autocomp.models.shape import EncoderShape
 
 State = tuple[str, Tokens]
 """Hidden states `[batch, tokens, hidden]`, and what is known of their tokens."""

@@ -1,4 +1,4 @@
-"""Which tokens of a batch are still there, and which may see which, as graph values; the twin of `models/tokens.py`."""
+"""Which tokens of a batch are still there, and which see which, as graph values: `architectures/_tokens.py`'s twin."""
 
 from __future__ import annotations
 
@@ -45,6 +45,14 @@ def additive_mask(graph: Graph, tokens: Tokens, first_only: bool, local: bool) -
 def mean_weights(graph: Graph, tokens: Tokens) -> str:
     """Each token's share in the mean over the real tokens, `[batch, 1, tokens]`."""
     return graph.once(("mean weights", tokens.mask), lambda g: _mean_weights(g, tokens.mask))
+
+
+def weigh_tokens(graph: Graph, tokens: Tokens, scores: str) -> None:
+    """Let the mean over the real tokens weigh each by the softmax of its score, `[batch, tokens]`."""
+    axis = graph.constant(np.array([1]))
+    visible = graph.op("Cast", tokens.mask, to=TensorProto.BOOL)
+    weights = graph.op("Softmax", graph.op("Add", scores, _penalty(graph, visible)), axis=-1)
+    graph.once(("mean weights", tokens.mask), lambda g: g.op("Unsqueeze", weights, axis))
 
 
 def most_attended(graph: Graph, tokens: Tokens, weights: str, thousandths: int) -> tuple[str, Tokens]:
@@ -150,7 +158,7 @@ def _in_4_axes(graph: Graph, x: str) -> str:
 
 
 def _kept(graph: Graph, counts: str, thousandths: int) -> str:
-    """`models.shape.kept_tokens` of int64 values."""
+    """`architectures.kept_tokens` of int64 values."""
     scaled = graph.op("Mul", counts, graph.constant(np.array(thousandths)))
     rounded_up = graph.op("Add", scaled, graph.constant(np.array(999)))
     return graph.op("Div", rounded_up, graph.constant(np.array(1000)))

@@ -14,17 +14,17 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from autocomp.architectures import EncoderShape, architectures
 from autocomp.artifact import layers
 from autocomp.artifact.graph import Graph
 from autocomp.artifact.runtime import int8_products_overflow
-from autocomp.artifact.tokens import Tokens
+from autocomp.artifact.tokens import Tokens, weigh_tokens
 from autocomp.artifact.weights import WeightStore
 from autocomp.exit_rules import DEFAULT, exit_rules
 from autocomp.formats import WeightFormat
 from autocomp.formats.factors import with_factors
 from autocomp.formats.numbers import Encoded
 from autocomp.heads import heads
-from autocomp.models.shape import EncoderShape
 
 THRESHOLD = "exit_threshold"
 """Float32 scalar initializer: when an exit is taken; what it means depends on the rule.
@@ -111,6 +111,37 @@ class _HeadBuilder:
 
 
 @dataclass(frozen=True)
+class _EncoderBuilder(_HeadBuilder):
+    """What an architecture writes itself with: an `EncoderBuilder` before its first node."""
+
+    writer: _Writer
+
+    @property
+    def ids(self) -> str:
+        """The input of that name."""
+        return "input_ids"
+
+    def look_up(self, name: str, ids: str) -> str:
+        """Rows of a table, in its format."""
+        return self.store.look_up(self.graph, name, ids)
+
+    def vector(self, name: str) -> str:
+        """A vector in FP32."""
+        return self.store.vector(self.graph, name)
+
+    def head(self, states: str, scores: str | None = None) -> str:
+        """The head's nodes."""
+        if scores is not None:
+            weigh_tokens(self.graph, self.tokens, scores)
+        shape = self.writer.shape.head
+        return heads[shape.kind].write(_HeadBuilder(self.graph, self.store, states, self.tokens), shape)
+
+    def layers(self) -> tuple[str, str]:
+        """The layers of a Transformer."""
+        return self.writer.run_layers(self.graph, self.tokens)
+
+
+@dataclass(frozen=True)
 class _Writer:
     shape: EncoderShape
     store: WeightStore
@@ -120,12 +151,18 @@ class _Writer:
 
     def model(self) -> onnx.ModelProto:
         graph = Graph()
-        logits, depth = self._run(graph, self._embed(graph), range(self.shape.depth))
+        tokens = Tokens("attention_mask", "token_type_ids" if self.takes_types else None)
+        build = _EncoderBuilder(graph, self.store, "", tokens, self)
+        logits, depth = architectures[self.shape.architecture].write(build, self.shape)
         graph.rename(logits, "logits")
         graph.rename(depth, "exit_depth")
         if self.threshold is not None and self.shape.exits:
             graph.initializers.append(onnx.numpy_helper.from_array(np.array(self.threshold, np.float32), THRESHOLD))
         return graph.to_model(self._inputs(), self._outputs("logits", "exit_depth"))
+
+    def run_layers(self, graph: Graph, tokens: Tokens) -> tuple[str, str]:
+        """The layers of a Transformer: the name of its outputs, and of how many layers ran."""
+        return self._run(graph, (self._embed(graph), tokens), range(self.shape.depth))
 
     def _run(self, graph: Graph, state: layers.State, depths: range, passed: tuple[str, ...] = ()) -> tuple[str, str]:
         """The layers at `depths`, up to the next exit, which nests the rest in a branch.
@@ -163,7 +200,7 @@ class _Writer:
         logits, depth = (graph.op("Identity", value) for value in results)
         return graph.to_subgraph(name, self._outputs(logits, depth))
 
-    def _embed(self, graph: Graph) -> layers.State:
+    def _embed(self, graph: Graph) -> str:
         x = self.store.look_up(graph, "embeddings.word.weight", "input_ids")
         x = graph.op("Add", x, self._positions(graph))
         if self.takes_types:
@@ -171,7 +208,7 @@ class _Writer:
         x = layers.layer_norm(graph, self.store, x, "embeddings.norm", self.shape.norm_epsilon)
         if self.shape.embedding_size != self.shape.hidden:
             x = layers.linear(graph, self.store, x, "embeddings.projection")
-        return x, Tokens("attention_mask", "token_type_ids" if self.takes_types else None)
+        return x
 
     def _positions(self, graph: Graph) -> str:
         folds_type = self.shape.token_types > 0 and not self.takes_types

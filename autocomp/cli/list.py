@@ -8,6 +8,7 @@ from pathlib import Path
 # kind: package of a registry. Summaries are read from source files, so that nothing heavy is imported.
 REGISTRIES = {
     "techniques": "autocomp.techniques",
+    "architectures": "autocomp.architectures",
     "tasks": "autocomp.tasks",
     "heads": "autocomp.heads",
     "metrics": "autocomp.metrics",

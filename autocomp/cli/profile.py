@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autocomp.models.encoder import Encoder
+    from autocomp.architectures._encoder import Encoder
     from autocomp.models.profile import ComponentCost, ComponentTime
 
 SUMMARY = "where a model's parameters, bytes, arithmetic, time and memory go, component by component"
@@ -68,14 +68,13 @@ def _encoder(model: str) -> tuple[Encoder, str]:
         from autocomp.models.loading import load_teacher
 
         return load_teacher(model).student.encoder, ""
+    from autocomp.architectures import BlockShape, EncoderShape, architectures
     from autocomp.heads import HeadShape
-    from autocomp.models.encoder import Encoder
-    from autocomp.models.shape import BlockShape, EncoderShape
 
     vocabulary, hidden, layers, heads, feed_forward = SHAPES[model]
     blocks = (BlockShape(heads, hidden // heads, feed_forward),) * layers
     shape = EncoderShape(vocabulary, 512, 2, hidden, hidden, blocks, tuple(range(layers)), HeadShape(2, hidden))
-    return Encoder(shape), "; random weights, two labels"
+    return architectures[shape.architecture].module(shape, 0.0), "; random weights, two labels"
 
 
 def table(costs: list[ComponentCost], timed: list[ComponentTime]) -> list[list[str]]:

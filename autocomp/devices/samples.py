@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
+from autocomp.architectures import BlockShape, EncoderShape, parts_of
 from autocomp.artifact.writer import write_model
 from autocomp.formats import WeightFormat
 from autocomp.heads import HeadShape
-from autocomp.models.shape import BlockShape, EncoderShape
 
 VOCABULARY, POSITIONS = 2000, 256
 NEVER = 1.1
@@ -49,7 +49,7 @@ class Sample:
     def write(self) -> onnx.ModelProto:
         """The file, its weights random."""
         weights = random_weights(self.shape, np.random.default_rng(0))
-        names = [n for n, w in weights.items() if w.ndim == 2 and not n.startswith(("head.classifier", "exits."))]
+        names = [p.name for p in parts_of(self.shape) if p.kind == "table" or p.group]
         formats = dict.fromkeys(names, WeightFormat(8)) if self.int8 else {}
         return write_model(self.shape, weights, formats, pairs=False, exit_threshold=self.exit_threshold)
 
@@ -104,25 +104,23 @@ def random_text(tokens: int) -> dict[str, np.ndarray]:
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
 
+_DRAWN = {"embedding": 0, "head": 1, "exits": 2}
+"""Which components' matrices are drawn first."""
+
+
 def random_weights(shape: EncoderShape, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Weights of a shape without token types, by the encoder's parameter names; no two arrays are equal."""
-    sizes: dict[str, tuple[int, int]] = {
-        "embeddings.word": (shape.vocabulary, shape.embedding_size),
-        "embeddings.position": (shape.positions, shape.embedding_size),
-        "head.dense": (shape.head.size or 0, shape.hidden),
-        "head.classifier": (shape.head.labels, shape.head.size or shape.hidden),
-        **{f"exits.{depth}": (shape.head.labels, shape.hidden) for depth in shape.exits},
-    }
-    norms = ["embeddings.norm"]
-    for i, block in enumerate(shape.blocks):
-        inner, name = block.heads * block.head_size, f"blocks.{i}"
-        sizes |= {f"{name}.attention.{part}": (inner, shape.hidden) for part in ("query", "key", "value")}
-        sizes[f"{name}.attention.output"] = (shape.hidden, inner)
-        sizes[f"{name}.feed_forward.input"] = (block.feed_forward, shape.hidden)
-        sizes[f"{name}.feed_forward.output"] = (shape.hidden, block.feed_forward)
-        norms += [f"{name}.attention_norm", f"{name}.feed_forward_norm"]
-    weights = {f"{name}.weight": 0.02 * rng.standard_normal(size, np.float32) for name, size in sizes.items()}
-    linears = [name for name in sizes if not name.startswith("embeddings.")]
-    weights |= {f"{name}.bias": 0.02 * rng.standard_normal(sizes[name][0], np.float32) for name in linears}
-    weights |= {f"{name}.weight": 1 + 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
-    return weights | {f"{name}.bias": 0.1 * rng.standard_normal(shape.hidden, np.float32) for name in norms}
+    """Weights of a shape, by the encoder's parameter names; no two arrays are equal.
+
+    Matrices are drawn first, then biases, scales and shifts of norms; tables and heads before layers. Profiles of
+    devices were made with files that were drawn so.
+    """
+    parts = sorted(parts_of(shape), key=lambda part: _DRAWN.get(part.component, len(_DRAWN)))
+    matrices = [part for part in parts if len(part.size) == 2]
+    weights = {part.name: 0.02 * rng.standard_normal(part.size, np.float32) for part in matrices}
+    vectors = [part for part in parts if part.kind == "bias"]
+    weights |= {part.name: 0.02 * rng.standard_normal(part.size, np.float32) for part in vectors}
+    norms = [part for part in parts if part.kind == "norm"]
+    scales = [part for part in norms if part.name.endswith(".weight")]
+    weights |= {part.name: 1 + 0.1 * rng.standard_normal(part.size, np.float32) for part in scales}
+    shifts = [part for part in norms if part not in scales]
+    return weights | {part.name: 0.1 * rng.standard_normal(part.size, np.float32) for part in shifts}

@@ -23,7 +23,7 @@ _PRODUCTS = (WRITTEN_INT8, "MatMul", "Gemm")
 _PARAMETER = re.compile(r"(?P<layer>.+)\.weight([._].+)?$")
 _WEIGHT = re.compile(r"(?P<layer>.+?)\.weight(?:[._].+)?$")
 _BIAS = re.compile(r"(?P<layer>.+?)\.bias$")
-_LOOKED_UP = re.compile(r"embeddings\.(word|position|token_type)$|.*norm$")
+_LOOKED_UP = re.compile(r"embeddings\.(?!projection$)\w+$|.*norm$")
 
 Sources = frozenset[str]
 """The stored tensors that a constant is made of."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from autocomp.architectures import DEFAULT as TRANSFORMER
+from autocomp.architectures import EncoderShape
 from autocomp.errors import ModelError
 from autocomp.heads import DEFAULT, heads
 from autocomp.models.encoder import plain_weights
 from autocomp.models.importing import Importer, importers
 from autocomp.models.loading import quiet_transformers
-from autocomp.models.shape import EncoderShape
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -38,6 +39,8 @@ def family_of(shape: EncoderShape) -> str | None:
     written multiplied out. Nor what is asked of the head, of which `problem_type` tells, nor its unit, in which the
     classifier is written.
     """
+    if shape.architecture != TRANSFORMER:
+        return None
     head = replace(shape.head, kind=DEFAULT, scale=1.0, offset=0.0)
     plain = shape.with_(exits=(), ranks=(), head=head)
     known = (name for name in importers if importers[name].config is not None)
@@ -84,6 +87,9 @@ def _as_read(family: str, shape: EncoderShape) -> EncoderShape | None:
 
 def _reasons(shape: EncoderShape) -> Iterator[str]:
     """What a BERT of this depth, width and number of heads would have otherwise."""
+    if shape.architecture != TRANSFORMER:
+        yield f"its architecture is {shape.architecture}; families are {TRANSFORMER}s"
+        return
     for number, block in enumerate(shape.blocks):
         if block.heads * block.head_size != shape.hidden:
             wide = f"block {number} has {block.heads} heads of {block.head_size}, {block.heads * block.head_size} wide"

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autocomp.architectures._encoder import Masks
 from autocomp.heads import heads
-from autocomp.models.encoder import Masks
 
 if TYPE_CHECKING:
-    from autocomp.models.encoder import Encoder
+    from autocomp.architectures._encoder import Encoder
     from autocomp.models.student import Student
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from autocomp.architectures import EncoderShape
 from autocomp.errors import ModelError
-from autocomp.models.shape import EncoderShape
 from autocomp.registry import Registry
 
 ConfigKeys = dict[str, str | int | float]

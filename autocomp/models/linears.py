@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from autocomp.architectures import EncoderShape, groups_of, parts_of
 from autocomp.errors import ModelError
 from autocomp.formats.factors import balanced_factors, factor_names
-from autocomp.models.shape import EncoderShape
 
 
 class Shaped(Protocol):
@@ -26,16 +26,7 @@ class Shaped(Protocol):
 
 def linear_groups(shape: EncoderShape) -> dict[str, list[str]]:
     """`{group: parameter names}` of every large linear weight; classifiers and exit heads stay FP32."""
-    groups = {}
-    for i in range(len(shape.blocks)):
-        attention = [f"blocks.{i}.attention.{part}.weight" for part in ("query", "key", "value", "output")]
-        groups[f"blocks.{i}.attention"] = attention
-        groups[f"blocks.{i}.feed_forward"] = [f"blocks.{i}.feed_forward.{part}.weight" for part in ("input", "output")]
-    if shape.embedding_size != shape.hidden:
-        groups["embeddings.projection"] = ["embeddings.projection.weight"]
-    if shape.head.size is not None:
-        groups["head.dense"] = ["head.dense.weight"]
-    return groups
+    return groups_of(parts_of(shape))
 
 
 def group_sizes(encoder: Shaped) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autocomp.architectures import EncoderShape
 from autocomp.errors import ModelError
 from autocomp.heads import DEFAULT, HeadShape, heads
 from autocomp.models.adapters import adapter_labels, merged
@@ -17,7 +18,6 @@ from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.models.folders import MINILM, ModelLocation, head_note, locate_model, minilm_folder, pooling_of
 from autocomp.models.importing import Importer, importer_of_type, importers
 from autocomp.models.labels import Matching, check_kind, kind_of_model, match_labels, own_labels
-from autocomp.models.shape import EncoderShape
 from autocomp.models.student import Student, weights_fingerprint
 from autocomp.models.weight_files import Weights, check_finite, lacks_classifier, read_weights, unused_note
 from autocomp.tokenizers.files import Text, agreed_tokenizer, read_tokenizer, read_tokenizer_files, sample_of

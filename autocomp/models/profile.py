@@ -9,8 +9,9 @@ tests/packaging/test_insides.py fails when it changes.
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,25 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from autocomp.architectures import COMPONENTS, EncoderShape, architectures, parts_of
+from autocomp.architectures._encoder import Encoder
 from autocomp.formats.factors import multiplies, stored_numbers
-from autocomp.models.encoder import Encoder
-from autocomp.models.shape import BlockShape, EncoderShape, kept_tokens
 from autocomp.timing import CLOCK
 
-COMPONENTS = (
-    "embedding",
-    "linear_before_attention",
-    "attention",
-    "linear_after_attention",
-    "feed_forward",
-    "layer_norm",
-    "head",
-    "exits",
-)
 _FLOAT_BYTES = 4
-Count = Callable[[int | None, int, int], int]
-"""From rank, rows and columns of a linear weight."""
-_ATTENTION = ("query", "key", "value", "output")
 
 
 @dataclass(frozen=True)
@@ -85,32 +73,17 @@ def analytic(shape: EncoderShape, tokens: int) -> list[ComponentCost]:
     The embeddings' norm counts as embedding, as in the survey. Norms, softmax, activations and biases are not counted
     as MACs. Weights of low rank count as the file stores and computes them, tokens where they still are.
     """
-    blocks = [_linears(shape, block, stored_numbers) for block in range(len(shape.blocks))]
-    run = [
-        _Layer(shape.blocks[b], _linears(shape, b, multiplies), *n)
-        for b, n in zip(shape.order, _counts(shape, tokens), strict=True)
-    ]
-    parameters = {
-        "embedding": _embedding_parameters(shape),
-        "linear_before_attention": sum(b["before"] + 3 * _inner(s) for b, s in zip(blocks, shape.blocks, strict=True)),
-        "linear_after_attention": sum(b["after"] + shape.hidden for b in blocks),
-        "feed_forward": sum(
-            b["feed_forward"] + s.feed_forward + shape.hidden for b, s in zip(blocks, shape.blocks, strict=True)
-        ),
-        "layer_norm": len(shape.blocks) * 4 * shape.hidden,
-        "head": _head_weights(shape, stored_numbers) + (shape.head.size or 0) + shape.head.labels,
-        "exits": len(shape.exits) * (shape.hidden + 1) * shape.head.labels,
-    }
-    macs = {
-        "embedding": tokens * _projection_weights(shape, multiplies),
-        "linear_before_attention": sum(r.entering * r.linears["before"] for r in run),
-        "attention": sum((r.entering + r.leaving) * r.entering * _inner(r.block) for r in run),
-        "linear_after_attention": sum(r.leaving * r.linears["after"] for r in run),
-        "feed_forward": sum(r.leaving * r.linears["feed_forward"] for r in run),
-        "head": _head_weights(shape, multiplies),
-        "exits": len(shape.exits) * shape.hidden * shape.head.labels,
-    }
-    return [_cost(name, parameters.get(name, 0), macs.get(name, 0)) for name in COMPONENTS]
+    ranks, architecture = dict(shape.ranks), architectures[shape.architecture]
+    parameters, macs = Counter[str](), Counter[str](architecture.products_between_tokens(shape, tokens))
+    for part in parts_of(shape):
+        rank = ranks.get(part.name)
+        if part.kind == "linear":
+            rows, columns = part.size
+            parameters[part.component] += stored_numbers(rank, rows, columns)
+            macs[part.component] += multiplies(rank, rows, columns) * architecture.rows(shape, part, tokens)
+        else:
+            parameters[part.component] += math.prod(part.size)
+    return [_cost(name, parameters[name], macs[name]) for name in COMPONENTS]
 
 
 @torch.no_grad()
@@ -123,65 +96,13 @@ def measured(encoder: Encoder, tokens: int, repeats: int = 10, threads: int = 1)
         repeats: timed passes, after one that is not counted.
         threads: torch threads.
     """
-    device = encoder.embeddings.word.weight.device
+    device = next(encoder.parameters()).device
     ids = torch.arange(tokens, device=device)[None] % encoder.shape.vocabulary
     meter = _Meter(device)
     with _quiet_state(encoder, threads), meter.attached(encoder):
         times = [meter.time(lambda: encoder(ids, torch.ones_like(ids))) for _ in range(repeats + 1)][1:]
         meter.weigh(lambda: encoder(ids, torch.ones_like(ids)))
     return [_component_time(name, [pass_.get(name, 0.0) for pass_ in times], meter) for name in (*COMPONENTS, "other")]
-
-
-def _inner(block: BlockShape) -> int:
-    return block.heads * block.head_size
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A layer that runs: multiply-adds per token by component, tokens that enter it and that leave its attention."""
-
-    block: BlockShape
-    linears: Mapping[str, int]
-    entering: int
-    leaving: int
-
-
-def _counts(shape: EncoderShape, tokens: int) -> list[tuple[int, int]]:
-    counts = []
-    for depth in range(shape.depth):
-        entering, thousandths = tokens, shape.token_thousandths(depth)
-        tokens = entering if thousandths is None else kept_tokens(entering, thousandths)
-        counts.append((entering, tokens))
-    return counts
-
-
-def _linears(shape: EncoderShape, block: int, count: Count) -> dict[str, int]:
-    """Numbers stored, or multiply-adds per token, of a block's linears."""
-    sizes, name = shape.blocks[block], f"blocks.{block}"
-    ranks, hidden, inner = dict(shape.ranks), shape.hidden, _inner(shape.blocks[block])
-    parts = {p: count(ranks.get(f"{name}.attention.{p}.weight"), inner, hidden) for p in _ATTENTION}
-    wide = [
-        count(ranks.get(f"{name}.feed_forward.{p}.weight"), sizes.feed_forward, hidden) for p in ("input", "output")
-    ]
-    return {"after": parts.pop("output"), "before": sum(parts.values()), "feed_forward": sum(wide)}
-
-
-def _projection_weights(shape: EncoderShape, count: Count) -> int:
-    rank = dict(shape.ranks).get("embeddings.projection.weight")
-    return count(rank, shape.embedding_size, shape.hidden) if shape.embedding_size != shape.hidden else 0
-
-
-def _embedding_parameters(shape: EncoderShape) -> int:
-    rows = shape.vocabulary + shape.positions + shape.token_types + 2
-    weights = _projection_weights(shape, stored_numbers)
-    return rows * shape.embedding_size + weights + (shape.hidden if weights else 0)
-
-
-def _head_weights(shape: EncoderShape, count: Count) -> int:
-    size, hidden, labels = shape.head.size, shape.hidden, shape.head.labels
-    if size is None:
-        return hidden * labels
-    return count(dict(shape.ranks).get("head.dense.weight"), size, hidden) + size * labels
 
 
 def _cost(component: str, parameters: int, macs: int) -> ComponentCost:

@@ -14,10 +14,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from autocomp.architectures import BlockShape, EncoderShape, keep, parts_of
+from autocomp.architectures._encoder import Encoder
 from autocomp.errors import InfeasiblePlan
 from autocomp.formats.factors import is_smaller
-from autocomp.models.encoder import Encoder, Outline, encoder_from, plain_weights
-from autocomp.models.shape import BlockShape, EncoderShape
+from autocomp.models.encoder import encoder_like, plain_weights
 
 T = TypeVar("T")
 
@@ -61,12 +62,8 @@ def keep_heads(encoder: Encoder, block: int, kept: Sequence[int]) -> Encoder:
     old = encoder.shape.blocks[block]
     _check(f"heads of block {block}", kept, old.heads)
     rows = [head * old.head_size + i for head in kept for i in range(old.head_size)]
-    prefix = f"blocks.{block}.attention"
-    weights = plain_weights(encoder)
-    for part in ("query", "key", "value"):
-        _select(weights, [f"{prefix}.{part}.weight", f"{prefix}.{part}.bias"], rows, 0)
-    _select(weights, [f"{prefix}.output.weight"], rows, 1)
-    return _rebuilt(encoder, _with_block(encoder.shape, block, replace(old, heads=len(kept))), weights)
+    shape = _with_block(encoder.shape, block, replace(old, heads=len(kept)))
+    return _rebuilt(encoder, shape, _kept(encoder, f"blocks.{block}.heads", rows))
 
 
 def keep_feed_forward(encoder: Encoder, block: int, kept: Sequence[int]) -> Encoder:
@@ -77,11 +74,8 @@ def keep_feed_forward(encoder: Encoder, block: int, kept: Sequence[int]) -> Enco
     """
     old = encoder.shape.blocks[block]
     _check(f"feed-forward neurons of block {block}", kept, old.feed_forward)
-    prefix = f"blocks.{block}.feed_forward"
-    weights = plain_weights(encoder)
-    _select(weights, [f"{prefix}.input.weight", f"{prefix}.input.bias"], kept, 0)
-    _select(weights, [f"{prefix}.output.weight"], kept, 1)
-    return _rebuilt(encoder, _with_block(encoder.shape, block, replace(old, feed_forward=len(kept))), weights)
+    shape = _with_block(encoder.shape, block, replace(old, feed_forward=len(kept)))
+    return _rebuilt(encoder, shape, _kept(encoder, f"blocks.{block}.feed_forward", kept))
 
 
 def keep_hidden(encoder: Encoder, kept: Sequence[int]) -> Encoder:
@@ -98,23 +92,20 @@ def keep_hidden(encoder: Encoder, kept: Sequence[int]) -> Encoder:
     factorized = shape.embedding_size != shape.hidden
     if factorized and len(kept) == shape.embedding_size:
         raise InfeasiblePlan(f"hidden = {len(kept)} equals the size of the factorized embeddings; take another hidden")
-    weights = plain_weights(encoder)
-    for name, axis in _hidden_axes(weights, factorized):
-        _select(weights, [name], kept, axis)
     embedding_size = shape.embedding_size if factorized else len(kept)
-    return _rebuilt(encoder, shape.with_(hidden=len(kept), embedding_size=embedding_size), weights)
+    new_shape = shape.with_(hidden=len(kept), embedding_size=embedding_size)
+    return _rebuilt(encoder, new_shape, _kept(encoder, "hidden", kept))
 
 
 def keep_vocabulary(encoder: Encoder, kept_ids: Sequence[int]) -> Encoder:
-    """Keep these rows of the word embedding; row i of the new one is row `kept_ids[i]` of the old.
+    """Keep these pieces of the vocabulary; row i of the new word table is row `kept_ids[i]` of the old.
 
     Raises:
         InfeasiblePlan: `kept_ids` is empty, repeats or is out of range.
     """
     _check("vocabulary ids", kept_ids, encoder.shape.vocabulary)
-    weights = plain_weights(encoder)
-    _select(weights, ["embeddings.word.weight"], kept_ids, 0)
-    return _rebuilt(encoder, encoder.shape.with_(vocabulary=len(kept_ids)), weights)
+    shape = encoder.shape.with_(vocabulary=len(kept_ids))
+    return _rebuilt(encoder, shape, _kept(encoder, "vocabulary", kept_ids))
 
 
 def keep_positions(encoder: Encoder, positions: int) -> Encoder:
@@ -125,9 +116,8 @@ def keep_positions(encoder: Encoder, positions: int) -> Encoder:
     """
     if not 1 <= positions <= encoder.shape.positions:
         raise InfeasiblePlan(f"positions = {positions}, but 1 <= positions <= {encoder.shape.positions} must hold")
-    weights = plain_weights(encoder)
-    weights["embeddings.position.weight"] = weights["embeddings.position.weight"][:positions]
-    return _rebuilt(encoder, encoder.shape.with_(positions=positions), weights)
+    shape = encoder.shape.with_(positions=positions)
+    return _rebuilt(encoder, shape, _kept(encoder, "positions", range(positions)))
 
 
 def unshare(encoder: Encoder) -> Encoder:
@@ -174,8 +164,9 @@ def keep_ranks(encoder: Encoder, ranks: Mapping[str, int]) -> Encoder:
         InfeasiblePlan: a name is no linear's weight, or its factors would not be smaller than it is.
     """
     weights = plain_weights(encoder)
+    linears = {part.name for part in parts_of(encoder.shape) if part.kind == "linear"}
     for name, rank in ranks.items():
-        if name not in weights or weights[name].ndim != 2 or name.startswith("embeddings.") != ("projection" in name):
+        if name not in linears:
             raise InfeasiblePlan(f"a rank is given for {name!r}, which is no linear's weight")
         rows, columns = weights[name].shape
         if rank < 1 or not is_smaller(rank, rows, columns):
@@ -219,13 +210,12 @@ def add_exits(encoder: Encoder, depths: Iterable[int], generator: torch.Generato
     wrong = sorted(depth for depth in depths if not 0 <= depth < shape.depth)
     if wrong:
         raise InfeasiblePlan(f"exits after {wrong} layers, but 0 <= exit < {shape.depth} must hold")
-    new = sorted(depths - set(shape.exits))
-    weights = plain_weights(encoder)
-    for depth in new:
-        size = (shape.head.labels, shape.hidden)
-        weights[f"exits.{depth}.weight"] = torch.empty(size).normal_(0.0, 0.02, generator=generator)
-        weights[f"exits.{depth}.bias"] = torch.zeros(shape.head.labels)
-    return _rebuilt(encoder, shape.with_(exits=tuple(sorted({*shape.exits, *new}))), weights)
+    weights, wider = plain_weights(encoder), shape.with_(exits=tuple(sorted({*shape.exits, *depths})))
+    for part in parts_of(wider):
+        if part.name not in weights:
+            is_bias, empty = part.kind == "bias", torch.zeros(part.size)
+            weights[part.name] = empty if is_bias else empty.normal_(0.0, 0.02, generator=generator)
+    return _rebuilt(encoder, wider, weights)
 
 
 def _exit_after(depth: int, kept: Sequence[int]) -> int | None:
@@ -235,35 +225,9 @@ def _exit_after(depth: int, kept: Sequence[int]) -> int | None:
     return kept.index(depth - 1) + 1 if depth - 1 in kept else None
 
 
-def _hidden_axes(weights: Mapping[str, Tensor], factorized: bool) -> list[tuple[str, int]]:
-    """Every (weight, axis) on which the residual stream lies."""
-    writes = ("attention.output", "feed_forward.output")
-    reads = ("attention.query", "attention.key", "attention.value", "feed_forward.input")
-    axes: list[tuple[str, int]] = []
-    for name in weights:
-        part, _, module = name.partition(".")
-        owner = name.rpartition(".")[0]
-        if part == "embeddings":
-            table = module.split(".")[0] in ("word", "position", "token_type")
-            if factorized == module.startswith("projection"):
-                axes.append((name, 1 if table else 0))
-        elif owner.endswith(("_norm", *writes)):
-            axes.append((name, 0))
-        elif name.endswith("weight") and (
-            owner.endswith(reads) or part == "exits" or _is_first_of_head(owner, weights)
-        ):
-            axes.append((name, 1))
-    return axes
-
-
-def _is_first_of_head(owner: str, weights: Mapping[str, Tensor]) -> bool:
-    return owner == ("head.dense" if "head.dense.weight" in weights else "head.classifier")
-
-
-def _select(weights: dict[str, Tensor], names: Iterable[str], kept: Sequence[int], axis: int) -> None:
-    index = torch.tensor(list(kept), dtype=torch.long)
-    for name in names:
-        weights[name] = weights[name].index_select(axis, index.to(weights[name].device))
+def _kept(encoder: Encoder, axis: str, indices: Sequence[int]) -> dict[str, Tensor]:
+    """The weights with these places of an axis alone."""
+    return keep(plain_weights(encoder), parts_of(encoder.shape), axis, indices)
 
 
 def _per_depth(named: Mapping[str, T], order: Sequence[int]) -> dict[str, T]:
@@ -295,10 +259,7 @@ def _rebuilt(
 ) -> Encoder:
     ranks = dict(shape.ranks) if ranks is None else ranks
     fitting = tuple((name, min(ranks[name], *weights[name].shape)) for name in sorted(ranks))
-    if isinstance(encoder, Outline):
-        return Outline(shape.with_(ranks=fitting), weights)
-    device = encoder.embeddings.word.weight.device
-    return encoder_from(shape.with_(ranks=fitting), weights, encoder.dropout).to(device).train(encoder.training)
+    return encoder_like(encoder, shape.with_(ranks=fitting), weights)
 
 
 def _check(what: str, kept: Sequence[int], count: int) -> None:

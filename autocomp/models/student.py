@@ -15,15 +15,16 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from autocomp.architectures import EncoderShape
+from autocomp.architectures._encoder import Encoder
 from autocomp.errors import ModelError
 from autocomp.exit_rules import DEFAULT
 from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded
 from autocomp.models import codes as coding
 from autocomp.models.codes import Coded, CodedJson
-from autocomp.models.encoder import Encoder, encoder_from, plain_weights
+from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.models.linears import foreign_parametrizations
-from autocomp.models.shape import EncoderShape
 from autocomp.storage import atomic_folder
 from autocomp.strict_json import JsonView
 

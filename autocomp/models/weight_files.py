@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autocomp.architectures import EncoderShape
 from autocomp.errors import ModelError
 from autocomp.models.importing import Importer
-from autocomp.models.shape import EncoderShape
 
 FEW = 5
 _WRAPPERS = ("_orig_mod.", "module.", "model.", "_forward_module.", "_fsdp_wrapped_module.")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from autocomp.architectures import LAYERS, parts_of
 from autocomp.exit_rules import DEFAULT, left_at
 from autocomp.formats import FLOAT32, WeightFormat
 from autocomp.formats.factors import balanced_factors, factor_names, multiplies
@@ -24,7 +25,7 @@ from autocomp.models.student import codes_of
 from autocomp.training.predictions import Predictions, predict
 
 if TYPE_CHECKING:
-    from autocomp.models.encoder import Encoder
+    from autocomp.architectures._encoder import Encoder
     from autocomp.models.student import Student
     from autocomp.training.batches import Encoded
 
@@ -148,27 +149,25 @@ def _stored(encoder: Encoder, name: str, format: WeightFormat) -> int:
 @lru_cache(maxsize=32)
 def _work(encoder: Encoder) -> dict[str, int]:
     """Multiply-adds per token of each matrix of the layers."""
-    sizes, work = _sizes(encoder), {}
-    for name, size in sizes.items():
-        if name.startswith("blocks.") and len(size) == 2 and not name.endswith(".down"):
-            weight = name.removesuffix(".up")
-            rank = None if weight == name else size[1]
-            work[weight] = multiplies(rank, size[0], size[1] if rank is None else sizes[f"{weight}.down"][1])
-    return work
+    ranks = dict(encoder.shape.ranks)
+    layers = [part for part in parts_of(encoder.shape) if part.kind == "linear" and part.component in LAYERS]
+    return {part.name: multiplies(ranks.get(part.name), part.size[0], part.size[1]) for part in layers}
 
 
 def cost(student: Student, depth: float) -> float:
     """Multiply-adds per token of the text, those in FP32 weighted, times the fraction of layers that ran.
 
-    A latency to rank by.
+    A latency to rank by; without layers all plans have the same.
     """
     shape = student.encoder.shape
     asking, rest = dict.fromkeys(shape.order, 0.0), dict.fromkeys(shape.order, 0.0)
+    before = {part.name for part in parts_of(shape) if part.component == "linear_before_attention"}
     for name, work in _work(student.encoder).items():
-        part = asking if ".attention." in name and ".output." not in name else rest
+        part = asking if name in before else rest
         part[int(name.split(".")[1])] += work * _price(student.formats.get(name, FLOAT32))
     shares = zip(shape.order, shape.token_shares(), strict=True)
-    return sum(asking[b] * entering + rest[b] * leaving for b, (entering, leaving) in shares) * depth
+    total = sum(asking[b] * entering + rest[b] * leaving for b, (entering, leaving) in shares) * depth
+    return max(total, 1.0)
 
 
 def _price(format: WeightFormat) -> float:

@@ -114,7 +114,10 @@ class Job:
     @property
     def space(self) -> SearchSpace:
         """The space it is a point of."""
-        return SearchSpace({k: Knob(tuple(v)) for k, v in self.knobs.items()}, self.techniques)
+        from autocomp.pipeline.plans import conditions_of
+
+        knobs = {k: Knob(tuple(v)) for k, v in self.knobs.items()}
+        return SearchSpace(knobs, self.techniques, conditions_of(knobs))
 
     def to_json(self) -> Json:
         """Plain data; inverse of `from_json`."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autocomp.architectures import DEFAULT
 from autocomp.errors import InfeasiblePlan, SpecError
 from autocomp.plan import CompressionPlan, Step
-from autocomp.space import Knob, Point, SearchSpace
+from autocomp.space import Condition, Knob, Point, SearchSpace
 from autocomp.techniques import Context, Stage, techniques
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
     from autocomp.spec import SpaceSpec
     from autocomp.training.hooks import Hook
+
+
+KIND = "architecture.kind"
+"""The knob that says which architecture a student has; without it all have the teacher's."""
 
 
 def in_stage_order(names: list[str]) -> tuple[str, ...]:
@@ -42,7 +47,24 @@ def build_space(spec: SpaceSpec, shape: EncoderShape, source: str) -> SearchSpac
                 raise SpecError(source, key, f"is not a knob of {name} (known: {', '.join(declared)})")
             declared[option] = declared[option].narrow(wanted, source, key)
         knobs |= {f"{name}.{option}": knob for option, knob in declared.items()}
-    return SearchSpace(knobs, names)
+    return SearchSpace(knobs, names, conditions_of(knobs))
+
+
+def conditions_of(knobs: Mapping[str, Knob]) -> dict[str, Condition]:
+    """When each knob is active that students of some architectures of a space cannot have."""
+    found: dict[str, Condition] = {}
+    for key in knobs if KIND in knobs else ():
+        kinds = knobs[KIND].values
+        active = tuple(kind for kind in kinds if _is_active(key, kind))
+        if len(active) < len(kinds):
+            found[key] = Condition(KIND, active)
+    return found
+
+
+def _is_active(key: str, kind: str) -> bool:
+    """Whether a knob means something for students of an architecture."""
+    name, option = key.split(".", 1)
+    return techniques[name].applies(kind, option)
 
 
 def _check_claims(names: tuple[str, ...], source: str) -> None:
@@ -55,11 +77,15 @@ def _check_claims(names: tuple[str, ...], source: str) -> None:
 
 
 def plan_of(point: Point) -> CompressionPlan:
-    """The plan of a point, `{technique.option: value}`; options not settled yet."""
+    """The plan of a point, `{technique.option: value}`; options not settled yet.
+
+    It has no step of what students of the point's architecture cannot have, and no option that means nothing for them.
+    """
     options: dict[str, Point] = {}
     for key, value in point.items():
         name, option = key.split(".", 1)
-        options.setdefault(name, {})[option] = value
+        if _is_active(key, point.get(KIND, DEFAULT)):
+            options.setdefault(name, {})[option] = value
     return CompressionPlan(tuple(Step(n, options[n]) for n in in_stage_order(list(options))))
 
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autocomp import pareto
-from autocomp.models.linears import linear_groups
+from autocomp.architectures import LAYERS, parts_of
+from autocomp.models.linears import linear_groups, stored_parameters
 from autocomp.pipeline.fake_quantize import cost, estimated_bytes, simulate
 from autocomp.pipeline.plans import convert, convert_step, in_stage_order, is_cheap, seeded
 from autocomp.pipeline.students import sample, technique_context
 from autocomp.plan import CompressionPlan, Step
 from autocomp.space import SearchSpace
-from autocomp.techniques import Context
+from autocomp.techniques import Context, techniques
 from autocomp.training.predictions import divergence
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ def calibration(context: StudyContext, student: Student) -> Encoded:
     """Training texts to try knobs on: more of them for smaller students, so that a sweep takes seconds."""
     from autocomp.training.batches import encode
 
-    weights = sum(w.numel() for n, w in student.encoder.named_parameters() if n.startswith("blocks."))
-    rows = int(np.clip(4e8 / weights, 48, 256))
+    layers = {part.name for part in parts_of(student.encoder.shape) if part.component in (*LAYERS, "layer_norm")}
+    stored = stored_parameters(student.encoder).items()
+    weights = sum(w.numel() for n, w in stored if n.removesuffix(".up").removesuffix(".down") in layers)
+    rows = int(np.clip(4e8 / max(weights, 1), 48, 256))
     return encode(student, sample(context.data.train, rows, seeded(context.seed, "calibration")))
 
 
@@ -89,7 +92,8 @@ def screen(
 
     plain = replace(student, exit_threshold=None)
     reference = simulate(plain, data).logits
-    names = in_stage_order([n for n in space.techniques if is_cheap(Step(n, {}))])
+    kind = student.encoder.shape.architecture
+    names = in_stage_order([n for n in space.techniques if is_cheap(Step(n, {})) and techniques[n].applies(kind)])
     settings = {name: [convert_step(plain, step, known)[1] for step in _settings(name, space)] for name in names}
     errors, depths = _alone(plain, settings, data, reference, known)
     base = CompressionPlan(tuple(s for s in plan.steps if not is_cheap(s)))

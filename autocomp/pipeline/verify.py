@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from autocomp.architectures.transformer._module import Block
 from autocomp.errors import ExportMismatch
 from autocomp.formats import FLOAT32
 from autocomp.formats.factors import factor_names, runs_as_two
 from autocomp.formats.numbers import gives_int8
 from autocomp.formats.quantize import row_scales
-from autocomp.models.encoder import Block
 from autocomp.models.linears import stored_parameters
 from autocomp.pipeline.fake_quantize import stored_weights
 from autocomp.training.batches import Encoded, collate

@@ -81,11 +81,12 @@ class Searcher:
 
     def _around(self, point: Point) -> Iterator[Point]:
         """A point, then others that differ in ever more knobs: what is good is proposed again and again."""
-        yield point
+        yield self.space.canonical(point)
         names = list(self.space.knobs)
         for attempt in range(ATTEMPTS):
             changed = self._rng.permutation(names)[: 1 + attempt * len(names) // ATTEMPTS]
-            yield {**point, **{k: v for k, v in self.space.sample(self._rng).items() if k in changed}}
+            drawn = {k: v for k, v in self.space.sample(self._rng).items() if k in changed}
+            yield self.space.canonical({**point, **drawn})
 
     def _replace_proposal(self, trial: optuna.Trial, point: Point) -> int:
         """Replace what the sampler proposed by what is measured now; returns the number of its trial."""

@@ -20,8 +20,8 @@ from autocomp.pipeline.teacher import as_student
 from autocomp.plan import CompressionPlan, Step, canonical
 
 if TYPE_CHECKING:
+    from autocomp.architectures import EncoderShape
     from autocomp.journal.member import StudentFacts
-    from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
 Made = tuple["Student", tuple[Step, ...]]

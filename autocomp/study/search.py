@@ -37,11 +37,11 @@ from autocomp.study.time_model import TimeModel, auto_ladder, given_ladder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from autocomp.architectures import EncoderShape
     from autocomp.executors import Ended, Executor, Lost, Part
     from autocomp.journal import Journal
     from autocomp.journal.events import Member
     from autocomp.journal.file import Listener
-    from autocomp.models.shape import EncoderShape
     from autocomp.space import SearchSpace
     from autocomp.study.preparation import OpenRun, Prepared
 

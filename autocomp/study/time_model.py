@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autocomp.architectures import LAYERS, architectures, parts_of
 from autocomp.budget import Fidelity
 from autocomp.study.asha import RUNGS, ladder
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
 
 STEP_OVERHEAD_S = 0.010
 BATCH = 32
@@ -33,8 +34,9 @@ layers agrees with its teacher on 0.827, 0.888 and 0.900 of texts after 400, 4,0
 
 def block_weights(shape: EncoderShape) -> int:
     """Weights of all layers that run: what decides time."""
-    per_block = [4 * shape.hidden * b.heads * b.head_size + 2 * shape.hidden * b.feed_forward for b in shape.blocks]
-    return sum(per_block[i] for i in shape.order)
+    architecture = architectures[shape.architecture]
+    parts = [part for part in parts_of(shape) if part.kind == "linear" and part.component in LAYERS]
+    return sum(math.prod(part.size) * architecture.rows(shape, part, 1) for part in parts)
 
 
 @dataclass

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from autocomp.architectures import DEFAULT
 from autocomp.errors import InfeasiblePlan, SpecError
 from autocomp.plan import Options as PlanOptions
 from autocomp.space import Knob
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
     from autocomp.training.hooks import Hook
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 class Stage(IntEnum):
     """The one fixed order of compound compression; a plan's steps are sorted by it."""
 
+    ARCHITECTURE = 5
     VOCABULARY = 10
     DEPTH = 20
     SHARING = 25
@@ -42,6 +44,8 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+ANY_ARCHITECTURE: frozenset[str] = frozenset()
+"""As the `architectures` of a technique: those of every kind of student."""
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
@@ -97,6 +101,7 @@ class Technique(Generic[OptionsT]):
         paper: where it comes from.
         stage: when it runs.
         touches: parts of the model it claims; two techniques conflict only if they claim the same part.
+        architectures: whose students it can change, by their names; `ANY_ARCHITECTURE` for all.
         Options: its options' class.
     """
 
@@ -104,11 +109,19 @@ class Technique(Generic[OptionsT]):
     paper: ClassVar[str] = ""
     stage: ClassVar[Stage]
     touches: ClassVar[frozenset[str]] = frozenset()
+    architectures: ClassVar[frozenset[str]] = frozenset({DEFAULT})
     Options: ClassVar[type[Options]]
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
         """What may vary for a teacher of this shape, `{option: Knob}`; the last value compresses least."""
         raise NotImplementedError
+
+    def applies(self, architecture: str, option: str = "") -> bool:
+        """Whether it, or one of its options, means something for students of an architecture.
+
+        Default: for those that `architectures` names, with all options.
+        """
+        return not self.architectures or architecture in self.architectures
 
     def knobs_for(self, shape: EncoderShape, wanted: PlanOptions) -> dict[str, Knob]:
         """The knobs if a space asks for `wanted` of this technique: one choice may decide which others there are.

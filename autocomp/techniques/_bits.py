@@ -28,8 +28,11 @@ def set_embedding_bits(student: Student, bits: int) -> Student:
 
     Where texts are no pairs the file holds no token-type table but its first row, exactly.
     """
+    from autocomp.architectures import parts_of
     from autocomp.formats import usual_format
 
-    tables = ["word", "position", *(["token_type"] if student.pairs and student.encoder.shape.token_types > 1 else [])]
-    formats = {f"embeddings.{table}.weight": usual_format(bits) for table in tables}
+    shape = student.encoder.shape
+    folded = "" if student.pairs and shape.token_types > 1 else "token_types"
+    tables = [part.name for part in parts_of(shape) if part.kind == "table" and part.axes[0] != folded]
+    formats = {name: usual_format(bits) for name in tables}
     return replace(student, formats={**student.formats, **formats})

@@ -17,7 +17,7 @@ from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Tec
 if TYPE_CHECKING:
     import numpy as np
 
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 

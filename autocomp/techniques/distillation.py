@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, Stage, Technique, listed
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, Stage, Technique, listed
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
     from autocomp.training.hooks import Hook
+
+
+INNER = ("hidden", "relations")
+"""Options that weigh what lies inside a student."""
 
 
 class DistillationOptions(Options):
@@ -41,6 +45,7 @@ class Distillation(Technique[DistillationOptions]):
     paper = "arXiv:1503.02531, arXiv:1909.10351, arXiv:2012.15828"
     stage = Stage.RECOVERY
     touches = frozenset({"recovery"})
+    architectures = ANY_ARCHITECTURE
     Options = DistillationOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:
@@ -50,6 +55,18 @@ class Distillation(Technique[DistillationOptions]):
             "relations": Knob((1.0, 0.0)),
             "learning_rate": Knob((1e-4, 2e-4, 4e-4), default=2e-4),
         }
+
+    def applies(self, architecture: str, option: str = "") -> bool:
+        """To every student, but only some have states and attention relations that can follow the teacher's."""
+        from autocomp.architectures import architectures
+
+        return option not in INNER or architectures[architecture].follows_states
+
+    def settle(self, student: Student, options: DistillationOptions, context: Context) -> DistillationOptions:
+        """No weight for states that the student does not have."""
+        if self.applies(student.encoder.shape.architecture, "hidden"):
+            return options
+        return options.model_copy(update=dict.fromkeys(INNER, 0.0))
 
     def training(self, student: Student, options: DistillationOptions, context: Context) -> Hook:
         """The losses to the teacher and to the labels."""

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
 from autocomp.techniques._bits import set_embedding_bits
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 
@@ -30,6 +30,7 @@ class EmbeddingBits(Technique[EmbeddingBitsOptions]):
     paper = "Zafrir et al. 2019 (Q8BERT), arXiv:1910.06188"
     stage = Stage.NUMERICS
     touches = frozenset({"embeddings.format"})
+    architectures = ANY_ARCHITECTURE
     Options = EmbeddingBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
 from autocomp.techniques._zeros import shared_out, sparsify, survivors
 from autocomp.training.hooks import Hook
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 EVERY = 20
@@ -126,6 +126,7 @@ class GradualPruning(Technique[GradualPruningOptions]):
     paper = "Zhu and Gupta 2017, arXiv:1710.01878"
     stage = Stage.SPARSITY
     touches = frozenset({"linears.zeros"})
+    architectures = ANY_ARCHITECTURE
     Options = GradualPruningOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups, listed
+from autocomp.techniques._base import (
+    ANY_ARCHITECTURE,
+    Context,
+    Options,
+    PlannedModel,
+    Stage,
+    Technique,
+    check_groups,
+    listed,
+)
 from autocomp.techniques._bits import set_linear_bits
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 WIDTHS = (2, 3, 4, 5, 6, 7, 8)
@@ -67,6 +76,7 @@ class LinearBits(Technique[LinearBitsOptions]):
     paper = "Dong et al. 2020 (HAWQ-V2), arXiv:1911.03852; Shen et al. 2020 (Q-BERT), arXiv:1909.05840"
     stage = Stage.NUMERICS
     touches = frozenset({"linears.format"})
+    architectures = ANY_ARCHITECTURE
     Options = LinearBitsOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

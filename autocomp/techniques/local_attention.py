@@ -15,7 +15,7 @@ from autocomp.space import Knob
 from autocomp.techniques._base import Context, Options, Stage, Technique
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 

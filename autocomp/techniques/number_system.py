@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
+    from autocomp.architectures import EncoderShape
     from autocomp.formats import WeightFormat
-    from autocomp.models.shape import EncoderShape
     from autocomp.models.student import Student
 
 
@@ -80,6 +80,7 @@ class NumberSystem(Technique[NumberSystemOptions]):
     paper = "Zadeh et al. 2020 (GOBO), arXiv:2005.03842; Tambe et al. 2020 (EdgeBERT), arXiv:2011.14203"
     stage = Stage.NUMERICS
     touches = frozenset({"linears.format"})
+    architectures = ANY_ARCHITECTURE
     Options = NumberSystemOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

@@ -21,14 +21,14 @@ from autocomp.formats import WeightFormat
 from autocomp.formats.numbers import Encoded, encode
 from autocomp.formats.numbers._shared import signed
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
 from autocomp.techniques._bits import set_embedding_bits, set_linear_bits
 from autocomp.training.hooks import Hook
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 EVERY = 50
@@ -176,6 +176,7 @@ class QuantizationAware(Technique[QuantizationAwareOptions]):
     paper = "Jacob et al. 2018, arXiv:1712.05877; Bengio et al. 2013, arXiv:1308.3432"
     stage = Stage.NUMERICS
     touches = frozenset({"linears.format", "embeddings.format"})
+    architectures = ANY_ARCHITECTURE
     Options = QuantizationAwareOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique, check_groups
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique, check_groups
 from autocomp.techniques._zeros import shared_out, sparsify
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 
@@ -34,6 +34,7 @@ class Sparsity(Technique[SparsityOptions]):
     paper = "Gordon et al. 2020, arXiv:2002.08307"
     stage = Stage.SPARSITY
     touches = frozenset({"linears.zeros"})
+    architectures = ANY_ARCHITECTURE
     Options = SparsityOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

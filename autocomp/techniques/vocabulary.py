@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from autocomp.space import Knob
-from autocomp.techniques._base import Context, Options, PlannedModel, Stage, Technique
+from autocomp.techniques._base import ANY_ARCHITECTURE, Context, Options, PlannedModel, Stage, Technique
 
 if TYPE_CHECKING:
-    from autocomp.models.shape import EncoderShape
+    from autocomp.architectures import EncoderShape
     from autocomp.models.student import Student
 
 GRID = (1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000, 16000, 24000)
@@ -44,6 +44,7 @@ class Vocabulary(Technique[VocabularyOptions]):
     paper = "Zhao et al. 2019, arXiv:1909.11687"
     stage = Stage.VOCABULARY
     touches = frozenset({"vocabulary"})
+    architectures = ANY_ARCHITECTURE
     Options = VocabularyOptions
 
     def knobs(self, shape: EncoderShape) -> dict[str, Knob]:

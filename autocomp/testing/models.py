@@ -15,10 +15,11 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
+from autocomp.architectures import BlockShape, EncoderShape, parts_of
+from autocomp.architectures._encoder import Encoder
 from autocomp.heads import HeadShape
-from autocomp.models.encoder import Encoder, blank_encoder
+from autocomp.models.encoder import blank_encoder
 from autocomp.models.linears import hold_as_factors
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.models.student import Student
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def random_student(
 def scattered_encoder(shape: EncoderShape, generator: torch.Generator) -> Encoder:
     """An encoder with no weight at a special value: norms near one, biases near zero, matrices of deviation 0.2."""
     encoder = blank_encoder(shape).eval()
+    kinds = {part.name: part.kind for part in parts_of(shape)}
     for name, weight in encoder.named_parameters():
-        matrix, norm = weight.ndim == 2, name.endswith("norm.weight")
-        weight.normal_(1.0 if norm else 0.0, 0.2 if matrix else 0.1, generator=generator)
+        is_scale = kinds[name] == "norm" and name.endswith(".weight")
+        weight.normal_(1.0 if is_scale else 0.0, 0.2 if weight.ndim == 2 else 0.1, generator=generator)
     hold_as_factors(encoder, shape)
     return encoder
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from autocomp.architectures import architectures
 from autocomp.heads import HeadShape, heads
 from autocomp.training.accelerator import current_device
 from autocomp.training.batches import word_averages
@@ -22,9 +23,9 @@ from autocomp.training.recovery import recover
 from autocomp.training.teacher_signal import RELATED, TeacherSignal, side_by_side
 
 if TYPE_CHECKING:
-    from autocomp.models.encoder import Outputs
+    from autocomp.architectures._encoder import Outputs
+    from autocomp.architectures._tokens import Tokens
     from autocomp.models.student import Student
-    from autocomp.models.tokens import Tokens
     from autocomp.training.loop import Trained
 
 
@@ -51,6 +52,7 @@ class Distillation(Hook):
 
     def __init__(self, student: Student, options: DistillationWeights) -> None:
         self._student, self._options = student, options
+        self._has_states = architectures[student.encoder.shape.architecture].follows_states
 
     def begin(self, teacher: Student) -> None:
         """Choose the teacher's layers to follow, k of d following round(k L / d) of L, and draw the bridge."""
@@ -64,6 +66,8 @@ class Distillation(Hook):
 
     def states(self) -> Sequence[str]:
         """One a layer, then those of `RELATED`, as far as they have a weight."""
+        if not self._has_states:
+            return ()
         inner = self._layers if self._options.hidden else []
         return [*inner, *(RELATED if self._options.relations else ())]
 
@@ -73,7 +77,9 @@ class Distillation(Hook):
         return outer + self.inner_loss(batch, outputs)
 
     def inner_loss(self, batch: Reading, outputs: Outputs) -> Tensor:
-        """Of hidden states and relations."""
+        """Of hidden states and relations; none of a student that has no states to follow the teacher's."""
+        if not self._has_states:
+            return torch.zeros((), device=current_device())
         options, units, seen = self._options, batch.inputs.units, batch.answers.seen
         words = min(int(units.max()) + 1, seen.shape[1])
         pairs = [_words(units.to(current_device()), tokens, seen[:, :words]) for tokens in outputs.tokens]

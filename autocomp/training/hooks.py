@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from autocomp.models.encoder import Outputs
+    from autocomp.architectures._encoder import Outputs
     from autocomp.models.student import Student
     from autocomp.training.batches import Batch
     from autocomp.training.teacher_signal import Answers

@@ -209,5 +209,5 @@ def _written_back(teacher: Student, small: Student, used: np.ndarray) -> Student
     trained = small.encoder.state_dict()
     rows = trained.pop("embeddings.word.weight")
     encoder.load_state_dict(trained, strict=False)
-    encoder.embeddings.word.weight[torch.from_numpy(used)] = rows
+    encoder.get_parameter("embeddings.word.weight")[torch.from_numpy(used)] = rows
     return replace(teacher, encoder=encoder.eval())

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from autocomp.architectures._encoder import Outputs
 from autocomp.heads import Head, heads
 from autocomp.heads._module import masked_mean
-from autocomp.models.encoder import Outputs
 from autocomp.models.slicing import add_exits
 from autocomp.training.accelerator import autocast, on_device
 from autocomp.training.batches import Batch, Encoded, collate, encode, in_order
@@ -86,7 +86,7 @@ def fit_exits(student: Student, examples: Sequence[Example], rng: np.random.Gene
     encoder = add_exits(student.encoder, range(1, depth), torch.Generator().manual_seed(int(rng.integers(2**31))))
     for d in range(1, depth):
         weight, bias = _fit(head, seen.means[:, d], seen.logits)
-        encoder.exits[str(d)].load_state_dict({"weight": weight, "bias": bias})
+        encoder.get_submodule(f"exits.{d}").load_state_dict({"weight": weight, "bias": bias})
     return replace(student, encoder=encoder.eval())
 
 

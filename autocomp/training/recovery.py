@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autocomp.architectures import architectures
 from autocomp.errors import ModelError
 from autocomp.models.linears import foreign_parametrizations
 from autocomp.training.accelerator import autocast, current_device, on_device, ready_to_read
@@ -77,7 +78,8 @@ def recover(
     with on_device(student.encoder, signal.teacher.encoder, *(own.module for own in learnt)):
         names = _names(student, hooks)
         own = [p for name, p in names.items() if name.startswith(ENCODER)]
-        optimizer = adamw(own, options.learning_rate, learnt)
+        rate = options.learning_rate * architectures[student.encoder.shape.architecture].rate
+        optimizer = adamw(own, rate, learnt)
         set_moments(optimizer, names, _part(before or {}, OPTIMIZER))
         done = train(optimizer, losses, steps, hooks=acting, deadline=deadline, progress=progress)
         state = {OPTIMIZER: moments(optimizer, names), **{name: hook.state() for name, hook in hooks.items()}}

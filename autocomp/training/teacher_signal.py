@@ -18,7 +18,7 @@ from autocomp.training.accelerator import CPU, autocast, current_device
 from autocomp.training.batches import Encoded, Unread, collate, word_averages
 
 if TYPE_CHECKING:
-    from autocomp.models.encoder import Outputs
+    from autocomp.architectures._encoder import Outputs
     from autocomp.models.student import Student
     from autocomp.tasks import Example
 

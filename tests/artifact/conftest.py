@@ -6,13 +6,13 @@ import onnx
 import pytest
 import torch
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.artifact.graph import INT8_OPERATORS, optimized, walk
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.heads import HeadShape
 from autocomp.models.encoder import plain_weights
 from autocomp.models.linears import linear_groups
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.testing.models import scattered_encoder
 
 

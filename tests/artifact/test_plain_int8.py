@@ -1,9 +1,9 @@
 import numpy as np
 import onnx
 
+from autocomp.architectures import BlockShape
 from autocomp.artifact.writer import plain_int8, write_model
 from autocomp.formats import WeightFormat
-from autocomp.models.shape import BlockShape
 from autocomp.testing.models import tiny_shape
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from autocomp.architectures import BlockShape
 from autocomp.artifact.runtime import open_session
 from autocomp.artifact.writer import write_model
 from autocomp.errors import InfeasiblePlan
 from autocomp.heads import HeadShape
 from autocomp.models.encoder import plain_weights
-from autocomp.models.shape import BlockShape
 from autocomp.models.slicing import add_exits
 from autocomp.pipeline.fake_quantize import stored_weights
 from autocomp.pipeline.plans import convert, in_stage_order, prepare

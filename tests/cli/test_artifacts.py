@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import autocomp as package
+from autocomp.architectures._encoder import Encoder
 from autocomp.artifact.files import save_artifact
 from autocomp.artifact.writer import write_model
 from autocomp.formats import WeightFormat
-from autocomp.models.encoder import Encoder
 from autocomp.models.profile import analytic
 from autocomp.pipeline.export import write_artifact
 from autocomp.testing.models import random_student, tiny_shape

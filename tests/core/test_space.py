@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from autocomp.errors import SpecError
-from autocomp.space import Knob, SearchSpace
+from autocomp.space import Condition, Knob, SearchSpace
 
 BITS = Knob((2, 2.5, 3, 4, 8, 32))
 FALLING = Knob((0.7, 0.5, 0.3, 0.0))
@@ -92,3 +92,42 @@ def test_samples_lie_in_the_space_reach_every_point_and_follow_the_seed():
 
 def test_nearest_point_takes_the_least_compressing_value_of_knobs_that_are_not_named():
     assert SPACE.nearest({"depth.layers": 9, "other": 1}) == {"depth.layers": 3, "heads.allocation": "uniform"}
+
+
+KINDS = Knob(("static", "transformer"))
+CONDITIONED = SearchSpace(
+    {
+        "architecture.kind": KINDS,
+        "architecture.pairs": Knob((0, 10, 20)),
+        "depth.layers": Knob((1, 2, 3, 4)),
+        "linear_bits.bits": Knob((4, 8)),
+    },
+    ("architecture", "depth", "linear_bits"),
+    {
+        "architecture.pairs": Condition("architecture.kind", ("static",)),
+        "depth.layers": Condition("architecture.kind", ("transformer",)),
+    },
+)
+
+
+def test_points_that_differ_in_inactive_knobs_alone_are_one_point():
+    static = {"architecture.kind": "static", "architecture.pairs": 10, "linear_bits.bits": 4}
+    one, other = ({**static, "depth.layers": layers} for layers in (1, 3))
+    assert CONDITIONED.canonical(one) == CONDITIONED.canonical(other) == {**static, "depth.layers": 4}
+    assert CONDITIONED.canonical({**one, "architecture.kind": "transformer"}) == {
+        "architecture.kind": "transformer",
+        "architecture.pairs": 20,
+        "depth.layers": 1,
+        "linear_bits.bits": 4,
+    }
+    assert CONDITIONED.nearest(static | {"depth.layers": 2}) == {**static, "depth.layers": 4}
+    assert not CONDITIONED.contains(one) and CONDITIONED.contains(CONDITIONED.canonical(one))
+
+
+def test_a_conditioned_space_has_as_many_points_as_can_be_drawn():
+    assert CONDITIONED.size == 2 * (3 + 4)
+    rng = np.random.default_rng(0)
+    drawn = {tuple(CONDITIONED.sample(rng).values()) for _ in range(500)}
+    assert len(drawn) == CONDITIONED.size
+    never = SearchSpace({"a.kind": Knob(("x",)), "b.size": Knob((1, 2))}, (), {"b.size": Condition("a.kind", ("y",))})
+    assert never.size == 1

@@ -8,12 +8,12 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
+from autocomp.architectures import BlockShape
 from autocomp.errors import ModelError
 from autocomp.heads import HeadShape
 from autocomp.models.checkpoints import family_of, irregularity, save_checkpoint
 from autocomp.models.importing import importers
 from autocomp.models.loading import load_teacher
-from autocomp.models.shape import BlockShape
 from autocomp.models.slicing import keep_feed_forward, keep_heads, keep_layers
 from autocomp.models.student import Student
 from autocomp.tasks import Example

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from autocomp.architectures import BlockShape, architectures
+from autocomp.architectures._encoder import Encoder, Masks
 from autocomp.errors import ModelError
-from autocomp.models.encoder import Encoder, Masks, encoder_from, plain_weights
-from autocomp.models.shape import BlockShape
+from autocomp.models.encoder import encoder_from, plain_weights
 from autocomp.testing.models import scattered_encoder, tiny_shape
 
 
@@ -36,7 +37,7 @@ def test_padding_changes_nothing(batch):
 
 def test_parameter_names_are_the_contract():
     shape = tiny_shape(layers=1, exits=()).with_(embedding_size=16, exits=(0,))
-    names = set(Encoder(shape).state_dict())
+    names = set(architectures[shape.architecture].module(shape, 0.0).state_dict())
     block = {
         f"blocks.0.{part}.{kind}"
         for kind in ("weight", "bias")

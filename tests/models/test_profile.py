@@ -3,9 +3,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.heads import HeadShape
 from autocomp.models.profile import COMPONENTS, analytic, measured
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.testing.models import scattered_encoder, tiny_shape
 
 BERT_BASE = EncoderShape(

@@ -1,11 +1,12 @@
 import pytest
 import torch
 
+from autocomp.architectures import BlockShape, architectures, parts_of
+from autocomp.architectures._encoder import Encoder, Masks
 from autocomp.errors import InfeasiblePlan
 from autocomp.heads import HeadShape
 from autocomp.models import slicing
-from autocomp.models.encoder import Encoder, Masks, plain_weights
-from autocomp.models.shape import BlockShape
+from autocomp.models.encoder import plain_weights
 from autocomp.models.student import weights_fingerprint
 from autocomp.testing.models import scattered_encoder, tiny_shape
 
@@ -127,12 +128,17 @@ def test_hidden_units_go_everywhere(shape):
     assert torch.equal(plain_weights(smaller)[head], plain_weights(encoder)[head][:, ::4])
 
 
+def hidden_axes(encoder):
+    """Every weight and axis on which the residual stream lies."""
+    return [(part.name, part.axes.index("hidden")) for part in parts_of(encoder.shape) if "hidden" in part.axes]
+
+
 def test_duplicated_hidden_units_can_go():
     """Norms see the same mean and variance when every unit is there twice, so half of them can go exactly."""
     encoder = scattered(tiny_shape().with_(head=HeadShape(2)))
     first = list(range(16))
     with torch.no_grad():
-        for name, axis in slicing._hidden_axes(plain_weights(encoder), factorized=False):
+        for name, axis in hidden_axes(encoder):
             weight = dict(encoder.named_parameters())[name]
             half = weight.index_select(axis, torch.tensor(first))
             reads = axis == 1 and not name.startswith("embeddings")
@@ -140,7 +146,7 @@ def test_duplicated_hidden_units_can_go():
     expected = run(encoder).logits
     smaller = slicing.keep_hidden(encoder, first)
     with torch.no_grad():
-        for name, axis in slicing._hidden_axes(plain_weights(smaller), factorized=False):
+        for name, axis in hidden_axes(smaller):
             if axis == 1 and not name.startswith("embeddings"):
                 dict(smaller.named_parameters())[name].mul_(2)
     torch.testing.assert_close(run(smaller).logits, expected)
@@ -176,7 +182,7 @@ def test_training_mode_dropout_and_effective_weights_are_kept():
         def forward(self, x):
             return x / 2
 
-    encoder = Encoder(tiny_shape(), dropout=0.3)
+    encoder = architectures["transformer"].module(tiny_shape(), 0.3)
     torch.nn.utils.parametrize.register_parametrization(encoder.blocks[0].attention.key, "weight", Half())
     smaller = slicing.keep_heads(encoder, 0, [0, 1])
     assert smaller.training and smaller.dropout == 0.3 and smaller.embeddings.dropout.p == 0.3

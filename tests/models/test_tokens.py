@@ -3,11 +3,11 @@ import json
 import pytest
 import torch
 
+from autocomp.architectures import EncoderShape, kept_tokens
+from autocomp.architectures._encoder import Masks
+from autocomp.architectures._tokens import Tokens, rows_at
 from autocomp.errors import InfeasiblePlan
 from autocomp.models import slicing
-from autocomp.models.encoder import Masks
-from autocomp.models.shape import EncoderShape, kept_tokens
-from autocomp.models.tokens import Tokens, rows_at
 from autocomp.testing.models import scattered_encoder, tiny_shape
 
 MASK = (torch.arange(12)[None] < torch.tensor([12, 7, 3])[:, None]).long()

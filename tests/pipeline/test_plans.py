@@ -144,3 +144,39 @@ def test_a_space_may_choose_the_exit_rule():
     assert space(exits={"rule": "entropy", "threshold": [0.0, 0.3]}).knobs["exits.threshold"].values == (0.3, 0.0)
     with pytest.raises(UnknownName, match="exit rule 'hope'"):
         space(exits={"rule": "hope"})
+
+
+LEARNS_FROM_ANSWERS = {"learning_rate"}
+
+
+def test_a_plan_has_no_step_and_no_option_that_its_students_cannot_have():
+    found = space(architecture={}, depth={}, vocabulary={}, distillation={}, linear_bits={}, exits={})
+    chosen = {"architecture.kind": "static", "architecture.pairs": 8192, "depth.layers": 1, "exits.threshold": 0.9}
+    point = found.nearest(chosen)
+    assert point["depth.layers"] == found.knobs["depth.layers"].values[-1], "inactive"
+    plan = plan_of(point)
+    assert [step.technique for step in plan.steps] == ["architecture", "vocabulary", "distillation", "linear_bits"]
+    assert set(plan.options("distillation")) == LEARNS_FROM_ANSWERS
+    assert plan == plan_of({**point, "depth.layers": 2, "distillation.hidden": 0.0}), "one point, one fingerprint"
+    assert point_of(plan, found) == point
+    layered = plan_of(found.nearest({"architecture.kind": "transformer", "depth.layers": 1}))
+    assert dict(layered.options("architecture")) == {"kind": "transformer"}
+    assert layered.options("depth")["layers"] == 1 and "hidden" in layered.options("distillation")
+
+
+def test_a_space_without_architectures_has_no_conditions():
+    assert space(depth={}, distillation={}).conditions == {}
+    assert space(architecture={"kind": "transformer"}, depth={}).techniques == ("architecture", "depth")
+    assert space(architecture={"kind": "transformer"}, depth={}).conditions == {}
+
+
+def test_a_space_of_static_students_alone_has_as_many_points_as_these_differ():
+    found = space(architecture={"kind": "static", "dimensions": 32}, depth={}, linear_bits={"bits": [4, 8]})
+    assert found.size == len(found.knobs["architecture.pairs"].values) * 2
+
+
+def test_what_no_architecture_has_is_refused():
+    with pytest.raises(SpecError, match="is not a knob of architecture"):
+        space(architecture={"channels": 3})
+    with pytest.raises(SpecError, match="must be one of static, transformer"):
+        space(architecture={"kind": "recurrent"})

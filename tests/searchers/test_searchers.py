@@ -5,10 +5,12 @@ import pytest
 
 from autocomp import searchers as room
 from autocomp.errors import UnknownName
-from autocomp.pipeline.plans import plan_of
+from autocomp.pipeline.plans import build_space, plan_of
 from autocomp.searchers import Searcher, searchers
 from autocomp.space import Knob, SearchSpace
+from autocomp.spec import SpaceSpec
 from autocomp.study.proposals import identity
+from autocomp.testing.models import tiny_shape
 
 NAMES = ("gp", "nsga2", "random", "tpe")
 SPACE = SearchSpace(
@@ -173,3 +175,30 @@ def test_around_a_student_that_exists_another_one_is_found(rng):
         searcher.tell({name: knob.values[0] for name, knob in LARGE.knobs.items()}, [0.0, 0.0])
         searcher.tell(LARGE.sample(rng), [1.0, 1.0])
     assert len({identity(plan_of(point)) for point in ask(searcher, 60)}) == 60
+
+
+def conditioned():
+    spec = {"architecture": {"dimensions": 32}, "depth": {}, "feed_forward": {"allocation": "uniform"}}
+    return build_space(SpaceSpec(techniques=spec), tiny_shape(layers=4), "mine.yaml")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_knobs_that_a_student_cannot_have_make_no_other_student(name):
+    space = conditioned()
+    searcher = new(name, 2, space)
+    asked = []
+    for _ in range(16):
+        point = searcher.ask(plan_of)
+        asked.append(point)
+        searcher.tell(point, [point["depth.layers"], 1.0])
+    assert all(space.contains(point) for point in asked), "inactive knobs have one value"
+    assert len({identity(plan_of(point)) for point in asked}) == 16
+    kinds = [point["architecture.kind"] for point in asked]
+    assert 0 < kinds.count("static") <= len(space.knobs["architecture.pairs"].values)
+
+
+def test_a_conditioned_space_can_be_exhausted():
+    spec = {"architecture": {"kind": "static", "dimensions": 32}, "depth": {}}
+    searcher = new("random", 0, build_space(SpaceSpec(techniques=spec), tiny_shape(layers=4), "mine.yaml"))
+    asked = [point for point in ask(searcher, 12) if point]
+    assert len(asked) == searcher.space.size == 4

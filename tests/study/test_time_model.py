@@ -2,7 +2,7 @@
 
 import pytest
 
-from autocomp.models.shape import BlockShape
+from autocomp.architectures import BlockShape
 from autocomp.study.time_model import FEW, SHORT, TimeModel, auto_ladder, block_weights, given_ladder
 from autocomp.testing.models import tiny_shape
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.exit_rules import exit_rules
 from autocomp.heads import HeadShape
-from autocomp.models.shape import BlockShape, EncoderShape
 from autocomp.techniques import Options, Stage, Technique, techniques
 
 TEACHER = EncoderShape(30_522, 512, 2, 384, 384, (BlockShape(12, 32, 1536),) * 6, tuple(range(6)), HeadShape(2, 384))
@@ -12,6 +12,12 @@ BITS = {"blocks.0.attention": 2, "blocks.0.feed_forward": 3, "blocks.1.attention
 SAID = [
     ("attention_heads", {"per_layer": [6, 4]}, "Its layers keep 6 and 4 of 12 attention heads"),
     ("depth", {"layers": 2, "kept": [0, 1]}, "Keeps 2 of the teacher's 6 layers: the lowest 2."),
+    (
+        "architecture",
+        {"kind": "static", "dimensions": 128, "pairs": 8192},
+        "It is no transformer but the weighted mean of word vectors and hashed word pairs, and one hidden layer: no "
+        "layers, 128 dimensions, 8,192 rows for word pairs",
+    ),
     ("depth", {"layers": 2, "kept": [0, 5]}, "Keeps 2 of the teacher's 6 layers: numbers 1 and 6 from below."),
     ("depth", {"layers": 1}, "Keeps 1 of the teacher's 6 layers: the lowest one."),
     ("distillation", {"hidden": 0}, "It was trained again, to follow the teacher's answers and the labels."),

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from autocomp.architectures import EncoderShape
 from autocomp.errors import ModelError
 from autocomp.models.importers import bert
 from autocomp.models.importing import ConfigKeys, Importer, block_modules, embedding_modules
-from autocomp.models.shape import EncoderShape
 
 _BLOCK = {
     "attention.query": "attention.query",

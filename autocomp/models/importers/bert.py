@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.heads import HeadShape
 from autocomp.models.importing import (
     ConfigKeys,
@@ -12,7 +13,6 @@ from autocomp.models.importing import (
     their_activation,
     token_types,
 )
-from autocomp.models.shape import BlockShape, EncoderShape
 
 
 def shape(config: Any, labels: int) -> EncoderShape:

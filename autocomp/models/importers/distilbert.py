@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from autocomp.architectures import BlockShape, EncoderShape
 from autocomp.heads import HeadShape
 from autocomp.models.importing import (
     ConfigKeys,
@@ -11,7 +12,6 @@ from autocomp.models.importing import (
     embedding_modules,
     their_activation,
 )
-from autocomp.models.shape import BlockShape, EncoderShape
 
 _BLOCK = {
     "attention.query": "attention.q_lin",

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from autocomp.architectures import EncoderShape
 from autocomp.models.importers import bert
 from autocomp.models.importing import Importer, bert_block_modules, embedding_modules
-from autocomp.models.shape import EncoderShape
 
 
 def shape(config: Any, labels: int) -> EncoderShape:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
+from autocomp.architectures import EncoderShape
 from autocomp.heads import DEFAULT, heads
 from autocomp.journal.member import EvidenceFile
-from autocomp.models.shape import EncoderShape
 from autocomp.strict_json import JsonView
 
 if TYPE_CHECKING:

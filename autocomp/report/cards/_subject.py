@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autocomp import strict_json
+from autocomp.architectures import EncoderShape
 from autocomp.artifact.files import MANIFEST
 from autocomp.journal.member import StudentFacts
-from autocomp.models.shape import EncoderShape
 from autocomp.plan import CompressionPlan
 from autocomp.report.cards._evidence import Evidence, Seen
 from autocomp.report.cards._stored import Stored, stored

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
+from autocomp.architectures import parts_of
 from autocomp.report.cards._subject import Subject
 
 if TYPE_CHECKING:
+    from autocomp.architectures import EncoderShape
     from autocomp.inspection.stored import StoredWeight
-    from autocomp.models.shape import EncoderShape
     from autocomp.techniques import PlannedModel
 
 Weights = Mapping[str, Sequence["StoredWeight"]]
-ATTENTION, FEED_FORWARD = ("query", "key", "value", "output"), ("input", "output")
 
 
 class Format(TypedDict):
@@ -131,8 +131,8 @@ def part(subject: Subject) -> Layers | None:
 def _row(subject: Subject, model: PlannedModel, stored: Weights | None, depth: int) -> Row:
     shape, block = model.shape, model.shape.order[depth]
     sizes, is_first = shape.blocks[block], shape.order.index(block) == depth
-    attention = _group(model, stored, f"blocks.{block}.attention", ATTENTION, is_first)
-    feed_forward = _group(model, stored, f"blocks.{block}.feed_forward", FEED_FORWARD, is_first)
+    attention = _group(model, stored, f"blocks.{block}.attention", is_first)
+    feed_forward = _group(model, stored, f"blocks.{block}.feed_forward", is_first)
     return {
         "depth": depth + 1,
         "teacher_layer": model.origin[depth] + 1 if depth < len(model.origin) else None,
@@ -144,25 +144,27 @@ def _row(subject: Subject, model: PlannedModel, stored: Weights | None, depth: i
     }
 
 
-def _group(model: PlannedModel, stored: Weights | None, group: str, names: Sequence[str], is_first: bool) -> Group:
+def _group(model: PlannedModel, stored: Weights | None, group: str, is_first: bool) -> Group:
     """Bits, number system, zeros, bytes and rank of a group of matrices."""
     rank = _rank(model.shape, group)
     if stored is None:
         bits, zeros = _of_group(model.bits, group), _of_group(model.zeros, group)
         return {"bits": bits, "numbers": model.numbers, "sparsity": zeros, "rank": rank, "bytes": None}
-    matrices = [[w for w in stored.get(f"{group}.{name}", ()) if not w.name.endswith(".bias")] for name in names]
+    layers = [part.layer for part in parts_of(model.shape) if part.group == group]
+    matrices = [[w for w in stored.get(layer, ()) if not w.name.endswith(".bias")] for layer in layers]
     weights = [w for matrix in matrices for w in matrix]
     return {
         "bits": [matrix[0].bits for matrix in matrices if matrix],
         "numbers": weights[0].numbers if weights else None,
         "sparsity": _zeros(weights),
         "rank": rank,
-        "bytes": sum(w.nbytes for name in names for w in stored.get(f"{group}.{name}", ())) if is_first else 0,
+        "bytes": sum(w.nbytes for layer in layers for w in stored.get(layer, ())) if is_first else 0,
     }
 
 
 def _rank(shape: EncoderShape, group: str) -> int | None:
-    return max((rank for name, rank in shape.ranks if name.startswith(group)), default=None)
+    names = {part.name for part in parts_of(shape) if part.group == group}
+    return max((rank for name, rank in shape.ranks if name in names), default=None)
 
 
 def _of_group(planned: Mapping[str, float], group: str) -> float:
@@ -173,20 +175,22 @@ def _of_group(planned: Mapping[str, float], group: str) -> float:
 def _embeddings(model: PlannedModel, stored: Weights | None) -> Format:
     if stored is None:
         return {"bits": model.embedding_bits, "numbers": None, "sparsity": 0.0, "bytes": None}
-    tables = [w for layer, weights in stored.items() if layer.startswith("embeddings.") for w in weights]
-    words = stored.get("embeddings.word", [])
+    parts = [part for part in parts_of(model.shape) if part.component == "embedding" and part.kind != "norm"]
+    tables = [w for layer in {part.layer for part in parts} for w in stored.get(layer, ())]
+    words = stored.get(next(part.layer for part in parts if "vocabulary" in part.axes), [])
     return {
         "bits": words[0].bits if words else None,
         "numbers": words[0].numbers if words else None,
         "sparsity": _zeros(words),
-        "bytes": sum(w.nbytes for w in tables if not w.layer.endswith("norm")),
+        "bytes": sum(w.nbytes for w in tables),
     }
 
 
 def _head(model: PlannedModel, stored: Weights | None) -> Head:
     if stored is None:
         return {"bits": _of_group(model.bits, "head.dense"), "bytes": None}
-    weights = [w for layer, found in stored.items() if layer.startswith("head.") for w in found]
+    layers = dict.fromkeys(part.layer for part in parts_of(model.shape) if part.component == "head")
+    weights = [w for layer in layers for w in stored.get(layer, ())]
     bits = [w.bits for w in weights if not w.name.endswith(".bias")]
     return {"bits": min(bits, default=None), "bytes": sum(w.nbytes for w in weights)}
 

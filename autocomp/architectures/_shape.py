@@ -1,7 +1,8 @@
-"""The shape of an elastic encoder: every size that a plan can change, as plain data (no torch)."""
+"""The shape of an encoder: every size that a plan can change, as plain data (no torch)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Count = TypeVar("Count", int, "Tensor")
+DEFAULT = "transformer"
+"""The architecture of teachers, and of students where nobody says another."""
+_LATER: Mapping[str, object] = {"architecture": DEFAULT, "sizes": ()}
+"""Keys that plain data has only where they say something: older shapes lack them, and stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class EncoderShape:
             empty when all do. The last layer's is never used: the classifier reads the first token alone.
         local_layers: lowest layers in which a token of a pair attends only to its own text, by token type; the first
             token is of the first text.
+        architecture: a name of `autocomp.architectures`.
+        sizes: what that architecture alone has, `(name, number)`.
     """
 
     vocabulary: int
@@ -60,6 +67,8 @@ class EncoderShape:
     ranks: tuple[tuple[str, int], ...] = ()
     tokens: tuple[float, ...] = ()
     local_layers: int = 0
+    architecture: str = DEFAULT
+    sizes: tuple[tuple[str, int], ...] = ()
 
     @property
     def depth(self) -> int:
@@ -91,7 +100,7 @@ class EncoderShape:
 
     def to_json(self) -> Json:
         """Plain lists and numbers."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if _LATER.get(key, ...) != value}
 
     @classmethod
     def from_json(cls, data: JsonView) -> EncoderShape:
@@ -104,6 +113,7 @@ class EncoderShape:
                 "exits": tuple(data["exits"]),
                 "ranks": tuple((name, rank) for name, rank in data.get("ranks", ())),
                 "tokens": tuple(data.get("tokens", ())),
+                "sizes": tuple((name, size) for name, size in data.get("sizes", ())),
                 "head": HeadShape(**data["head"]),
             }
         )

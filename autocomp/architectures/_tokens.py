@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autocomp.models.shape import kept_tokens
+from autocomp.architectures._shape import kept_tokens
 
 
 @dataclass(frozen=True)
