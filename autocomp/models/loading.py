@@ -134,7 +134,12 @@ def _kind(source: str, config: Any, labels: Sequence[str] | None, wanted: str | 
 
 
 def _pooled(head: HeadShape, location: ModelLocation) -> tuple[HeadShape, list[str]]:
-    """A new head that reads what sentence-transformers reads, without a dense layer; the family's where nobody says."""
+    """A new head that reads what sentence-transformers reads, without a dense layer; the family's where nobody says.
+
+    One label of several is read off the family's own head in any case: no class of transformers holds another.
+    """
+    if head.kind == DEFAULT:
+        return head, []
     pooling, notes = pooling_of(location.model)
     return (head, notes) if pooling is None else (replace(head, size=None, pooling=pooling), notes)
 

@@ -158,6 +158,14 @@ def test_a_pooling_that_is_not_known_is_said(saved, pooling):
     root = saved("bert", "Model")
     (root / "1_Pooling").mkdir()
     (root / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    loaded = load_teacher(str(root), ["a", "b"])
+    loaded = load_teacher(str(root), ["a", "b"], kind="multi_label")
     assert loaded.student.encoder.shape.head.size == 32
     assert any("the family's own head is trained" in note for note in loaded.notes)
+
+
+def test_one_label_of_several_is_read_off_the_family_s_own_head(saved):
+    root = saved("bert", "Model")
+    (root / "1_Pooling").mkdir()
+    (root / "1_Pooling" / "config.json").write_text(json.dumps(MEAN))
+    loaded = load_teacher(str(root), ["a", "b"])
+    assert (loaded.student.encoder.shape.head.size, loaded.student.encoder.shape.head.pooling) == (32, "first")
