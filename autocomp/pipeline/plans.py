@@ -119,6 +119,7 @@ def prepare(student: Student, plan: CompressionPlan, context: Context) -> tuple[
     settled = []
     for step in structural(plan).steps:
         technique = techniques[step.technique]
+        _check_applies(student, step)
         options = technique.settle(student, technique.parse(step.options, name=step.technique), context)
         try:
             student = technique.prepare(student, options, context)
@@ -126,6 +127,13 @@ def prepare(student: Student, plan: CompressionPlan, context: Context) -> tuple[
             raise InfeasiblePlan(f"{step.technique} {dict(step.options)}: {error}") from error
         settled.append(Step(step.technique, options.model_dump(mode="json")))
     return student, plan.replacing(settled)
+
+
+def _check_applies(student: Student, step: Step) -> None:
+    architecture = student.encoder.shape.architecture
+    if not techniques[step.technique].applies(architecture):
+        rule = f"{step.technique} changes no student of the architecture {architecture}"
+        raise InfeasiblePlan(f"{step.technique} {dict(step.options)}: {rule}; leave that step out of the plan")
 
 
 def convert(student: Student, plan: CompressionPlan, context: Context) -> tuple[Student, CompressionPlan]:
@@ -139,6 +147,7 @@ def convert(student: Student, plan: CompressionPlan, context: Context) -> tuple[
 
 def convert_step(student: Student, step: Step, context: Context) -> tuple[Student, Step]:
     """One cheap step."""
+    _check_applies(student, step)
     technique = techniques[step.technique]
     options = technique.settle(student, technique.parse(step.options, name=step.technique), context)
     return technique.convert(student, options, context), Step(step.technique, options.model_dump(mode="json"))
