@@ -157,6 +157,7 @@ print("best:", run.best["id"], "of", len(run.front))
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_runs_a_whole_study(tiny, tmp_path, request):
     file, run = tmp_path / "mine.py", tmp_path / "run"
     file.write_text(SCRIPT.format(study=str(tiny()), out=str(run)), encoding="utf-8")

@@ -102,6 +102,7 @@ def lost(executor):
     return Counter((one.job["id"], one.attempt, one.again) for one in executor.lost())
 
 
+@pytest.mark.slow
 def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, pool, job):
     """Before any trial, as in a study: trials hold on to their cores for the next one."""
     found = pool.at_gpu(ray_works.TRIALS, job("g0"))
@@ -110,6 +111,7 @@ def test_one_job_gets_a_gpu_of_its_own_where_one_is(cluster, pool, job):
         pool.at_gpu(ray_works.TRIALS, job("g1", **{"raise": "no such thing"}))
 
 
+@pytest.mark.slow
 def test_what_trained_on_a_gpu_is_scored_without_one_and_measured_at_the_device(cluster, pool, job):
     """Three parts, of which the second dies once; the GPUs are of the far node, which has one core for them."""
     with pool.executor(ray_works.GPU_TRIALS, share=0.01) as executor:
