@@ -176,7 +176,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    return {"mean": round(mean(values), 5), "stdev": round(stdev(values), 5) if len(values) > 1 else 0.0}
+    return {"mean": round(mean(values), 5), "stdev": round(stdev(values), 5) if len(values) > 1 else None}
 
 
 def before(file: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -201,7 +201,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     bench, started = Bench(args), time.time()
     settings = {
-        "command": f"python benchmarks/hooks.py --model {Path(args.model).name} --task {bench.data.name}",
+        "command": f"python benchmarks/hooks.py --model {Path(args.model).name} --task {Path(args.task).name}",
         "structure": STRUCTURE,
         "steps": [args.steps, args.steps],
         "batch": BATCH,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from autocomp.heads import HeadShape
 
 
-class PooledHead(nn.Module):
+class PooledModule(nn.Module):
     """Pooled states, an optional dense layer with its activation, a linear, and the unit of the numbers learnt.
 
     Args:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp.heads import Answer, AnswerKey, Target, probabilities
-from autocomp.heads._nodes import write_pooled
+from autocomp.heads._pooled import PooledHead
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from autocomp.heads import HeadShape, LayerBuilder
+    from torch import Tensor
 
 
-class Classification:
-    """See the module."""
+class Classification(PooledHead):
+    """The head that chooses one label."""
 
     summary = "one label of several"
     default_metric = "accuracy"
@@ -26,18 +24,6 @@ class Classification:
     problem_type = "single_label_classification"
     has_thresholds = False
     fewest_labels = 2
-
-    def module(
-        self, hidden: int, shape: HeadShape, dropout: float, activation: Callable[[Tensor], Tensor]
-    ) -> nn.Module:
-        """Pooled states, and one or two linears."""
-        from autocomp.heads._module import PooledHead
-
-        return PooledHead(hidden, shape, dropout, activation)
-
-    def write(self, build: LayerBuilder, shape: HeadShape) -> str:
-        """Nodes of the same."""
-        return write_pooled(build, shape)
 
     def targets(self, rows: Sequence[Target], labels: int) -> np.ndarray:
         """The label's index, int64 `[n]`."""

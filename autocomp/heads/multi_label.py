@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp.heads import Answer, AnswerKey, Target
-from autocomp.heads._nodes import write_pooled
+from autocomp.heads._pooled import PooledHead
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from autocomp.heads import HeadShape, LayerBuilder
+    from torch import Tensor
 
 GRID = np.arange(1, 20) / 20
 """Probabilities that are tried as thresholds."""
@@ -21,8 +19,8 @@ FEW = 5
 """Labels with fewer positive rows keep the threshold of one half: theirs would be chance."""
 
 
-class MultiLabel:
-    """See the module."""
+class MultiLabel(PooledHead):
+    """The head that says yes or no to each label."""
 
     summary = "any number of labels, each yes or no"
     default_metric = "micro_f1"
@@ -31,18 +29,6 @@ class MultiLabel:
     problem_type = "multi_label_classification"
     has_thresholds = True
     fewest_labels = 2
-
-    def module(
-        self, hidden: int, shape: HeadShape, dropout: float, activation: Callable[[Tensor], Tensor]
-    ) -> nn.Module:
-        """Pooled states, and one or two linears."""
-        from autocomp.heads._module import PooledHead
-
-        return PooledHead(hidden, shape, dropout, activation)
-
-    def write(self, build: LayerBuilder, shape: HeadShape) -> str:
-        """Nodes of the same."""
-        return write_pooled(build, shape)
 
     def targets(self, rows: Sequence[Target], labels: int) -> np.ndarray:
         """1 at each label that holds, float32 `[n, C]`."""

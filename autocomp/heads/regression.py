@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autocomp.heads import Answer, AnswerKey, Target
-from autocomp.heads._nodes import write_pooled
+from autocomp.heads._pooled import PooledHead
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from autocomp.heads import HeadShape, LayerBuilder
+    from torch import Tensor
 
 STRATA = 10
 """Rows are shared out over splits by the tenth of the numbers that theirs is in."""
@@ -21,8 +19,8 @@ NEAR = 0.25
 """Two numbers are the same answer if they differ by less than this part of the numbers' spread."""
 
 
-class Regression:
-    """See the module."""
+class Regression(PooledHead):
+    """The head that gives a number."""
 
     summary = "one number"
     default_metric = "spearman"
@@ -31,18 +29,6 @@ class Regression:
     problem_type = "regression"
     has_thresholds = False
     fewest_labels = 1
-
-    def module(
-        self, hidden: int, shape: HeadShape, dropout: float, activation: Callable[[Tensor], Tensor]
-    ) -> nn.Module:
-        """Pooled states, and one or two linears."""
-        from autocomp.heads._module import PooledHead
-
-        return PooledHead(hidden, shape, dropout, activation)
-
-    def write(self, build: LayerBuilder, shape: HeadShape) -> str:
-        """Nodes of the same."""
-        return write_pooled(build, shape)
 
     def targets(self, rows: Sequence[Target], labels: int) -> np.ndarray:
         """The number, float32 `[n]`."""

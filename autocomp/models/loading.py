@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,17 +88,16 @@ def load_teacher(
     matching = _matching(source, config, labels, fine_tuned, kind)
     shape = importer.shape(config, len(matching.names))
     weights = importer.weights(source_weights.state, shape)
-    head, pooling_notes = replace(shape.head, kind=kind), list[str]()
+    head, head_notes = replace(shape.head, kind=kind), list[str]()
     if heads[kind].answer_key == "value":
         head = replace(head, scale=numbers[0], offset=numbers[1])
     if fine_tuned:
         weights |= _ordered_head(weights, matching, head)
     else:
         head, pooling_notes = _pooled(head, location)
-        weights = {name: weight for name, weight in weights.items() if head.size or not name.startswith("head.dense.")}
-        weights |= _fresh_head(importer, shape.with_(head=head), source_weights.missing)
-        if log_odds:
-            weights["head.classifier.bias"] = torch.tensor(log_odds, dtype=torch.float32)
+        head_notes = [*head_note(location.model), *pooling_notes]
+        fresh = _fresh_head(importer, shape.with_(head=head), source_weights.missing)
+        weights = _with_new_head(weights, head, fresh, log_odds)
     shape = shape.with_(head=head)
     encoder = encoder_from(shape, weights, _dropout(config))
     longest = min(shape.positions, files.longest or shape.positions)
@@ -113,16 +112,18 @@ def load_teacher(
             source=source,
         )
     student = Student(encoder, tokenizer, matching.names, length, pairs, truncation_side=files.truncation_side)
-    beside = unused_note(source_weights, fine_tuned) + ([] if fine_tuned else head_note(location.model))
-    beside += pooling_notes
-    notes = (
-        *location.notes,
-        *source_weights.notes,
-        *([matching.note] if matching.note else []),
-        *tokenizer_notes,
-        *beside,
-    )
+    beside = [*tokenizer_notes, *unused_note(source_weights, fine_tuned), *head_notes]
+    notes = (*location.notes, *source_weights.notes, *([matching.note] if matching.note else []), *beside)
     return LoadedModel(student, fine_tuned, source, weights_fingerprint(plain_weights(encoder)), longest, notes)
+
+
+def _with_new_head(
+    weights: Mapping[str, Tensor], head: HeadShape, fresh: Mapping[str, Tensor], log_odds: Sequence[float]
+) -> dict[str, Tensor]:
+    """Weights with those of a new head, that answers what labels are by themselves where their log odds are known."""
+    kept = {name: weight for name, weight in weights.items() if head.size or not name.startswith("head.dense.")}
+    biased = {"head.classifier.bias": torch.tensor(log_odds, dtype=torch.float32)} if log_odds else {}
+    return {**kept, **fresh, **biased}
 
 
 def _kind(source: str, config: Any, labels: Sequence[str] | None, wanted: str | None) -> str:

@@ -34,7 +34,7 @@ RARE = 1e-3
 
 
 class Static:
-    """See the module."""
+    """The architecture without layers."""
 
     summary = "the weighted mean of word vectors and hashed word pairs, and one hidden layer"
     follows_states = False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Transformer:
-    """See the module."""
+    """The architecture of the teacher."""
 
     summary = "layers of attention and feed-forward, cut from the teacher's"
     follows_states = True
