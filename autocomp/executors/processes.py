@@ -84,14 +84,17 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process now; its job is lost."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
         for process in self._context.started:
             process.kill()
 
     def join(self) -> None:
-        """Wait until the killed process is gone."""
+        """Wait until the killed process is gone, and the thread of its pool with it.
+
+        A thread that is left to itself may close its pipe while the interpreter, on its way out, writes into it.
+        """
         for process in self._context.started:
             process.join(PATIENCE_S)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _import(module: str) -> None:

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import process
 from pathlib import Path
 
 import pytest
@@ -191,6 +193,20 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == ["a a None", "b b None", "the script runs"]
+
+
+def test_a_closed_executor_leaves_no_thread_that_the_interpreter_could_meet_on_its_way_out(executor, monkeypatch):
+    """The thread of a pool is made slow to end, as it is now and then on a busy machine."""
+    thread = process._ExecutorManagerThread
+    ends = thread.join_executor_internals
+    monkeypatch.setattr(thread, "join_executor_internals", lambda self: (time.sleep(0.3), ends(self)))
+    before = set(threading.enumerate())
+    two = executor(2)
+    for name in "ab":
+        two.submit({"name": name})
+    collect_all(two)
+    two.close()
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_worker_that_dies_while_idle_is_renewed(executor):
