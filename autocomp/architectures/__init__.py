@@ -90,12 +90,14 @@ class Architecture(Protocol):
             the teacher's; if not they learn from answers and labels alone.
         options: names of the sizes that a plan chooses.
         rate: the peak of the learning rate over that of a Transformer.
+        pace: steps that its students make for one step of a fidelity, because theirs are so much cheaper.
     """
 
     summary: str
     follows_states: bool
     options: tuple[str, ...]
     rate: float
+    pace: int
 
     def knobs(self, teacher: EncoderShape) -> dict[str, Knob]:
         """What of its sizes may vary for students of a teacher: one knob for each of `options`."""

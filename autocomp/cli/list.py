@@ -11,6 +11,7 @@ REGISTRIES = {
     "architectures": "autocomp.architectures",
     "tasks": "autocomp.tasks",
     "heads": "autocomp.heads",
+    "losses": "autocomp.training.losses",
     "metrics": "autocomp.metrics",
     "searchers": "autocomp.searchers",
     "measures": "autocomp.measures",
@@ -64,7 +65,7 @@ def entries(kind: str, include: list[Path]) -> list[dict[str, str]]:
 def _registered(kind: str) -> list[dict[str, str]]:
     from autocomp.registry import Registry
 
-    registry: Registry[object] = Registry(kind.rstrip("s"), REGISTRIES[kind], "")
+    registry: Registry[object] = Registry(kind, REGISTRIES[kind], "")
     return [
         {"name": name, "summary": _docstring(registry.origin(name)), "source": registry.origin(name)}
         for name in registry.names()

@@ -4,8 +4,8 @@
     metric(labels, predictions, classes, *, positive) -> float
 
 `labels` and `predictions` are arrays of equal length, `classes` the number of labels of the task. What stands in them
-depends on the kind of answer (`autocomp.heads`): the index of a label, a number, or 0 and 1 for each label. Larger is
-better and 1 is perfect. A metric of the second form is about one of two labels, whose index is `positive`.
+depends on the form of the answers (`Head.answer_key`): the index of a `label`, 0 and 1 for each of several `labels`,
+or a `value`. Larger is better and 1 is perfect. A metric with `positive` is about the label, of two, with that index.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ metrics: Registry[Metric] = Registry("metric", "autocomp.metrics", "metric")
 F = TypeVar("F", bound=Metric)
 
 
-def scores(*kinds: str) -> Callable[[F], F]:
-    """Mark a metric with the kinds of answers that it can score; without it that is `classification`."""
+def scores(*forms: str) -> Callable[[F], F]:
+    """Mark a metric with the forms of answers that it can score; without it that is `label`."""
 
     def mark(metric: F) -> F:
-        metric.kinds = kinds  # type: ignore[attr-defined]
+        metric.forms = forms  # type: ignore[attr-defined]
         return metric
 
     return mark
 
 
-def kinds_of(metric: str) -> tuple[str, ...]:
-    """The kinds of answers that a metric can score.
+def forms_of(metric: str) -> tuple[str, ...]:
+    """The forms of answers that a metric can score.
 
     Raises:
         UnknownName: if there is no such metric.
     """
-    kinds: tuple[str, ...] = getattr(metrics[metric], "kinds", ("classification",))
-    return kinds
+    forms: tuple[str, ...] = getattr(metrics[metric], "forms", ("label",))
+    return forms
 
 
-def metrics_for(kind: str) -> list[str]:
-    """Names of the metrics that can score a kind of answer, sorted."""
-    return [name for name in metrics if kind in kinds_of(name)]
+def metrics_for(form: str) -> list[str]:
+    """Names of the metrics that can score a form of answers, sorted."""
+    return [name for name in metrics if form in forms_of(name)]
 
 
 def needs_positive(metric: str) -> bool:
@@ -60,4 +60,4 @@ def needs_positive(metric: str) -> bool:
     return "positive" in inspect.signature(metrics[metric]).parameters
 
 
-__all__ = ["Labels", "Metric", "kinds_of", "metrics", "metrics_for", "needs_positive", "scores"]
+__all__ = ["Labels", "Metric", "forms_of", "metrics", "metrics_for", "needs_positive", "scores"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autocomp.metrics import Labels, scores
 
 
-@scores("classification", "multi_label")
+@scores("label", "labels")
 def metric(labels: Labels, predictions: Labels, classes: int) -> float:
     """Mean F1 over all `classes`, in 0 to 1; a class that neither occurs nor is predicted counts as 0.
 

@@ -7,7 +7,7 @@ import numpy as np
 from autocomp.metrics import Labels, scores
 
 
-@scores("regression")
+@scores("value")
 def metric(labels: Labels, predictions: Labels, classes: int) -> float:
     """Correlation of two `[rows]` arrays in -1 to 1; 0 where all of one are equal."""
     ours, theirs = labels - labels.mean(), predictions - predictions.mean()

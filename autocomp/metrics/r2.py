@@ -5,7 +5,7 @@ from __future__ import annotations
 from autocomp.metrics import Labels, scores
 
 
-@scores("regression")
+@scores("value")
 def metric(labels: Labels, predictions: Labels, classes: int) -> float:
     """1 less squared error over variance, of two `[rows]` arrays; below 0 if the mean would do better."""
     spread = float(((labels - labels.mean()) ** 2).sum())

@@ -6,7 +6,7 @@ from autocomp.metrics import Labels, scores
 from autocomp.metrics.pearson import metric as pearson
 
 
-@scores("regression")
+@scores("value")
 def metric(labels: Labels, predictions: Labels, classes: int) -> float:
     """Correlation in -1 to 1 of the ranks of two `[rows]` arrays, equal values sharing one; 0 where all are equal."""
     from scipy.stats import rankdata

@@ -38,7 +38,7 @@ class RecoveredStudent:
         plan: its plan with the structural part settled.
         was_cached: whether the stage was there before.
         steps: recovery steps of all its rungs.
-        trained, train_s: steps of the last rung as they were made, and their seconds.
+        trained, train_s: steps of the last rung that were made, as its fidelity counts them, and their seconds.
         loss: of the last steps; None without any.
         more: what else its stage says.
     """

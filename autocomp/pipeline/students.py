@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
+from autocomp.architectures import architectures
 from autocomp.budget import Fidelity
 from autocomp.pipeline.context import content_of
 from autocomp.pipeline.plans import complete, hooks_of, prepare, recovers, recovery_options, seeded, structural
@@ -35,7 +36,10 @@ T = TypeVar("T")
 
 
 class StudentFacts(TypedDict):
-    """Facts of a student's stage: steps of all rungs; of the last one, steps made, their seconds and loss."""
+    """Facts of a student's stage: steps of all rungs; of the last one, steps made, their seconds and loss.
+
+    Steps are those of fidelities: an architecture with a pace makes so many for each.
+    """
 
     steps: int
     trained: NotRequired[int]
@@ -103,11 +107,12 @@ class _Recovery:
 
         student = load_student(parent.folder / "student") if parent else self.fresh
         steps = max(1, rungs[-1].steps - (int(parent.facts["steps"]) if parent else 0))
-        trained = self.train(student, steps, rungs[-1].batch, inputs, parent)
-        cut_short = {} if trained.steps >= steps else {"stopped_after": trained.steps}
+        pace = architectures[student.encoder.shape.architecture].pace
+        trained = self.train(student, steps * pace, rungs[-1].batch, inputs, parent)
+        cut_short = {} if trained.steps >= steps * pace else {"stopped_after": trained.steps}
         facts: StudentFacts = {
             "steps": rungs[-1].steps,
-            "trained": trained.steps,
+            "trained": trained.steps // pace,
             "train_s": trained.seconds,
             "loss": trained.loss,
         }

@@ -235,7 +235,7 @@ def _steps(context: StudyContext, student: Student, steps: int, deadline: float)
     from autocomp.training.teacher_signal import TeacherSignal
 
     signal = TeacherSignal(context.teacher, context.data.train)
-    options = DistillationOptions(hidden=1.0, relations=1.0)
+    options = DistillationOptions.model_validate({"hidden": 1.0, "relations": 1.0})
     rng = np.random.default_rng(context.seed)
     done = distil(student, signal, options, steps=steps, batch=BATCH, rng=rng, deadline=deadline)
     return done.seconds / max(1, done.steps)

@@ -13,7 +13,7 @@ import numpy as np
 
 from autocomp.errors import DataError, UnknownName, listed
 from autocomp.heads import DEFAULT, Target, heads
-from autocomp.metrics import kinds_of, metrics, metrics_for, needs_positive
+from autocomp.metrics import forms_of, metrics, metrics_for, needs_positive
 from autocomp.registry import Registry
 
 
@@ -70,8 +70,9 @@ class TaskData:
     def __post_init__(self) -> None:
         if self.metric not in metrics:
             raise UnknownName("metric", self.metric, metrics.names())
-        if self.kind not in kinds_of(self.metric):
-            fit = listed(metrics_for(self.kind))
+        form = heads[self.kind].answer_key
+        if form not in forms_of(self.metric):
+            fit = listed(metrics_for(form))
             raise DataError(f"task {self.name}: metric {self.metric!r} cannot score {self.kind}; those that can: {fit}")
         if self.metric == "f1" and len(self.labels) != 2:
             labels = f"{len(self.labels)} labels ({listed(self.labels, 5)})"

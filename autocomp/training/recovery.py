@@ -20,7 +20,7 @@ from autocomp.training.accelerator import autocast, current_device, on_device, r
 from autocomp.training.batches import Unread, collate, encode, shuffled, varied, words_of
 from autocomp.training.hooks import Hook, Reading
 from autocomp.training.loop import Progress, Trained, adamw, moments, set_moments, train
-from autocomp.training.teacher_signal import TeacherSignal, run_teacher
+from autocomp.training.teacher_signal import Answers, TeacherSignal, run_teacher
 
 if TYPE_CHECKING:
     from autocomp.models.student import Student
@@ -146,10 +146,19 @@ def readings(
             answers = run_teacher(signal.teacher, encode(signal.teacher, texts), range(len(rows)), names)
         else:
             batch = collate(student, own, rows)
-            answers = signal.cache.answers(rows, names, partial(run_teacher, signal.teacher, teachers, rows))
+            answers = _remembered(student, signal, teachers, rows, names)
         device = current_device()
         yield Reading(batch.to(device), answers, torch.from_numpy(changed).to(device))
         done += len(rows)
+
+
+def _remembered(
+    student: Student, signal: TeacherSignal, data: Unread, rows: Sequence[int], names: Sequence[str]
+) -> Answers:
+    """The teacher's answers to a batch of texts as they are."""
+    if names or architectures[student.encoder.shape.architecture].follows_states:
+        return signal.cache.answers(rows, names, partial(run_teacher, signal.teacher, data, rows))
+    return signal.cache.answers_to(rows, lambda new: run_teacher(signal.teacher, data, new, ()))
 
 
 def _variants(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from autocomp.heads import DEFAULT, differing_rows, heads
-from autocomp.metrics import kinds_of, metrics, metrics_for
+from autocomp.metrics import forms_of, metrics, metrics_for
 from autocomp.tasks import score_with_error
 
 ROWS = {"classification": [0, 2, 1, 2], "multi_label": [(0,), (), (1, 2), (2,)], "regression": [0.5, 2.0, 4.25, 3.0]}
@@ -24,9 +24,9 @@ def outputs(kind, rows=4, seed=0):
 def test_the_default_is_a_head_and_each_default_metric_fits():
     assert DEFAULT in heads
     for name in heads:
-        assert name in kinds_of(heads[name].default_metric)
-        assert heads[name].default_metric in metrics_for(name)
-    assert all(kind in heads for metric in metrics for kind in kinds_of(metric))
+        assert heads[name].default_metric in metrics_for(heads[name].answer_key)
+    forms = {heads[name].answer_key for name in heads}
+    assert all(set(forms_of(metric)) <= forms for metric in metrics)
 
 
 def test_right_answers_have_less_loss_than_wrong_ones(kind):
@@ -195,7 +195,7 @@ def test_scores_of_several_labels_agree_with_scikit_learn(metric):
     assert metrics[metric](truth, truth, 5) == 1.0
 
 
-@pytest.mark.parametrize("metric", metrics_for("regression"))
+@pytest.mark.parametrize("metric", metrics_for("value"))
 def test_scores_of_numbers_agree_with_scipy_and_scikit_learn(metric):
     from scipy.stats import pearsonr, spearmanr
     from sklearn.metrics import r2_score

@@ -12,10 +12,10 @@ GUESSES = np.array([1, 1, 1, 0, 1, 0, 0, 0, 0, 0])
 
 
 def test_the_names_are_those_the_documentation_gives():
-    assert metrics_for("classification") == ["accuracy", "f1", "macro_f1", "matthews"]
-    assert metrics_for("multi_label") == ["macro_f1", "micro_f1", "subset_accuracy"]
-    assert metrics_for("regression") == ["pearson", "r2", "spearman"]
-    assert metrics_for("no kind") == []
+    assert metrics_for("label") == ["accuracy", "f1", "macro_f1", "matthews"]
+    assert metrics_for("labels") == ["macro_f1", "micro_f1", "subset_accuracy"]
+    assert metrics_for("value") == ["pearson", "r2", "spearman"]
+    assert metrics_for("no form") == []
 
 
 def test_binary_values_by_hand():
@@ -46,7 +46,7 @@ def test_the_positive_class_of_f1_is_the_last_label_unless_named():
     assert metrics["f1"](np.array([1, 1, 0]), np.array([1, 1, 1]), 2) == pytest.approx(4 / 5)
 
 
-@pytest.mark.parametrize("name", [*metrics_for("classification"), *metrics_for("regression")])
+@pytest.mark.parametrize("name", [*metrics_for("label"), *metrics_for("value")])
 def test_perfect_is_one_and_larger_is_better(name):
     assert metrics[name](LABELS, LABELS, 2) == pytest.approx(1)
     assert metrics[name](LABELS, 1 - LABELS, 2) < metrics[name](LABELS, GUESSES, 2) < 1

@@ -166,3 +166,16 @@ def test_exit_heads_are_fitted_to_what_the_file_stores_and_weights_stay(context,
     with stored_weights(student):
         seen = predict(student, data)
     assert (seen.exits[1].argmax(-1) == seen.logits.argmax(-1)).mean() > 0.8
+
+
+def test_a_student_without_states_makes_ten_steps_for_each_of_a_fidelity(context, plans, monkeypatch):
+    made, recover = [], recovery.recover
+
+    def spied(*args, steps, **how):
+        made.append(steps)
+        return recover(*args, steps=steps, **how)
+
+    monkeypatch.setattr(recovery, "recover", spied)
+    stage, _ = recovered_stage(context, plans(architecture={"kind": "static"}, distillation={"augment": 0.0}), RUNGS)
+    assert made == [10 * RUNGS[0].steps, 10 * (RUNGS[1].steps - RUNGS[0].steps)]
+    assert (stage.facts["steps"], stage.facts["trained"]) == (RUNGS[1].steps, RUNGS[1].steps - RUNGS[0].steps)

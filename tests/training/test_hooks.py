@@ -210,8 +210,8 @@ def test_a_longer_training_goes_on_with_moments_states_and_bridge(teacher, examp
     assert going_on.loaded == {"seen": torch.tensor(4.0)} and fingerprint(fresh) != fingerprint(student)
     steps = "optimizer/encoder.head.classifier.bias:step"
     assert (float(first.state[steps]), float(second.state[steps])) == (4, 8)
-    assert first.state["distillation/weight"].shape == (32, 16)
-    assert not torch.equal(first.state["distillation/weight"], second.state["distillation/weight"])
+    assert first.state["distillation/hidden.weight"].shape == (32, 16)
+    assert not torch.equal(first.state["distillation/hidden.weight"], second.state["distillation/hidden.weight"])
 
 
 def test_training_in_two_parts_with_moments_is_training_in_one():

@@ -5,7 +5,8 @@ import torch
 
 from autocomp.heads import heads
 from autocomp.training.batches import word_averages
-from autocomp.training.distillation import hidden_distance, relation_distance
+from autocomp.training.losses.hidden import hidden_distance
+from autocomp.training.losses.relations import relation_distance
 
 
 def draw(*size: int, seed: int = 0) -> torch.Tensor:

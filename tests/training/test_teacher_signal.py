@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autocomp.models.student import fingerprint
+from autocomp.techniques import Context, techniques
 from autocomp.techniques.depth import shrink_depth
 from autocomp.techniques.distillation import DistillationOptions
 from autocomp.techniques.vocabulary import shrink_vocabulary
@@ -49,6 +50,16 @@ def test_a_student_is_the_same_whether_its_teacher_was_asked_or_remembered(teach
     assert len(asked) == 6, "the second student's teacher was not run"
     assert learn(teacher, examples, (0, 2), TeacherCache(0), **options) == first
     assert len(asked) == 12
+
+
+def test_a_student_without_states_asks_for_each_text_once(teacher, examples, asked):
+    technique = techniques["architecture"]
+    student = technique.prepare(teacher, technique.parse({"kind": "static"}), Context())
+    options = techniques["distillation"].settle(student, DistillationOptions(augment=0.0), Context())
+    signal = TeacherSignal(teacher, examples, 7, TeacherCache(1 << 24))
+    distil(student, signal, options, steps=3 * len(examples) // 32, batch=32, rng=np.random.default_rng(1))
+    rows = [row for batch, names in asked for row in batch if names == ()]
+    assert sorted(rows) == list(range(len(examples)))
 
 
 def test_students_of_other_vocabularies_read_the_same_batches(teacher, examples, asked):

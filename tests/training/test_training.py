@@ -38,13 +38,14 @@ def cut(teacher):
 def inner_losses(student, teacher, examples) -> tuple[float, float]:
     """The hidden and the relation loss of an untrained bridge."""
     batch, found = collate(student, encode(student, examples), range(len(examples))), []
-    for options in (DistillationOptions(hidden=1.0), DistillationOptions(hidden=0.0, relations=1.0)):
-        hook = Distillation(student, options)
+    no_answers = {"logits": 0.0, "labels": 0.0}
+    for inner in ({"hidden": 1.0}, {"hidden": 0.0, "relations": 1.0}):
+        hook = Distillation(student, DistillationOptions(**no_answers, **inner))
         hook.begin(teacher)
         answers = run_teacher(teacher, encode(teacher, examples), range(len(examples)), hook.states())
         read = Reading(batch, answers, torch.zeros(len(examples), dtype=torch.bool))
         with torch.no_grad():
-            found.append(float(hook.inner_loss(read, student.encoder(batch.ids, batch.mask))))
+            found.append(float(hook.loss(read, student.encoder(batch.ids, batch.mask))))
     return found[0], found[1]
 
 

@@ -40,6 +40,7 @@ class Static:
     follows_states = False
     options = ("dimensions", "pairs")
     rate = 10.0
+    pace = 10
 
     def knobs(self, teacher: EncoderShape) -> dict[str, Knob]:
         """Width of the word vectors, and rows of the table of pairs."""

@@ -24,6 +24,7 @@ class Transformer:
     follows_states = True
     options = ()
     rate = 1.0
+    pace = 1
 
     def knobs(self, teacher: EncoderShape) -> dict[str, Knob]:
         """None: every size is a technique's."""
