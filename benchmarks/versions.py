@@ -54,7 +54,7 @@ def hypervolume(out: Path) -> float | None:
 def told(out: Path) -> dict[str, Any]:
     """What is kept of a run."""
     jobs = sum(1 for _ in read_lines(out / "journal.jsonl", "started"))
-    records = sum(1 for _ in read_lines(out / "journal.jsonl", "trial"))
+    records = sum(1 for _ in read_lines(out / "journal.jsonl", "record"))
     [fidelities] = read_lines(out / "journal.jsonl", "fidelities")
     steps = [rung["steps"] for rung in fidelities["rungs"]]
     return {"hypervolume": hypervolume(out), "jobs": jobs, "candidates": records, "rungs": steps}
