@@ -23,6 +23,7 @@ from _gpus import watched
 
 from autocomp.journal import read_lines
 from autocomp.report.summary import summary
+from autocomp.spec import StudySpec
 
 RESULTS = Path(__file__).parent / "results"
 KEPT = (
@@ -59,6 +60,7 @@ def _without(event: dict[str, Any], *keys: str) -> dict[str, Any]:
 def _asked(spec: dict[str, Any]) -> list[str]:
     places = {"model": spec["model"], "task": spec["task"]["source"]}
     named = {key: Path(value).name if Path(value).is_absolute() else value for key, value in places.items()}
+    named |= {} if spec["space"] == StudySpec.model_fields["space"].default else {"space": Path(spec["space"]).stem}
     return [word for key, value in {**named, "budget": spec["budget"]}.items() for word in (f"--{key}", value)]
 
 
