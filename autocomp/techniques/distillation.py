@@ -30,8 +30,8 @@ class RecoverySettings(Options):
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Of the losses that count, by name; those of answers before those of inner states."""
-        names = sorted(losses, key=lambda name: losses[name].follows_states)
+        """Of the losses that count, by name: those of answers, then of inner states; first what usually weighs most."""
+        names = sorted(losses, key=lambda name: (losses[name].follows_states, -losses[name].weight))
         return {name: weight for name in names if (weight := getattr(self, name))}
 
 
